@@ -1,0 +1,58 @@
+import { z } from 'zod';
+
+export const roleSchema = z.enum(['user', 'admin']);
+export type Role = z.infer<typeof roleSchema>;
+
+/** E-mail addresses are compared without regard to case. */
+const emailSchema = z
+  .email('must be an e-mail address')
+  .max(254, 'must have at most 254 characters')
+  .transform((email) => email.toLowerCase())
+  .meta({ example: 'paid@octo.local' });
+
+/** Length is the only rule for passwords (NIST SP 800-63B, 5.1.1.2); the upper bound keeps hashing affordable. */
+export const registrationSchema = z
+  .strictObject({
+    email: emailSchema,
+    password: z.string().min(10, 'must have at least 10 characters').max(256, 'must have at most 256 characters'),
+  })
+  .meta({ id: 'Registration' });
+export type Registration = z.infer<typeof registrationSchema>;
+
+export const credentialsSchema = z
+  .strictObject({
+    email: emailSchema,
+    password: z.string().min(1, 'must not be empty').max(256, 'must have at most 256 characters'),
+  })
+  .meta({ id: 'Credentials' });
+export type Credentials = z.infer<typeof credentialsSchema>;
+
+export const accountSchema = z
+  .object({ id: z.uuid(), email: z.string(), paidAccess: z.boolean(), role: roleSchema })
+  .meta({ id: 'Account' });
+export type Account = z.infer<typeof accountSchema>;
+
+export const loginSchema = accountSchema
+  .extend({ expiresAt: z.iso.datetime().meta({ description: 'when the access token ends' }) })
+  .meta({ id: 'Login' });
+export type Login = z.infer<typeof loginSchema>;
+
+export const managedAccountSchema = accountSchema
+  .extend({ disabled: z.boolean(), createdAt: z.iso.datetime() })
+  .meta({ id: 'ManagedAccount' });
+export type ManagedAccount = z.infer<typeof managedAccountSchema>;
+
+export const accountListSchema = z
+  .object({ items: z.array(managedAccountSchema), nextCursor: z.string().nullable() })
+  .meta({ id: 'AccountList' });
+export type AccountList = z.infer<typeof accountListSchema>;
+
+export const accountPatchSchema = z
+  .strictObject({
+    paidAccess: z.boolean().optional(),
+    role: roleSchema.optional(),
+    disabled: z.boolean().optional(),
+  })
+  .refine((patch) => Object.keys(patch).length > 0, 'name at least one of paidAccess, role, disabled')
+  .meta({ id: 'AccountPatch' });
+export type AccountPatch = z.infer<typeof accountPatchSchema>;

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+
+/**
+ * Every error the apps answer with: stable code, HTTP status, title.
+ * The code is the contract; the title is for people; what to do about it goes into `detail`.
+ */
+export const PROBLEMS = {
+  invalid_request: [400, 'The request is not valid'],
+  invalid_message: [400, 'The message is not valid'],
+  not_supported: [400, 'This is not supported yet'],
+  unauthenticated: [401, 'Not logged in'],
+  invalid_credentials: [401, 'Wrong e-mail address or password'],
+  budget_exhausted: [402, 'The spending cap is reached'],
+  forbidden: [403, 'Not allowed'],
+  paid_access_required: [403, 'Free quota is spent and paid providers may not be used'],
+  not_found: [404, 'Not found'],
+  method_not_allowed: [405, 'Method not allowed'],
+  email_taken: [409, 'This e-mail address is already registered'],
+  message_too_large: [413, 'The message is too large'],
+  payload_too_large: [413, 'The request body is too large'],
+  unsupported_media_type: [415, 'The body must be application/json'],
+  too_many_attempts: [429, 'Too many attempts'],
+  too_many_requests: [429, 'Too many requests'],
+  quota_exceeded: [429, 'The quota of this provider is spent'],
+  internal_error: [500, 'Something went wrong on our side'],
+  provider_failed: [502, 'No provider could deliver the message'],
+  unavailable: [503, 'Temporarily unavailable'],
+  provider_timeout: [504, 'No provider answered in time'],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** Problem details for HTTP APIs (RFC 9457), media type `application/problem+json`. */
+export const problemSchema = z
+  .object({
+    type: z.string().meta({ example: 'urn:octo:problem:invalid_message' }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.enum(Object.keys(PROBLEMS) as [ProblemCode, ...ProblemCode[]]),
+    requestId: z.string(),
+    errors: z
+      .array(z.object({ pointer: z.string(), detail: z.string() }))
+      .optional()
+      .meta({ description: 'Every bad field, by JSON pointer (RFC 6901); only with status 400 and 413' }),
+    freeReopensAt: z.iso.datetime().optional(),
+  })
+  .meta({ id: 'Problem' });
+
+export type Problem = z.infer<typeof problemSchema>;

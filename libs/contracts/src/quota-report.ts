@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+export const quotaReportSchema = z
+  .object({
+    currency: z.string(),
+    providers: z.array(
+      z.object({
+        name: z.string(),
+        priceMicros: z.int(),
+        state: z.enum(['open', 'blocked', 'unlimited', 'unknown']).meta({
+          description: '`unlimited`: a provider without quota; `unknown`: the quota store cannot be asked now',
+        }),
+        limit: z.int().nullable(),
+        used: z.int().nullable(),
+        remaining: z.int().nullable(),
+        reopensAt: z.iso.datetime().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'QuotaReport' });
+export type QuotaReport = z.infer<typeof quotaReportSchema>;

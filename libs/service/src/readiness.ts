@@ -1,0 +1,71 @@
+import { Controller, Get, Injectable } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ProblemException } from './problem.js';
+
+/** Resolves when the part works; rejects, or says in words what is wrong, when it does not. */
+export type ReadinessCheck = () => Promise<string | undefined> | string | undefined;
+
+/** How long one check may take before it counts as failed, in milliseconds. */
+const CHECK_TIMEOUT_MS = 1_000;
+
+/** What must work before this process should be given traffic. */
+@Injectable()
+export class Readiness {
+  private readonly checks = new Map<string, ReadinessCheck>();
+  private stopping = false;
+
+  require(name: string, check: ReadinessCheck): void {
+    this.checks.set(name, check);
+  }
+
+  /** From now on not ready: load balancers should stop sending. */
+  stop(): void {
+    this.stopping = true;
+  }
+
+  /** Name and reason of everything that is missing; empty when ready. */
+  async missing(): Promise<{ name: string; reason: string }[]> {
+    if (this.stopping) return [{ name: 'process', reason: 'is shutting down' }];
+    const results = await Promise.all([...this.checks].map(([name, check]) => run(name, check)));
+    return results.filter((result) => result !== undefined);
+  }
+}
+
+async function run(name: string, check: ReadinessCheck): Promise<{ name: string; reason: string } | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, CHECK_TIMEOUT_MS, `did not answer within ${CHECK_TIMEOUT_MS} ms`);
+  });
+  try {
+    const reason = await Promise.race([check(), tooLate]);
+    return reason === undefined ? undefined : { name, reason };
+  } catch {
+    // The error's text may carry host names; the log of the part itself has it.
+    return { name, reason: 'cannot be reached' };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+@ApiTags('operations')
+@Controller('health')
+export class HealthController {
+  constructor(private readonly readiness: Readiness) {}
+
+  @Get('live')
+  @ApiOperation({ summary: 'The process answers' })
+  live(): { status: 'ok' } {
+    return { status: 'ok' };
+  }
+
+  @Get('ready')
+  @ApiOperation({ summary: 'The process and all it needs can serve; 503 names what is missing' })
+  async ready(): Promise<{ status: 'ready' }> {
+    const missing = await this.readiness.missing();
+    if (missing.length === 0) return { status: 'ready' };
+    throw new ProblemException('unavailable', missing.map(({ name, reason }) => `${name} ${reason}`).join('; '), {
+      retryAfterMs: 1_000,
+      errors: missing.map(({ name, reason }) => ({ pointer: `/${name}`, detail: reason })),
+    });
+  }
+}

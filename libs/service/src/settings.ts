@@ -1,0 +1,65 @@
+import { z } from 'zod';
+
+/** Settings every app has. Names are the names of the environment variables. */
+export const commonSettings = {
+  NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  HOST: z.string().default('127.0.0.1'),
+  /** Longest wait for requests in flight after SIGTERM; container engines kill after 10 s. */
+  SHUTDOWN_TIMEOUT_MS: wholeNumber({ min: 0, max: 600_000 }).default(8_000),
+};
+
+export function port(fallback: number) {
+  return wholeNumber({ min: 0, max: 65_535 }).default(fallback);
+}
+
+export function wholeNumber({ min, max }: { min: number; max: number }) {
+  const rule = `must be a whole number from ${min} to ${max}`;
+  return z.coerce.number(rule).int(rule).min(min, rule).max(max, rule);
+}
+
+export function flag(fallback: boolean) {
+  return z
+    .enum(['true', 'false'], 'must be true or false')
+    .default(fallback ? 'true' : 'false')
+    .transform((value) => value === 'true');
+}
+
+export function redisUrl() {
+  return z.url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL' });
+}
+
+export function postgresUrl() {
+  return z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
+}
+
+export function httpUrl() {
+  return z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
+}
+
+/** One line per bad variable, each naming the variable, the rule and, unless it may be a secret, the value. */
+export class SettingsError extends Error {
+  constructor(readonly problems: string[]) {
+    super(`settings are not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'SettingsError';
+  }
+}
+
+/**
+ * Reads an app's settings from its environment. An empty variable counts as not set.
+ * @throws SettingsError naming every bad variable at once
+ */
+export function readSettings<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  throw new SettingsError(result.error.issues.map((issue) => describe(issue, given)));
+}
+
+function describe(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): string {
+  const name = issue.path.map(String).join('.');
+  const value = given[name];
+  if (value === undefined) return `${name}: is required (${issue.message})`;
+  const shown = /KEY|SECRET|PASSWORD|URL/.test(name) ? '' : `, is ${JSON.stringify(value)}`;
+  return `${name}: ${issue.message}${shown}`;
+}

@@ -1,0 +1,85 @@
+// Gets a fresh clone ready, then runs a tool: installs what is missing, builds what is stale.
+// Plain JavaScript without dependencies: it runs before anything is installed.
+//   node tools/setup.mjs [tool [arguments…]]
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+process.chdir(ROOT);
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`Octo needs Node 20.19 or newer; this is ${process.versions.node}.`);
+  process.exit(1);
+}
+
+installIfMissing();
+buildIfStale();
+const [tool, ...args] = process.argv.slice(2);
+if (tool !== undefined) runTool(tool, args);
+
+function installIfMissing() {
+  const stamp = 'node_modules/.octo-installed';
+  const wanted = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  run('installing dependencies', 'npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error']);
+  writeFileSync(stamp, wanted);
+}
+
+function buildIfStale() {
+  const stamp = 'dist/.octo-built';
+  const wanted = fingerprint();
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  const kept = 'dist/build.tsbuildinfo';
+  // A source that was deleted or renamed must not live on as its old output.
+  if (existsSync(stamp))
+    for (const dir of ['apps', 'libs', 'tools']) rmSync(join('dist', dir), { recursive: true, force: true });
+  rmSync(kept, { force: true });
+  run('building', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+  for (const file of files('libs').filter((path) => path.endsWith('.lua') || path.includes('/migrations/'))) {
+    mkdirSync(dirname(join('dist', file)), { recursive: true });
+    cpSync(file, join('dist', file));
+  }
+  writeFileSync(stamp, wanted);
+}
+
+/** Changes when any source is added, removed or touched. */
+function fingerprint() {
+  const sources = ['apps', 'libs', 'tools'].flatMap(files).filter((path) => !path.endsWith('.spec.ts'));
+  const hash = createHash('sha256');
+  for (const path of [...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].sort()) {
+    const { size, mtimeMs } = statSync(path);
+    hash.update(`${path} ${size} ${mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}
+
+function files(dir) {
+  return readdirSync(dir, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function run(what, command, args) {
+  const startedAt = Date.now();
+  process.stdout.write(`${what} … `);
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  if (status !== 0) {
+    console.error(`failed\n${stdout}${stderr}`);
+    process.exit(1);
+  }
+  console.log(`${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
+}
+
+function runTool(name, args) {
+  const child = spawn(process.execPath, ['--enable-source-maps', `dist/tools/${name}.js`, ...args], {
+    stdio: 'inherit',
+  });
+  // The terminal sends Ctrl-C to the tool as well; it decides when to end.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => child.kill('SIGTERM'));
+  child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)));
+}
