@@ -18,14 +18,15 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 installIfMissing();
 buildIfStale();
-const [tool, ...args] = process.argv.slice(2);
-if (tool !== undefined) runTool(tool, args);
+const [tool, ...toolArgs] = process.argv.slice(2);
+if (tool !== undefined) runTool(tool, toolArgs);
 
 function installIfMissing() {
   const stamp = 'node_modules/.octo-installed';
   const wanted = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  run('installing dependencies', 'npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error']);
+  // Not `npm ci`: it refuses a lock file that was made where another system's optional binaries could not be seen.
+  run('installing dependencies', 'npm', ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error']);
   writeFileSync(stamp, wanted);
 }
 
@@ -33,12 +34,8 @@ function buildIfStale() {
   const stamp = 'dist/.octo-built';
   const wanted = fingerprint();
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  const kept = 'dist/build.tsbuildinfo';
-  // A source that was deleted or renamed must not live on as its old output.
-  if (existsSync(stamp))
-    for (const dir of ['apps', 'libs', 'tools']) rmSync(join('dist', dir), { recursive: true, force: true });
-  rmSync(kept, { force: true });
   run('building', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+  dropOrphans();
   for (const file of files('libs').filter((path) => path.endsWith('.lua') || path.includes('/migrations/'))) {
     mkdirSync(dirname(join('dist', file)), { recursive: true });
     cpSync(file, join('dist', file));
@@ -46,11 +43,19 @@ function buildIfStale() {
   writeFileSync(stamp, wanted);
 }
 
+/** A source that was deleted or renamed must not live on as its old output. */
+function dropOrphans() {
+  for (const output of ['apps', 'libs', 'tools'].flatMap((dir) => files(join('dist', dir)))) {
+    const source = output.slice('dist/'.length).replace(/\.js(\.map)?$/, '.ts');
+    if (!existsSync(source)) rmSync(output);
+  }
+}
+
 /** Changes when any source is added, removed or touched. */
 function fingerprint() {
   const sources = ['apps', 'libs', 'tools'].flatMap(files).filter((path) => !path.endsWith('.spec.ts'));
   const hash = createHash('sha256');
-  for (const path of [...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].sort()) {
+  for (const path of [...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) {
     const { size, mtimeMs } = statSync(path);
     hash.update(`${path} ${size} ${mtimeMs}\n`);
   }

@@ -14,7 +14,10 @@ export const messageTextSchema = z
 
 /** A field of the contract that this version does not serve yet: naming it is an error, never silently ignored. */
 const notSupportedYet = (what: string) =>
-  z.custom<undefined>((value) => value === undefined, { error: what, params: { problem: 'not_supported' } }).optional();
+  z
+    .unknown()
+    .refine((value) => value === undefined, { error: what, params: { problem: 'not_supported' } })
+    .optional();
 
 export const sendMessageSchema = z
   .strictObject({

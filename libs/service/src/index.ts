@@ -1,3 +1,4 @@
+export { ApiProblems } from './api-problems.js';
 export { createAdapter, type HttpOptions } from './http-server.js';
 export { JsonLogger } from './json-logger.js';
 export { ProblemException, ProblemFilter, sendProblem, type BodyProblems, type ProblemExtra } from './problem.js';

@@ -5,6 +5,8 @@ type Level = 'debug' | 'info' | 'warn' | 'error';
 
 /** Contexts of the framework's own start-up chatter: of interest only when debugging. */
 const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
+/** Tells a second time what ended a start. */
+const REPEATS = new Set(['ExceptionHandler']);
 
 /**
  * One JSON object per line on standard output. Called through Nest's `Logger`:
@@ -14,7 +16,13 @@ export class JsonLogger implements LoggerService {
   private readonly pino: Pino;
 
   constructor({ app, level }: { app: string; level: Level }) {
-    this.pino = pino({ level, base: { app }, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' });
+    this.pino = pino({
+      level,
+      base: { app },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      messageKey: 'event',
+      formatters: { level: (label) => ({ level: label }) },
+    });
   }
 
   log(event: unknown, ...rest: unknown[]): void {
@@ -39,7 +47,8 @@ export class JsonLogger implements LoggerService {
     const fields: Record<string, unknown> = Object.assign({}, ...rest.filter((part) => typeof part === 'object'));
     if (context !== undefined) fields['context'] = context;
     if (event instanceof Error) fields['err'] = event;
-    const atLevel = context !== undefined && FRAMEWORK.has(context) && level === 'info' ? 'debug' : level;
+    const isChatter = (FRAMEWORK.has(context ?? '') && level === 'info') || REPEATS.has(context ?? '');
+    const atLevel = isChatter ? 'debug' : level;
     this.pino[atLevel](fields, event instanceof Error ? event.message : String(event));
   }
 }

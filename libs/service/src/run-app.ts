@@ -57,7 +57,9 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   await definition.configure?.(app, settings);
   stopOnSignal(app, settings.SHUTDOWN_TIMEOUT_MS);
   await app.listen({ port: settings.PORT, host: settings.HOST });
-  new Logger('start').log('listening', { url: await app.getUrl(), pid: process.pid });
+  const url = await app.getUrl();
+  new Logger('start').log('listening', { url, pid: process.pid });
+  process.send?.({ url });
 }
 
 function stopOnSignal(app: NestFastifyApplication, timeoutMs: number): void {

@@ -1,30 +1,36 @@
-import { Body, Query, StandardSchemaValidationPipe } from '@nestjs/common';
+import { Body, type PipeTransform, Query } from '@nestjs/common';
 import type { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '#contracts';
 import { ProblemException } from './problem.js';
 
 /** Parameter decorator: the request body, parsed by the schema; anything else is a problem naming every bad field. */
 export function ValidBody(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {
-  return Body({ schema, pipes: [validationPipe(code)] });
+  return Body({ schema, pipes: [new ParsePipe(schema, code)] });
 }
 
 /** Parameter decorator: the query parameters, parsed by the schema. */
 export function ValidQuery(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {
-  return Query({ schema, pipes: [validationPipe(code)] });
+  return Query({ schema, pipes: [new ParsePipe(schema, code)] });
 }
 
-function validationPipe(code: ProblemCode): StandardSchemaValidationPipe {
-  return new StandardSchemaValidationPipe({
-    exceptionFactory: (issues) => problemOf(issues as readonly z.core.$ZodIssue[], code),
-  });
-}
+class ParsePipe implements PipeTransform {
+  constructor(
+    private readonly schema: z.ZodType,
+    private readonly code: ProblemCode,
+  ) {}
 
-function problemOf(issues: readonly z.core.$ZodIssue[], fallback: ProblemCode): ProblemException {
-  const errors = issues.flatMap(fieldErrors);
-  const code = issues.map(ownCode).find((own) => own !== undefined) ?? fallback;
-  return new ProblemException(code, errors.map((error) => `${error.pointer || 'body'} ${error.detail}`).join('; '), {
-    errors,
-  });
+  transform(value: unknown): unknown {
+    // With the input, a field that is missing is told from one of the wrong type.
+    const result = this.schema.safeParse(value, { reportInput: true });
+    if (result.success) return result.data;
+    const { issues } = result.error;
+    const errors = issues.flatMap(fieldErrors);
+    throw new ProblemException(
+      issues.map(ownCode).find((own) => own !== undefined) ?? this.code,
+      errors.map(({ pointer, detail }) => `${pointer || 'body'} ${detail}`).join('; '),
+      { errors },
+    );
+  }
 }
 
 /** A schema may name the problem itself: `.refine(…, { params: { problem: 'message_too_large' } })`. */

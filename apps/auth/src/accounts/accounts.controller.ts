@@ -1,0 +1,67 @@
+import { Controller, Get, Param, Patch, Post, Req, UseFilters, UseGuards } from '@nestjs/common';
+import { ApiBearerAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { AccessTokenGuard, Roles } from '#access-token';
+import {
+  type Account,
+  type AccountList,
+  accountListSchema,
+  type AccountPatch,
+  accountPatchSchema,
+  accountSchema,
+  type ManagedAccount,
+  managedAccountSchema,
+  type Registration,
+  registrationSchema,
+} from '#contracts';
+import { DatabaseDownFilter } from '#database';
+import { ApiProblems, ProblemException, ValidBody, ValidQuery } from '#service';
+import { AttemptLimits } from '../attempt-limits.js';
+import { type AccountPage, accountPageSchema } from './account-page.js';
+import { AccountsService } from './accounts.service.js';
+
+@ApiTags('accounts')
+@Controller('auth')
+@UseFilters(DatabaseDownFilter)
+export class AccountsController {
+  constructor(
+    private readonly accounts: AccountsService,
+    private readonly limits: AttemptLimits,
+  ) {}
+
+  @Post('register')
+  @ApiOperation({ summary: 'Create an account without paid access' })
+  @ApiResponse({ status: 201, standardSchema: accountSchema })
+  @ApiProblems('invalid_request', 'email_taken', 'too_many_requests')
+  async register(
+    @ValidBody(registrationSchema) registration: Registration,
+    @Req() { ip }: FastifyRequest,
+  ): Promise<Account> {
+    await this.limits.registration(ip);
+    return this.accounts.register(registration);
+  }
+
+  @Get('users')
+  @UseGuards(AccessTokenGuard)
+  @Roles('admin')
+  @ApiBearerAuth()
+  @ApiOperation({ summary: 'All accounts, oldest first; admin only' })
+  @ApiResponse({ status: 200, standardSchema: accountListSchema })
+  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden')
+  list(@ValidQuery(accountPageSchema) page: AccountPage): Promise<AccountList> {
+    return this.accounts.list(page);
+  }
+
+  @Patch('users/:id')
+  @UseGuards(AccessTokenGuard)
+  @Roles('admin')
+  @ApiBearerAuth()
+  @ApiOperation({ summary: 'Change what an account may do, at once for all its tokens; admin only' })
+  @ApiResponse({ status: 200, standardSchema: managedAccountSchema })
+  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'not_found')
+  update(@Param('id') id: string, @ValidBody(accountPatchSchema) patch: AccountPatch): Promise<ManagedAccount> {
+    if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'There is no such account.');
+    return this.accounts.update(id, patch);
+  }
+}

@@ -1,0 +1,73 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Readiness } from '#service';
+import { AttemptLimits } from './attempt-limits.js';
+
+/** Nothing listens there: the limits count for themselves, as they do while Redis is down. */
+const NO_REDIS = 'redis://127.0.0.1:1';
+
+describe('AttemptLimits, without Redis', () => {
+  let limits: AttemptLimits;
+  beforeEach(() => {
+    const few = { LOGIN_ATTEMPTS: 3, LOGIN_WINDOW_MS: 60_000, REGISTRATIONS_PER_HOUR: 2 };
+    limits = new AttemptLimits({ REDIS_URL: NO_REDIS, ...few }, new Readiness());
+  });
+  afterEach(() => limits.onApplicationShutdown());
+
+  const attempt = (outcome: 'right' | 'wrong' | Error, who: { address?: string; email?: string } = {}) =>
+    limits
+      .login({ address: '192.0.2.1', email: 'a@example.com', ...who }, async () => {
+        if (outcome instanceof Error) throw outcome;
+        return outcome === 'right' ? outcome : undefined;
+      })
+      .catch((error: unknown) => (error instanceof Error && 'code' in error ? error.code : 'error'));
+  /** One after the other. */
+  const attempts = async (count: number, ...args: Parameters<typeof attempt>): Promise<unknown[]> => {
+    const outcomes: unknown[] = [];
+    for (let index = 0; index < count; index += 1) outcomes.push(await attempt(...args)); // oxlint-disable-line no-await-in-loop
+    return outcomes;
+  };
+
+  it('lets no more guesses through than allowed, even all at once', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => attempt('wrong')));
+    expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(3);
+    expect(await attempt('right')).toBe('too_many_attempts');
+  });
+
+  it('forgives earlier failures when one succeeds', async () => {
+    expect(await attempts(2, 'wrong')).toEqual([undefined, undefined]);
+    expect(await attempt('right')).toBe('right');
+    expect(await attempts(4, 'wrong')).toEqual([undefined, undefined, undefined, 'too_many_attempts']);
+  });
+
+  it('does not count successes', async () => {
+    expect(await attempts(50, 'right')).toEqual(Array.from({ length: 50 }, () => 'right'));
+  });
+
+  it('does not count attempts that failed through no fault of the caller', async () => {
+    await attempts(10, new Error('database is down'));
+    expect(await attempt('right')).toBe('right');
+  });
+
+  it('leaves other e-mail addresses and other network addresses alone', async () => {
+    await attempts(4, 'wrong');
+    expect(await attempt('right', { email: 'b@example.com' })).toBe('right');
+    expect(await attempt('right', { address: '192.0.2.2' })).toBe('right');
+  });
+
+  it('stops an address that tries one e-mail address after the other', async () => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => attempt('wrong', { email: `${index}@example.com` })),
+    );
+    expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(30);
+  });
+
+  it('limits registrations by network address, and says when to come back', async () => {
+    await limits.registration('192.0.2.1');
+    await limits.registration('192.0.2.1');
+    await expect(limits.registration('192.0.2.1')).rejects.toMatchObject({
+      code: 'too_many_requests',
+      extra: { retryAfterMs: expect.any(Number) },
+    });
+    await limits.registration('192.0.2.2');
+  });
+});

@@ -1,0 +1,83 @@
+import { Controller, Get, HttpCode, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import { ApiBearerAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import {
+  AccessTokenGuard,
+  type Caller,
+  CurrentCaller,
+  readAccessToken,
+  readCookie,
+  REFRESH_COOKIE,
+} from '#access-token';
+import { type Credentials, credentialsSchema, type Login, loginSchema } from '#contracts';
+import { DatabaseDownFilter } from '#database';
+import { ApiProblems, ProblemException, ValidBody } from '#service';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { LoginService } from './login.service.js';
+import { SessionCookies } from './session-cookies.js';
+import { type IssuedSession, SessionsService } from './sessions.service.js';
+
+@ApiTags('accounts')
+@Controller('auth')
+@UseFilters(DatabaseDownFilter)
+export class SessionsController {
+  constructor(
+    private readonly logins: LoginService,
+    private readonly sessions: SessionsService,
+    private readonly accounts: AccountsService,
+    private readonly cookies: SessionCookies,
+  ) {}
+
+  @Post('login')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Log in: sets the cookies octo_token and octo_refresh' })
+  @ApiResponse({ status: 200, standardSchema: loginSchema })
+  @ApiProblems('invalid_request', 'invalid_credentials', 'too_many_attempts')
+  async login(
+    @ValidBody(credentialsSchema) credentials: Credentials,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Login> {
+    return this.answer(reply, await this.logins.login(credentials, request.ip));
+  }
+
+  @Post('refresh')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'New cookies for the octo_refresh cookie, which is good for one use' })
+  @ApiResponse({ status: 200, standardSchema: loginSchema })
+  @ApiProblems('unauthenticated')
+  async refresh(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<Login> {
+    const refreshToken = readCookie(request.headers.cookie, REFRESH_COOKIE);
+    const session = refreshToken && (await this.sessions.refresh(refreshToken));
+    if (session) return this.answer(reply, session);
+    this.cookies.clear(reply);
+    throw new ProblemException('unauthenticated', 'The session cannot be continued. Log in again.');
+  }
+
+  @Post('logout')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'End the session; its access token is refused everywhere from now on' })
+  @ApiResponse({ status: 204, description: 'Logged out, whether or not one was logged in' })
+  async logout(@Req() { headers }: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
+    this.cookies.clear(reply);
+    const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
+    await this.sessions.end({ accessToken: readAccessToken(headers), refreshToken });
+  }
+
+  @Get('me')
+  @UseGuards(AccessTokenGuard)
+  @ApiBearerAuth()
+  @ApiOperation({ summary: 'The account of the access token' })
+  @ApiResponse({ status: 200, standardSchema: loginSchema })
+  @ApiProblems('unauthenticated')
+  async me(@CurrentCaller() caller: Caller): Promise<Login> {
+    const account = await this.accounts.find(caller.accountId);
+    if (account) return { ...account, expiresAt: caller.expiresAt.toISOString() };
+    throw new ProblemException('unauthenticated', 'The account is gone.');
+  }
+
+  private answer(reply: FastifyReply, session: IssuedSession): Login {
+    this.cookies.set(reply, session);
+    return session.login;
+  }
+}

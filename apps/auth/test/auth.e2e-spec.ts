@@ -1,0 +1,336 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { accountListSchema, accountSchema, type Login, loginSchema, type ManagedAccount } from '#contracts';
+import { startStack, type Stack } from '../../../test/support/stack.js';
+import { Browser, newEmail, PASSWORD, problemOf, refusalOf } from './browser.js';
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack({ apps: ['auth'], env: { LOGIN_ATTEMPTS: '3', REGISTRATIONS_PER_HOUR: '4' } });
+});
+afterAll(() => stack.stop());
+
+const newBrowser = (): Browser => new Browser(stack.origin.auth);
+
+async function registered(): Promise<{ browser: Browser; email: string }> {
+  const browser = newBrowser();
+  const email = newEmail();
+  expect((await browser.post('/auth/register', { email, password: PASSWORD })).status).toBe(201);
+  return { browser, email };
+}
+
+async function loggedIn(): Promise<{ browser: Browser; email: string; login: Login }> {
+  const { browser, email } = await registered();
+  return { browser, email, login: loginSchema.parse((await browser.login(email)).body) };
+}
+
+async function admin(): Promise<Browser> {
+  const browser = newBrowser();
+  expect((await browser.login('admin@octo.local')).status).toBe(200);
+  return browser;
+}
+
+describe('POST /auth/register', () => {
+  it('creates an account without paid access', async () => {
+    const email = newEmail();
+    const answer = await newBrowser().post('/auth/register', { email: email.toUpperCase(), password: PASSWORD });
+    expect(answer.status).toBe(201);
+    expect(accountSchema.parse(answer.body)).toMatchObject({ email, paidAccess: false, role: 'user' });
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+  });
+
+  it('names every bad field, and lets nobody give themself rights', async () => {
+    const body = { email: 'nobody', password: 'short', paidAccess: true };
+    const answer = await newBrowser().post('/auth/register', body);
+    expect(refusalOf(answer)).toBe('400 invalid_request');
+    expect(problemOf(answer).errors?.map((error) => error.pointer)).toEqual(['/email', '/password', '/paidAccess']);
+  });
+
+  it('refuses an address that is taken, in whatever case', async () => {
+    const { browser, email } = await registered();
+    const again = await browser.post('/auth/register', { email: email.toUpperCase(), password: PASSWORD });
+    expect(refusalOf(again)).toBe('409 email_taken');
+  });
+
+  it('gives an address to one of many who ask at once', async () => {
+    const email = newEmail();
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => newBrowser().post('/auth/register', { email, password: PASSWORD })),
+    );
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([201, 409, 409, 409, 409, 409]);
+  });
+
+  it('limits how many accounts one network address may create', async () => {
+    const browser = newBrowser();
+    const register = () => browser.post('/auth/register', { email: newEmail(), password: PASSWORD });
+    const answers = await Promise.all(Array.from({ length: 4 }, register));
+    expect(answers.map((answer) => answer.status)).toEqual([201, 201, 201, 201]);
+    const refused = await register();
+    expect(refusalOf(refused)).toBe('429 too_many_requests');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3_000);
+  });
+});
+
+describe('POST /auth/login', () => {
+  it('says who one is, and sets the cookies', async () => {
+    const { browser, email } = await registered();
+    const answer = await browser.login(email);
+    expect(answer.status).toBe(200);
+    expect(loginSchema.parse(answer.body)).toMatchObject({ email, paidAccess: false, role: 'user' });
+    const [token, refresh] = answer.headers.getSetCookie();
+    expect(token).toMatch(/^octo_token=[\w.-]+; Max-Age=900; Path=\/; HttpOnly; SameSite=Lax$/);
+    expect(refresh).toMatch(/^octo_refresh=[\w-]{43}; Max-Age=2592000; Path=\/auth; HttpOnly; SameSite=Strict$/);
+  });
+
+  it('answers the same for a wrong password, an unknown address and a disabled account', async () => {
+    const { email } = await registered();
+    const disabled = await loggedIn();
+    await (await admin()).patch(`/auth/users/${disabled.login.id}`, { disabled: true });
+    const answers = await Promise.all([
+      newBrowser().login(email, 'wrong password'),
+      newBrowser().login(newEmail()),
+      newBrowser().login(disabled.email),
+    ]);
+    for (const answer of answers) expect(refusalOf(answer)).toBe('401 invalid_credentials');
+    const details = answers.map((answer) => problemOf(answer).detail);
+    expect(new Set(details).size).toBe(1);
+  });
+
+  it('refuses what is no login', async () => {
+    expect(refusalOf(await newBrowser().post('/auth/login', { email: newEmail() }))).toBe('400 invalid_request');
+    expect(refusalOf(await newBrowser().post('/auth/login', { email: newEmail(), password: '' }))).toBe(
+      '400 invalid_request',
+    );
+  });
+
+  it('makes whoever guesses wait, even with the right password, and nobody else', async () => {
+    const { browser, email } = await registered();
+    const guesses = await Promise.all(Array.from({ length: 8 }, () => browser.login(email, 'wrong password')));
+    expect(guesses.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([
+      401, 401, 401, 429, 429, 429, 429, 429,
+    ]);
+    const refused = await browser.login(email);
+    expect(refusalOf(refused)).toBe('429 too_many_attempts');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800);
+    expect((await newBrowser().login(email)).status).toBe(200);
+  });
+
+  it('forgives earlier failures when one gets in', async () => {
+    const { browser, email } = await registered();
+    const failTwice = async () => {
+      await browser.login(email, 'wrong password');
+      await browser.login(email, 'wrong password');
+    };
+    await failTwice();
+    expect((await browser.login(email)).status).toBe(200);
+    await failTwice();
+    expect((await browser.login(email)).status).toBe(200);
+  });
+});
+
+describe('POST /auth/refresh', () => {
+  it('rotates both cookies, and the session goes on', async () => {
+    const { browser, login } = await loggedIn();
+    const before = new Map(browser.cookies);
+    const answer = await browser.post('/auth/refresh');
+    expect(answer.status).toBe(200);
+    expect(loginSchema.parse(answer.body)).toMatchObject({ id: login.id, email: login.email });
+    expect(browser.cookies.get('octo_token')).not.toBe(before.get('octo_token'));
+    expect(browser.cookies.get('octo_refresh')).not.toBe(before.get('octo_refresh'));
+    expect((await browser.get('/auth/me')).status).toBe(200);
+  });
+
+  it.each([
+    ['no token', undefined],
+    ['an unknown token', 'A'.repeat(43)],
+  ])('refuses %s', async (_what, token) => {
+    const browser = newBrowser();
+    if (token !== undefined) browser.cookies.set('octo_refresh', token);
+    expect(refusalOf(await browser.post('/auth/refresh'))).toBe('401 unauthenticated');
+  });
+
+  it('ends the whole family when a token is used twice', async () => {
+    const { browser } = await loggedIn();
+    const thief = browser.copy();
+    expect((await browser.post('/auth/refresh')).status).toBe(200);
+    expect(refusalOf(await thief.post('/auth/refresh'))).toBe('401 unauthenticated');
+    expect(refusalOf(await browser.get('/auth/me'))).toBe('401 unauthenticated');
+    expect(refusalOf(await browser.post('/auth/refresh'))).toBe('401 unauthenticated');
+  });
+
+  it('lets one of many who use a token at once win, and then nobody', async () => {
+    const { browser } = await loggedIn();
+    const copies = Array.from({ length: 5 }, () => browser.copy());
+    const answers = await Promise.all(copies.map((copy) => copy.post('/auth/refresh')));
+    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
+    const afterwards = await Promise.all(copies.map((copy) => copy.get('/auth/me')));
+    expect(afterwards.map((answer) => answer.status)).toEqual([401, 401, 401, 401, 401]);
+  });
+});
+
+describe('POST /auth/logout', () => {
+  it('ends the session at once: its access token and its refresh token', async () => {
+    const { browser } = await loggedIn();
+    const copy = browser.copy();
+    expect((await copy.get('/auth/me')).status).toBe(200);
+    const answer = await browser.post('/auth/logout');
+    expect(answer.status).toBe(204);
+    expect(browser.cookies.size).toBe(0);
+    expect(refusalOf(await copy.get('/auth/me'))).toBe('401 unauthenticated');
+    expect(refusalOf(await copy.post('/auth/refresh'))).toBe('401 unauthenticated');
+  });
+
+  it('leaves other sessions of the same account alone', async () => {
+    const { browser, email } = await loggedIn();
+    const elsewhere = newBrowser();
+    await elsewhere.login(email);
+    await browser.post('/auth/logout');
+    expect((await elsewhere.get('/auth/me')).status).toBe(200);
+  });
+
+  it('needs no more than the refresh cookie', async () => {
+    const { browser } = await loggedIn();
+    const copy = browser.copy();
+    browser.cookies.delete('octo_token');
+    expect((await browser.post('/auth/logout')).status).toBe(204);
+    expect((await copy.get('/auth/me')).status).toBe(401);
+  });
+
+  it('is content when nobody is logged in', async () => {
+    expect((await newBrowser().post('/auth/logout')).status).toBe(204);
+  });
+});
+
+describe('GET /auth/me', () => {
+  it('takes the token as cookie and as bearer token', async () => {
+    const { browser, login } = await loggedIn();
+    const byCookie = await browser.get('/auth/me');
+    const authorization = `Bearer ${browser.cookies.get('octo_token')}`;
+    const byBearer = await newBrowser().get('/auth/me', { authorization });
+    expect([byCookie.body, byBearer.body]).toEqual([login, login]);
+  });
+
+  it('refuses no token, a forged one, and a forged bearer token beside a good cookie', async () => {
+    const { browser } = await loggedIn();
+    const [header, claims] = (browser.cookies.get('octo_token') ?? '').split('.');
+    const forged = { authorization: `Bearer ${header}.${claims}.${'A'.repeat(86)}` };
+    const answers = await Promise.all([newBrowser().get('/auth/me'), browser.get('/auth/me', forged)]);
+    for (const answer of answers) expect(refusalOf(answer)).toBe('401 unauthenticated');
+    expect(answers.map((answer) => answer.headers.get('www-authenticate'))).toEqual([
+      'Bearer',
+      'Bearer error="invalid_token"',
+    ]);
+  });
+});
+
+describe('GET /auth/users', () => {
+  it('lists everybody, page after page, to an admin', async () => {
+    const { login } = await loggedIn();
+    const browser = await admin();
+    const seen: ManagedAccount[] = [];
+    let cursor: string | null = '';
+    while (cursor !== null) {
+      // oxlint-disable-next-line no-await-in-loop -- each page tells where the next one begins
+      const answer = await browser.get(`/auth/users?limit=2${cursor && `&cursor=${cursor}`}`);
+      const page = accountListSchema.parse(answer.body);
+      seen.push(...page.items);
+      cursor = page.nextCursor;
+    }
+    const emails = seen.map((account) => account.email);
+    expect(new Set(emails).size).toBe(emails.length);
+    const demo = ['admin@octo.local', 'paid@octo.local', 'free@octo.local'];
+    expect(emails).toEqual(expect.arrayContaining([...demo, login.email]));
+    expect(JSON.stringify(seen)).not.toMatch(/argon|hash/i);
+  });
+
+  it('is for admins only', async () => {
+    const { browser } = await loggedIn();
+    expect(refusalOf(await browser.get('/auth/users'))).toBe('403 forbidden');
+    expect(refusalOf(await newBrowser().get('/auth/users'))).toBe('401 unauthenticated');
+  });
+
+  it.each(['limit=0', 'limit=x', 'cursor=x', 'page=2'])('refuses ?%s', async (query) => {
+    expect(refusalOf(await (await admin()).get(`/auth/users?${query}`))).toBe('400 invalid_request');
+  });
+});
+
+describe('PATCH /auth/users/:id', () => {
+  it('changes what an account may do; old tokens are refused, refreshed ones say the new', async () => {
+    const { browser, login } = await loggedIn();
+    expect((await browser.get('/auth/me')).status).toBe(200);
+    const answer = await (await admin()).patch(`/auth/users/${login.id}`, { paidAccess: true });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({ id: login.id, paidAccess: true, role: 'user', disabled: false });
+    expect(refusalOf(await browser.get('/auth/me'))).toBe('401 unauthenticated');
+    expect((await browser.post('/auth/refresh')).body).toMatchObject({ paidAccess: true });
+    expect((await browser.get('/auth/me')).body).toMatchObject({ paidAccess: true });
+  });
+
+  it('leaves tokens alone when nothing changes', async () => {
+    const { browser, login } = await loggedIn();
+    await (await admin()).patch(`/auth/users/${login.id}`, { paidAccess: false, role: 'user', disabled: false });
+    expect((await browser.get('/auth/me')).status).toBe(200);
+  });
+
+  it('logs a disabled account out for good, until it is enabled again', async () => {
+    const { browser, email, login } = await loggedIn();
+    const boss = await admin();
+    await boss.patch(`/auth/users/${login.id}`, { disabled: true });
+    expect(refusalOf(await browser.get('/auth/me'))).toBe('401 unauthenticated');
+    expect(refusalOf(await browser.post('/auth/refresh'))).toBe('401 unauthenticated');
+    await boss.patch(`/auth/users/${login.id}`, { disabled: false });
+    expect((await newBrowser().login(email)).status).toBe(200);
+    expect((await browser.get('/auth/me')).status).toBe(401);
+  });
+
+  it('makes admins, who are admins after a refresh', async () => {
+    const { browser, login } = await loggedIn();
+    await (await admin()).patch(`/auth/users/${login.id}`, { role: 'admin' });
+    await browser.post('/auth/refresh');
+    expect((await browser.get('/auth/users')).status).toBe(200);
+    await (await admin()).patch(`/auth/users/${login.id}`, { role: 'user' });
+    expect((await browser.get('/auth/users')).status).toBe(401);
+  });
+
+  it.each([{ disabled: true }, { role: 'user' }])('keeps the last admin when asked for %j', async (patch) => {
+    const browser = await admin();
+    const { id } = loginSchema.parse((await browser.get('/auth/me')).body);
+    expect(refusalOf(await browser.patch(`/auth/users/${id}`, patch))).toBe('403 forbidden');
+    expect((await browser.get('/auth/users')).status).toBe(200);
+  });
+
+  it('refuses accounts that do not exist, nonsense, and everybody but admins', async () => {
+    const { browser, login } = await loggedIn();
+    const boss = await admin();
+    const nobody = '11111111-1111-4111-8111-111111111111';
+    expect(refusalOf(await boss.patch(`/auth/users/${nobody}`, { paidAccess: true }))).toBe('404 not_found');
+    expect(refusalOf(await boss.patch('/auth/users/nobody', { paidAccess: true }))).toBe('404 not_found');
+    expect(refusalOf(await boss.patch(`/auth/users/${login.id}`, {}))).toBe('400 invalid_request');
+    expect(refusalOf(await boss.patch(`/auth/users/${login.id}`, { email: newEmail() }))).toBe('400 invalid_request');
+    expect(refusalOf(await browser.patch(`/auth/users/${login.id}`, { paidAccess: true }))).toBe('403 forbidden');
+  });
+});
+
+describe('GET /.well-known/jwks.json', () => {
+  it('has the public key tokens are signed with, and nothing of the private one', async () => {
+    const { browser } = await loggedIn();
+    const [header = ''] = (browser.cookies.get('octo_token') ?? '').split('.');
+    const { alg, kid } = JSON.parse(Buffer.from(header, 'base64url').toString()) as Record<string, string>;
+    const answer = await newBrowser().get('/.well-known/jwks.json');
+    expect(alg).toBe('ES256');
+    expect(answer.headers.get('cache-control')).toBe('public, max-age=60');
+    const coordinate = expect.stringMatching(/^[\w-]{43}$/);
+    const jwk = { kty: 'EC', crv: 'P-256', x: coordinate, y: coordinate, kid, alg: 'ES256', use: 'sig' };
+    expect(answer.body).toEqual({ keys: [jwk] });
+  });
+});
+
+describe('the auth app', () => {
+  it('is ready, and logs neither addresses of people nor tokens', async () => {
+    expect((await newBrowser().get('/health/ready')).status).toBe(200);
+    const { browser, email } = await loggedIn();
+    await browser.login(email, 'wrong password');
+    const log = JSON.stringify(stack.log);
+    expect(log).toContain('admin@octo.local');
+    for (const secret of [email, PASSWORD, ...browser.cookies.values()]) expect(log).not.toContain(secret);
+  });
+});

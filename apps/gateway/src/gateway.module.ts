@@ -1,0 +1,39 @@
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { AccessTokenModule } from '#access-token';
+import { DatabaseModule } from '#database';
+import { ServiceModule } from '#service';
+import type { GatewaySettings } from './gateway.settings.js';
+import { MessagesModule } from './messages/messages.module.js';
+import { readProvidersFile } from './providers/providers-file.js';
+import { PROVIDERS } from './providers/providers.token.js';
+import { QuotaModule } from './quota/quota.module.js';
+import { SETTINGS } from './settings.token.js';
+
+@Global()
+@Module({})
+export class GatewayModule {
+  /** @throws SettingsError when the providers file is not valid */
+  static with(settings: GatewaySettings): DynamicModule {
+    return {
+      module: GatewayModule,
+      imports: [
+        ServiceModule,
+        DatabaseModule.open({ url: settings.DATABASE_URL }),
+        AccessTokenModule.verifying({
+          jwksUrl: `${settings.AUTH_URL}/.well-known/jwks.json`,
+          issuer: settings.JWT_ISSUER,
+          audience: settings.JWT_AUDIENCE,
+          redisUrl: settings.REDIS_URL,
+          whenRedisDown: settings.REVOCATION_WHEN_REDIS_DOWN,
+        }),
+        QuotaModule.wired(),
+        MessagesModule,
+      ],
+      providers: [
+        { provide: SETTINGS, useValue: settings },
+        { provide: PROVIDERS, useValue: readProvidersFile(settings.PROVIDERS_FILE, process.env) },
+      ],
+      exports: [SETTINGS, PROVIDERS],
+    };
+  }
+}

@@ -1,0 +1,2 @@
+/** Injection token of the parsed providers file. */
+export const PROVIDERS = Symbol('PROVIDERS');

@@ -1,0 +1,83 @@
+import { type DynamicModule, Inject, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { Redis } from 'ioredis';
+import { Quota, QUOTA_REDIS_OPTIONS, type QuotaEvent } from '#quota';
+import { Readiness } from '#service';
+import type { GatewaySettings } from '../gateway.settings.js';
+import type { ProvidersFile } from '../providers/providers-file.js';
+import { PROVIDERS } from '../providers/providers.token.js';
+import { SETTINGS } from '../settings.token.js';
+import { quotaEvents, watchTrips } from './quota-metrics.js';
+import { QuotaController } from './quota.controller.js';
+import { QuotaReportService } from './quota-report.service.js';
+import { Provisioning } from './provisioning.js';
+
+const QUOTA_REDIS = Symbol('QUOTA_REDIS');
+
+/** The quota engine, with a Redis connection of its own. */
+@Module({})
+export class QuotaModule implements OnApplicationShutdown {
+  static wired(): DynamicModule {
+    return {
+      module: QuotaModule,
+      global: true,
+      controllers: [QuotaController],
+      providers: [
+        { provide: QUOTA_REDIS, inject: [SETTINGS], useFactory: openRedis },
+        { provide: Quota, inject: [QUOTA_REDIS, SETTINGS, PROVIDERS], useFactory: createQuota },
+        QuotaReportService,
+        Provisioning,
+      ],
+      exports: [Quota],
+    };
+  }
+
+  constructor(
+    @Inject(QUOTA_REDIS) private readonly redis: Redis,
+    private readonly quota: Quota,
+    readiness: Readiness,
+  ) {
+    readiness.require('redis', () => (quota.isConnected ? undefined : 'is not connected: no free sends'));
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.quota.close();
+    this.redis.disconnect();
+  }
+}
+
+function openRedis({ REDIS_URL }: GatewaySettings): Redis {
+  const redis = new Redis(REDIS_URL, QUOTA_REDIS_OPTIONS);
+  const logger = new Logger('quota');
+  let isDown = false;
+  redis.on('error', (error) => {
+    if (!isDown) logger.error('redis is down: no free sends', { err: error });
+    isDown = true;
+  });
+  redis.on('ready', () => {
+    if (isDown) logger.log('redis is back');
+    isDown = false;
+  });
+  return redis;
+}
+
+function createQuota(redis: Redis, settings: GatewaySettings, { providers }: ProvidersFile): Quota {
+  const quota = new Quota({
+    redis,
+    providers: providers.flatMap(({ name, quota: policy, timeoutMs }) =>
+      policy === undefined ? [] : [{ name, policy, timeoutMs }],
+    ),
+    whenForgotten: settings.QUOTA_WHEN_FORGOTTEN,
+    budgetMs: settings.QUOTA_BUDGET_MS,
+    onEvent: logEvent,
+  });
+  watchTrips(quota);
+  return quota;
+}
+
+const logger = new Logger('quota');
+
+function logEvent({ event, ...fields }: QuotaEvent): void {
+  quotaEvents.inc({ event, provider: fields.provider });
+  if (event === 'blocked' || event === 'reopened' || event === 'store back') logger.log(`quota ${event}`, fields);
+  else logger.warn(`quota ${event}`, fields);
+}

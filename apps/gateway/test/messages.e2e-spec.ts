@@ -1,0 +1,234 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { call, inParallel, login, postMessage, statsOf } from '../../../test/support/client.js';
+import { type Stack, startStack } from '../../../test/support/stack.js';
+import { waitUntil } from '../../../tools/stack/wait-until.js';
+
+const FREE_LIMIT = 3;
+const FREE_BLOCK_MS = 1_000;
+
+let stack: Stack;
+let gateway: string;
+let paid: string;
+let free: string;
+
+beforeAll(async () => {
+  stack = await startStack({ env: { FREE_LIMIT: String(FREE_LIMIT), FREE_BLOCK_MS: String(FREE_BLOCK_MS) } });
+  gateway = stack.origin.gateway;
+  [paid, free] = await Promise.all([login(gateway, 'paid@octo.local'), login(gateway, 'free@octo.local')]);
+}, 60_000);
+afterAll(() => stack.stop());
+
+beforeEach(() => waitUntil(async () => (await quotaOf('free')).state === 'open', { what: 'free quota is open' }));
+
+async function quotaOf(name: string) {
+  const { body } = await call<{ providers: { name: string; state: string; used: number; remaining: number }[] }>(
+    `${gateway}/quota`,
+    { headers: { cookie: paid } },
+  );
+  const found = body.providers.find((provider) => provider.name === name);
+  if (found === undefined) throw new Error(`no provider ${name}`);
+  return found;
+}
+
+const spendFreeQuota = async () => {
+  const { used } = await quotaOf('free');
+  await inParallel(FREE_LIMIT - used, 1, () => postMessage(gateway, paid));
+};
+
+describe('POST /messages', () => {
+  it('delivers by the free provider and says who, what it cost and how it went', async () => {
+    const { status, body } = await postMessage(gateway, paid, { message: 'hello' });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      status: 'delivered',
+      provider: 'free',
+      response: 'olleh',
+      costMicros: 0,
+      currency: 'USD',
+      attempts: [{ provider: 'free', outcome: 'delivered', httpStatus: 200 }],
+    });
+  });
+
+  it('goes free, then paid while free is blocked, then free again', async () => {
+    await spendFreeQuota();
+    const whileBlocked = await postMessage(gateway, paid);
+    expect(whileBlocked.body).toMatchObject({ provider: 'paid', costMicros: 2_500 });
+    expect(whileBlocked.body.attempts).toHaveLength(1);
+    await waitUntil(async () => (await quotaOf('free')).state === 'open', { what: 'free quota reopens' });
+    expect((await postMessage(gateway, paid)).body).toMatchObject({ provider: 'free', costMicros: 0 });
+    expect(await statsOf(stack.origin.free)).toMatchObject({ refused: 0 });
+  });
+
+  it('answers 403 with the time to wait when free is spent and the account may not pay, and 200 after it', async () => {
+    await spendFreeQuota();
+    const { status, headers, body } = await postMessage(gateway, free);
+    expect(status).toBe(403);
+    expect(headers.get('content-type')).toContain('application/problem+json');
+    expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(body).toMatchObject({ code: 'paid_access_required', status: 403, instance: '/messages' });
+    const reopensAtMs = Date.parse(body.freeReopensAt ?? '');
+    expect(reopensAtMs - Date.now()).toBeLessThanOrEqual(FREE_BLOCK_MS + 200);
+    await waitUntil(() => Date.now() > reopensAtMs, { what: 'the moment it named' });
+    expect((await postMessage(gateway, free)).body).toMatchObject({ provider: 'free' });
+  });
+
+  it('never pays for a message that forbids it', async () => {
+    await spendFreeQuota();
+    const before = await statsOf(stack.origin.paid);
+    const { status, body } = await postMessage(gateway, paid, { message: 'hello', paid: 'never' });
+    expect({ status, code: body.code }).toEqual({ status: 403, code: 'paid_access_required' });
+    expect((await statsOf(stack.origin.paid)).accepted).toBe(before.accepted);
+  });
+
+  it('takes a bearer token instead of the cookie', async () => {
+    const token = paid.replace('octo_token=', '');
+    const { status } = await postMessage(gateway, '', { message: 'hello' }, { authorization: `Bearer ${token}` });
+    expect(status).toBe(200);
+  });
+
+  it('answers with the request id of the caller, or one of its own when that is not well-formed', async () => {
+    const own = await postMessage(gateway, paid, { message: 'a' }, { 'x-request-id': 'call-42' });
+    expect(own.headers.get('x-request-id')).toBe('call-42');
+    const other = await postMessage(gateway, paid, {}, { 'x-request-id': 'no spaces' });
+    expect(other.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    expect(other.body.requestId).toBe(other.headers.get('x-request-id'));
+  });
+
+  it.each([
+    ['the longest message', 'x'.repeat(65_536), 'x'.repeat(65_536)],
+    ['grapheme clusters', 'a👨‍👩‍👧e\u0301', 'e\u0301👨‍👩‍👧a'],
+    ['quotes and control characters', '"\n\u0000', '\u0000\n"'],
+  ])('carries %s there and back', async (_what, message, response) => {
+    expect((await postMessage(gateway, paid, { message })).body.response).toBe(response);
+  });
+});
+
+describe('a bad request', () => {
+  const utf16 = new Uint8Array([...Buffer.from('{"message":"'), 0xff, 0xfe, ...Buffer.from('"}')]);
+  it.each([
+    ['no message', {}, 400, 'invalid_message', '/message'],
+    ['an empty message', { message: '' }, 400, 'invalid_message', '/message'],
+    ['a message that is no text', { message: 7 }, 400, 'invalid_message', '/message'],
+    ['an unknown field', { message: 'a', prio: 1 }, 400, 'invalid_message', '/prio'],
+    ['an unknown value', { message: 'a', paid: 'maybe' }, 400, 'invalid_message', '/paid'],
+    ['a field not served yet', { message: 'a', deliverBy: '2030-01-01T00:00:00Z' }, 400, 'not_supported', '/deliverBy'],
+    ['a body that is no object', '[1]', 400, 'invalid_message', ''],
+    ['a body that is no JSON', '{"message":', 400, 'invalid_message', undefined],
+    ['no body', '', 400, 'invalid_message', ''],
+    ['a body that is not UTF-8', utf16, 400, 'invalid_message', undefined],
+    ['a message over 65 536 bytes', { message: 'é'.repeat(32_769) }, 413, 'message_too_large', '/message'],
+    ['a body over 128 KiB', { message: 'x'.repeat(140_000) }, 413, 'message_too_large', undefined],
+  ])(
+    'with %s is answered by its code, names the field, and counts nothing',
+    async (_what, body, status, code, pointer) => {
+      const before = await quotaOf('free');
+      const answer = await postMessage(gateway, paid, body);
+      expect({ status: answer.status, code: answer.body.code }).toEqual({ status, code });
+      if (pointer !== undefined) expect(answer.body.errors?.map((error) => error.pointer)).toContain(pointer);
+      expect(await quotaOf('free')).toMatchObject({ used: before.used });
+    },
+  );
+
+  it('names every bad field at once', async () => {
+    const { body } = await postMessage(gateway, paid, { message: '', paid: 'maybe', colour: 'red' });
+    expect(body.errors?.map(({ pointer }) => pointer).toSorted()).toEqual(['/colour', '/message', '/paid']);
+  });
+
+  it('with another media type is answered 415', async () => {
+    const { status, body } = await postMessage(gateway, paid, 'hello', { 'content-type': 'text/plain' });
+    expect({ status, code: body.code }).toEqual({ status: 415, code: 'unsupported_media_type' });
+  });
+
+  it.each([
+    ['Idempotency-Key', { 'idempotency-key': 'abc' }],
+    ['Prefer: respond-async', { prefer: 'respond-async' }],
+  ])('with %s is refused while that is not served', async (_what, headers) => {
+    const { status, body } = await postMessage(gateway, paid, { message: 'hello' }, headers);
+    expect({ status, code: body.code }).toEqual({ status: 400, code: 'not_supported' });
+  });
+
+  it.each([
+    ['no token', ''],
+    ['a token that is no JWT', 'octo_token=abc'],
+    ['a token with a forged signature', 'octo_token=eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.AAAA'],
+  ])('with %s is answered 401', async (_what, cookie) => {
+    const { status, body } = await postMessage(gateway, cookie);
+    expect({ status, code: body.code }).toEqual({ status: 401, code: 'unauthenticated' });
+  });
+
+  it('to an address that does not exist is answered 404 as a problem', async () => {
+    const { status, body } = await call<{ code: string }>(`${gateway}/nothing`);
+    expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
+  });
+});
+
+describe('a token', () => {
+  it('is refused by the gateway at once after logout', async () => {
+    const cookie = await login(gateway, 'paid@octo.local');
+    expect((await postMessage(gateway, cookie)).status).toBe(200);
+    const logout = await call(`${gateway}/auth/logout`, { method: 'POST', headers: { cookie } });
+    expect(logout.status).toBe(204);
+    expect((await postMessage(gateway, cookie)).status).toBe(401);
+  });
+});
+
+describe('what operators and tools read', () => {
+  it('GET /quota shows price, limit and use of every provider', async () => {
+    await spendFreeQuota();
+    const { status, body } = await call(`${gateway}/quota`, { headers: { cookie: free } });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      currency: 'USD',
+      providers: [
+        {
+          name: 'free',
+          priceMicros: 0,
+          state: 'blocked',
+          limit: 3,
+          used: 3,
+          remaining: 0,
+          reopensAt: expect.any(String),
+        },
+        {
+          name: 'paid',
+          priceMicros: 2_500,
+          state: 'unlimited',
+          limit: null,
+          used: null,
+          remaining: null,
+          reopensAt: null,
+        },
+      ],
+    });
+  });
+
+  it('GET /quota needs a token', async () => {
+    expect((await call(`${gateway}/quota`)).status).toBe(401);
+  });
+
+  it.each(['auth', 'free', 'paid', 'gateway'] as const)('%s tells health and metrics', async (app) => {
+    const origin = stack.origin[app];
+    expect((await call(`${origin}/health/live`)).body).toEqual({ status: 'ok' });
+    expect((await call(`${origin}/health/ready`)).body).toEqual({ status: 'ready' });
+    const { body } = await call<string>(`${origin}/metrics`);
+    expect(body).toContain('process_cpu_seconds_total');
+  });
+
+  it('GET /metrics counts sends and trips', async () => {
+    await postMessage(gateway, paid);
+    const { body } = await call<string>(`${gateway}/metrics`);
+    expect(body).toMatch(/octo_attempts_total\{provider="free",outcome="delivered"\} \d+/);
+    expect(body).toMatch(/octo_quota_trips_total \d+/);
+  });
+
+  it('GET /openapi.json describes the messages, and /docs shows it', async () => {
+    const { body } = await call<{ paths: Record<string, Record<string, { responses: object }>> }>(
+      `${gateway}/openapi.json`,
+    );
+    const statuses = Object.keys(body.paths['/messages']?.['post']?.responses ?? {});
+    expect(statuses).toEqual(
+      expect.arrayContaining(['200', '400', '401', '403', '413', '415', '429', '502', '503', '504']),
+    );
+    expect((await call<string>(`${gateway}/docs`)).body).toContain('swagger');
+  });
+});

@@ -1,0 +1,62 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Role } from '#contracts';
+import { ProblemException } from '#service';
+import { AccessTokenVerifier, type Verification } from './access-token.verifier.js';
+import { ROLES } from './caller.js';
+import { readAccessToken } from './read-token.js';
+
+/** How soon to try again when keys or revocations cannot be asked. */
+const RETRY_AFTER_MS = 1_000;
+
+/** Lets a request pass that carries a good access token, and puts the `caller` on it. Per controller or for a whole app. */
+@Injectable()
+export class AccessTokenGuard implements CanActivate {
+  constructor(
+    private readonly verifier: AccessTokenVerifier,
+    private readonly reflector: Reflector,
+  ) {}
+
+  async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = context.switchToHttp().getRequest<FastifyRequest>();
+    const token = readAccessToken(request.headers);
+    const verification = token === undefined ? undefined : await this.verifier.verify(token);
+    if (verification?.outcome !== 'valid') {
+      throw refusal(verification, context.switchToHttp().getResponse<FastifyReply>());
+    }
+    request.caller = verification.caller;
+    const roles = this.reflector.getAllAndOverride<Role[] | undefined>(ROLES, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
+    if (roles !== undefined && !roles.includes(verification.caller.role)) {
+      throw new ProblemException('forbidden', `Only for accounts with the role ${roles.join(' or ')}.`);
+    }
+    return true;
+  }
+}
+
+const DETAILS = {
+  invalid: 'The access token is not valid. Log in again.',
+  expired: 'The access token has expired. Refresh it, or log in again.',
+  revoked: 'The access token was revoked. Refresh it, or log in again.',
+};
+
+/** Challenges are those of RFC 6750, section 3. */
+function refusal(
+  verification: Exclude<Verification, { outcome: 'valid' }> | undefined,
+  reply: FastifyReply,
+): ProblemException {
+  if (verification?.outcome === 'undecided') {
+    return new ProblemException('unavailable', 'The access token cannot be checked now. Try again in a moment.', {
+      retryAfterMs: RETRY_AFTER_MS,
+    });
+  }
+  reply.header('www-authenticate', verification === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
+  const detail =
+    verification === undefined
+      ? 'Log in, or send the access token as cookie or as Authorization: Bearer.'
+      : DETAILS[verification.reason];
+  return new ProblemException('unauthenticated', detail);
+}

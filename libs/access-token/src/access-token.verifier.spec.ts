@@ -1,0 +1,233 @@
+import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
+import { describe, expect, it, jest } from '@jest/globals';
+import { AccessTokenSigner } from './access-token.signer.js';
+import { AccessTokenVerifier, KeysUnavailable, type VerifierOptions } from './access-token.verifier.js';
+import { keyIdOf, publicKeysOf } from './jwk.js';
+import type { RevocationListener } from './revocations.js';
+
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const issued = { issuer: 'octo', audience: 'octo' };
+const REFUSED = { outcome: 'refused', reason: 'invalid' };
+
+/** What Redis would know. */
+class KnownRevocations {
+  state: 'live' | 'revoked' | 'unknown' = 'live';
+  asked = 0;
+  listener: RevocationListener | undefined;
+
+  listen(listener: RevocationListener): void {
+    this.listener = listener;
+  }
+
+  async stateOf(): Promise<'live' | 'revoked' | 'unknown'> {
+    this.asked += 1;
+    return this.state;
+  }
+}
+
+function verifierWith(options: Partial<VerifierOptions> = {}) {
+  const revocations = new KnownRevocations();
+  const keys = publicKeysOf([publicKey]);
+  const verifier = new AccessTokenVerifier({ ...issued, keys, revocations, whenRedisDown: 'accept', ...options });
+  return { verifier, revocations };
+}
+
+function tokenFor(claims: { sid?: string } = {}, options: Partial<{ privateKey: KeyObject; issuer: string }> = {}) {
+  const signer = new AccessTokenSigner({ privateKey, ...issued, ...options });
+  return signer.sign({ sub: randomUUID(), sid: randomUUID(), paidAccess: true, role: 'user', ...claims });
+}
+
+const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
+
+/** A token of any header and claims, signed by whatever is given. */
+function forge(header: object, claims: object, signature: (input: string) => string): string {
+  const input = `${encode({ typ: 'JWT', kid: keyIdOf(publicKey), ...header })}.${encode(claims)}`;
+  return `${input}.${signature(input)}`;
+}
+
+const es256 = (input: string): string =>
+  sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url');
+
+const now = (): number => Math.floor(Date.now() / 1000);
+
+const goodClaims = () => ({
+  iss: 'octo',
+  aud: 'octo',
+  sub: randomUUID(),
+  sid: randomUUID(),
+  jti: randomUUID(),
+  iat: now(),
+  exp: now() + 60,
+  paidAccess: true,
+  role: 'admin',
+});
+
+describe('AccessTokenVerifier', () => {
+  it('knows the caller of a good token', async () => {
+    const sid = randomUUID();
+    const { token, expiresAt } = await tokenFor({ sid });
+    const verification = await verifierWith().verifier.verify(token);
+    expect(verification).toMatchObject({
+      outcome: 'valid',
+      caller: { sessionId: sid, paidAccess: true, role: 'user', expiresAt },
+    });
+  });
+
+  it('takes what the tests below forge, if nothing is wrong with it', async () => {
+    const token = forge({ alg: 'ES256' }, goodClaims(), es256);
+    expect(await verifierWith().verifier.verify(token)).toMatchObject({ outcome: 'valid' });
+  });
+
+  it('refuses a token signed by another key under the id of ours', async () => {
+    const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    const forged = forge({ alg: 'ES256' }, goodClaims(), (input) =>
+      sign('sha256', Buffer.from(input), { key: other, dsaEncoding: 'ieee-p1363' }).toString('base64url'),
+    );
+    expect(await verifierWith().verifier.verify(forged)).toEqual(REFUSED);
+  });
+
+  it('refuses a token whose claims were changed', async () => {
+    const [header, , signature] = (await tokenFor()).token.split('.');
+    const changed = `${header}.${encode(goodClaims())}.${signature}`;
+    expect(await verifierWith().verifier.verify(changed)).toEqual(REFUSED);
+  });
+
+  it('refuses a token without signature', async () => {
+    const { verifier } = verifierWith();
+    const none = forge({ alg: 'none' }, goodClaims(), () => '');
+    expect(await verifier.verify(none)).toEqual(REFUSED);
+    expect(await verifier.verify(none.slice(0, -1))).toEqual(REFUSED);
+  });
+
+  it('refuses HS256 with the public key as the secret', async () => {
+    const pem = publicKey.export({ type: 'spki', format: 'pem' });
+    const confused = forge({ alg: 'HS256' }, goodClaims(), (input) =>
+      createHmac('sha256', pem).update(input).digest('base64url'),
+    );
+    expect(await verifierWith().verifier.verify(confused)).toEqual(REFUSED);
+  });
+
+  it.each([
+    ['of another issuer', { iss: 'other' }],
+    ['for another audience', { aud: 'other' }],
+    ['without expiry', { exp: undefined }],
+    ['without session', { sid: undefined }],
+    ['with a role nobody knows', { role: 'root' }],
+  ])('refuses a token %s', async (_what, change) => {
+    const token = forge({ alg: 'ES256' }, { ...goodClaims(), ...change }, es256);
+    expect(await verifierWith().verifier.verify(token)).toEqual(REFUSED);
+  });
+
+  it.each(['', 'x', 'x.y.z', '..', `${encode({ alg: 'ES256' })}.${encode({})}.x`])('refuses %j', async (nonsense) => {
+    expect(await verifierWith().verifier.verify(nonsense)).toEqual(REFUSED);
+  });
+
+  it('refuses a token under a key id that does not exist', async () => {
+    const unknown = forge({ alg: 'ES256', kid: 'unknown' }, goodClaims(), es256);
+    expect(await verifierWith().verifier.verify(unknown)).toEqual(REFUSED);
+  });
+
+  it('cannot decide while there are no keys', async () => {
+    const keys = { get: () => Promise.reject(new KeysUnavailable()) };
+    const verification = await verifierWith({ keys }).verifier.verify((await tokenFor()).token);
+    expect(verification).toEqual({ outcome: 'undecided', reason: 'keys' });
+  });
+
+  it('refuses an expired token', async () => {
+    const token = forge({ alg: 'ES256' }, { ...goodClaims(), exp: now() - 2 }, es256);
+    expect(await verifierWith().verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'expired' });
+  });
+
+  it('refuses a token it has seen before once it has expired', async () => {
+    const { verifier } = verifierWith();
+    const { token, expiresAt } = await tokenFor();
+    expect(await verifier.verify(token)).toMatchObject({ outcome: 'valid' });
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(expiresAt.getTime() + 1_001);
+    try {
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'expired' });
+    } finally {
+      clock.mockRestore();
+    }
+  });
+
+  it('verifies a token once and remembers it', async () => {
+    const { verifier, revocations } = verifierWith();
+    const { token } = await tokenFor();
+    await verifier.verify(token);
+    await verifier.verify(token);
+    expect(revocations.asked).toBe(1);
+  });
+
+  it('remembers no more tokens than it may', async () => {
+    const { verifier, revocations } = verifierWith({ capacity: 2 });
+    const tokens = await Promise.all([1, 2, 3].map(async () => (await tokenFor()).token));
+    const [first = ''] = tokens;
+    for (const token of [...tokens, first]) await verifier.verify(token); // oxlint-disable-line no-await-in-loop -- order matters
+    expect(revocations.asked).toBe(4);
+  });
+
+  describe('and revocation', () => {
+    it('refuses a token of a revoked session', async () => {
+      const { verifier, revocations } = verifierWith();
+      revocations.state = 'revoked';
+      const verification = await verifier.verify((await tokenFor()).token);
+      expect(verification).toEqual({ outcome: 'refused', reason: 'revoked' });
+    });
+
+    it('refuses a token it has seen before as soon as it hears of the revocation', async () => {
+      const { verifier, revocations } = verifierWith();
+      const sid = randomUUID();
+      const { token } = await tokenFor({ sid });
+      await verifier.verify(token);
+      revocations.state = 'revoked';
+      expect(await verifier.verify(token)).toMatchObject({ outcome: 'valid' });
+      revocations.listener?.revoked([sid]);
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+    });
+
+    it('asks about every token again after it may have missed something', async () => {
+      const { verifier, revocations } = verifierWith();
+      const { token } = await tokenFor();
+      await verifier.verify(token);
+      revocations.state = 'revoked';
+      revocations.listener?.mayHaveMissed();
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+    });
+
+    it('does not remember a token that was revoked while it was being verified', async () => {
+      const { verifier, revocations } = verifierWith();
+      const sid = randomUUID();
+      const { token } = await tokenFor({ sid });
+      revocations.stateOf = async () => {
+        revocations.listener?.revoked([sid]);
+        return 'live';
+      };
+      await verifier.verify(token);
+      revocations.stateOf = async () => 'revoked';
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+    });
+
+    it('accepts or refuses as told when Redis cannot be asked', async () => {
+      const { token } = await tokenFor();
+      const accepting = verifierWith({ whenRedisDown: 'accept' });
+      const refusing = verifierWith({ whenRedisDown: 'refuse' });
+      accepting.revocations.state = refusing.revocations.state = 'unknown';
+      expect(await accepting.verifier.verify(token)).toMatchObject({ outcome: 'valid' });
+      expect(await refusing.verifier.verify(token)).toEqual({ outcome: 'undecided', reason: 'revocations' });
+    });
+
+    it('asks again soon about a token it accepted unasked', async () => {
+      const { verifier, revocations } = verifierWith();
+      const { token } = await tokenFor();
+      revocations.state = 'unknown';
+      await verifier.verify(token);
+      revocations.state = 'revoked';
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 6_000);
+      try {
+        expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+      } finally {
+        clock.mockRestore();
+      }
+    });
+  });
+});

@@ -1,0 +1,19 @@
+export { AccessTokenGuard } from './access-token.guard.js';
+export { AccessTokenModule, type VerifyingOptions } from './access-token.module.js';
+export { accessTokenSettings } from './access-token.settings.js';
+export { AccessTokenSigner, type SignedToken } from './access-token.signer.js';
+export { AccessTokenVerifier, type KeySource, type Verification } from './access-token.verifier.js';
+export { CurrentCaller, Roles } from './caller.js';
+export {
+  ACCESS_TOKEN_TTL_MS,
+  type Caller,
+  type Claims,
+  CLOCK_TOLERANCE_MS,
+  REFRESH_COOKIE,
+  TOKEN_COOKIE,
+} from './claims.js';
+export { jwkSetOf, keyIdOf, type PublicKeys, publicKeysOf } from './jwk.js';
+export { openRedis } from './open-redis.js';
+export { readAccessToken, readCookie } from './read-token.js';
+export { RemoteKeys } from './remote-keys.js';
+export { type RevocationListener, Revocations } from './revocations.js';

@@ -1,0 +1,89 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { KeysUnavailable } from './access-token.verifier.js';
+import { jwkSetOf, publicKeysOf, type PublicKeys } from './jwk.js';
+import { RemoteKeys } from './remote-keys.js';
+
+const newKeys = (): PublicKeys => publicKeysOf([generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey]);
+const onlyIdOf = (keys: PublicKeys): string => [...keys.keys()].join();
+
+/** An auth app that serves nothing but its keys. */
+class KeyServer {
+  keys = newKeys();
+  status = 200;
+  fetches = 0;
+  private readonly server = createServer((_request, response) => {
+    this.fetches += 1;
+    response.statusCode = this.status;
+    response.end(JSON.stringify(jwkSetOf(this.keys)));
+  });
+
+  async start(): Promise<string> {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/.well-known/jwks.json`;
+  }
+
+  stop(): void {
+    this.server.close();
+    this.server.closeAllConnections();
+  }
+}
+
+describe('RemoteKeys', () => {
+  let server: KeyServer;
+  let url: string;
+
+  beforeEach(async () => {
+    server = new KeyServer();
+    url = await server.start();
+  });
+  afterEach(() => server.stop());
+
+  it('fetches once for many who ask at the same time, and not again for a known key', async () => {
+    const remote = new RemoteKeys(url);
+    const id = onlyIdOf(server.keys);
+    const found = await Promise.all(Array.from({ length: 20 }, async () => remote.get(id)));
+    expect(found.every((key) => key !== undefined)).toBe(true);
+    expect(await remote.get(id)).toBeDefined();
+    expect(server.fetches).toBe(1);
+  });
+
+  it('finds a new key, but asks for unknown ones only once in a while', async () => {
+    const remote = new RemoteKeys(url, { cooldownMs: 0 });
+    await remote.get(onlyIdOf(server.keys));
+    server.keys = newKeys();
+    expect(await remote.get(onlyIdOf(server.keys))).toBeDefined();
+    const patient = new RemoteKeys(url, { cooldownMs: 60_000 });
+    await patient.get('unknown');
+    const { fetches } = server;
+    expect(await Promise.all([patient.get('unknown'), patient.get('unknown 2')])).toEqual([undefined, undefined]);
+    expect(server.fetches).toBe(fetches);
+  });
+
+  it('keeps the last known keys while the server fails', async () => {
+    const remote = new RemoteKeys(url, { cooldownMs: 0, refreshMs: 0 });
+    const id = onlyIdOf(server.keys);
+    await remote.get(id);
+    server.status = 500;
+    expect(await remote.get('unknown')).toBeUndefined();
+    expect(await remote.get(id)).toBeDefined();
+  });
+
+  it('forgets a key that was withdrawn', async () => {
+    const remote = new RemoteKeys(url, { cooldownMs: 0 });
+    const id = onlyIdOf(server.keys);
+    await remote.get(id);
+    server.keys = newKeys();
+    await remote.get('unknown');
+    expect(await remote.get(id)).toBeUndefined();
+  });
+
+  it('says so when no keys could be fetched at all', async () => {
+    server.status = 500;
+    await expect(new RemoteKeys(url).get('any')).rejects.toBeInstanceOf(KeysUnavailable);
+  });
+});

@@ -1,0 +1,24 @@
+import { sql } from 'drizzle-orm';
+import { boolean, check, index, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+
+export const accounts = pgTable(
+  'accounts',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    /** In lower case: addresses are compared without regard to case. */
+    email: text('email').notNull().unique(),
+    /** PHC string: algorithm, parameters, salt and hash. */
+    passwordHash: text('password_hash').notNull(),
+    paidAccess: boolean('paid_access').notNull().default(false),
+    role: text('role', { enum: ['user', 'admin'] })
+      .notNull()
+      .default('user'),
+    disabled: boolean('disabled').notNull().default(false),
+    // Milliseconds, like JavaScript's Date: a page cursor made from it must find the same row again.
+    createdAt: timestamp('created_at', { withTimezone: true, precision: 3 }).notNull().defaultNow(),
+  },
+  (table) => [
+    check('accounts_email_lower_case', sql`${table.email} = lower(${table.email})`),
+    index('accounts_by_creation').on(table.createdAt, table.id),
+  ],
+);

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type DynamicModule, Inject, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { sql } from 'drizzle-orm';
+import { Readiness } from '#service';
+import { migrate } from './migrate.js';
+import { type Database, openDatabase } from './open-database.js';
+
+const DATABASE = Symbol('database');
+const URL_OF_DATABASE = Symbol('url of database');
+
+/** Constructor parameter decorator: the `Database` opened by `DatabaseModule`. */
+export const InjectDatabase = (): ParameterDecorator => Inject(DATABASE);
+
+/** How long a start waits for Postgres to come up. */
+const START_TIMEOUT_MS = 10_000;
+const START_RETRY_MS = 250;
+/** A migration may have to wait for the one another process is running. */
+const MIGRATION_TIMEOUT_MS = 300_000;
+
+/** The database of an app: migrated before the app listens, part of its readiness, closed after its last request. */
+@Module({})
+export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
+  static open({ url }: { url: string }): DynamicModule {
+    const providers = [
+      { provide: URL_OF_DATABASE, useValue: url },
+      { provide: DATABASE, useFactory: () => openDatabase(url) },
+    ];
+    return { module: DatabaseModule, global: true, providers, exports: [DATABASE] };
+  }
+
+  constructor(
+    @Inject(URL_OF_DATABASE) private readonly url: string,
+    @InjectDatabase() private readonly db: Database,
+    readiness: Readiness,
+  ) {
+    readiness.require('postgres', async () => {
+      await this.db.execute(sql`select 1`);
+      return undefined;
+    });
+  }
+
+  /** Before the same hook of the modules that import this one: they find their tables. */
+  async onModuleInit(): Promise<void> {
+    await untilReachable(this.db, Date.now() + START_TIMEOUT_MS);
+    const migrator = openDatabase(this.url, { connections: 1, statementTimeoutMs: MIGRATION_TIMEOUT_MS });
+    try {
+      await migrate(migrator);
+    } finally {
+      await migrator.$client.end();
+    }
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.db.$client.end();
+  }
+}
+
+async function untilReachable(db: Database, deadline: number): Promise<void> {
+  try {
+    await db.$client.query('select 1');
+  } catch (error) {
+    if (Date.now() >= deadline) throw new Error('postgres cannot be reached', { cause: error });
+    await sleep(START_RETRY_MS);
+    return untilReachable(db, deadline);
+  }
+}

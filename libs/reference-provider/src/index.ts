@@ -1,0 +1,6 @@
+export type { Admission, Decision } from './admission.js';
+export {
+  BODY_LIMIT_BYTES,
+  ReferenceProviderModule,
+  type ReferenceProviderOptions,
+} from './reference-provider.module.js';

@@ -1,0 +1,98 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Controller, Get, HttpCode, Inject, Post, Put, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import {
+  type Faults,
+  faultsSchema,
+  type ProviderAnswer,
+  type ProviderRequest,
+  providerRequestSchema,
+  type ProviderStats,
+} from '#contracts';
+import { ProblemException, sendProblem, ValidBody } from '#service';
+import type { Admission } from './admission.js';
+import { FaultInjector } from './faults.js';
+import { MessageIntake, type Outcome } from './message-intake.js';
+
+export const ADMISSION = Symbol('admission');
+
+/** Visible ASCII, and so no list: a field sent twice is joined with a comma and a space. */
+const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
+
+@Controller()
+export class ReferenceProviderController {
+  constructor(
+    private readonly intake: MessageIntake,
+    private readonly faults: FaultInjector,
+    @Inject(ADMISSION) private readonly admission: Admission,
+  ) {}
+
+  @Post('messages')
+  @HttpCode(200)
+  async receive(
+    @ValidBody(providerRequestSchema) { message }: ProviderRequest,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const idempotencyKey = idempotencyKeyOf(request);
+    // Read first: the last hit of `times` switches latency off for those that come after it, not for its own request.
+    const { latencyMs } = this.faults.inForce;
+    const outcome = this.intake.receive({ message, idempotencyKey });
+    if (latencyMs > 0) await delay(latencyMs);
+    answer(request, reply, outcome);
+  }
+
+  @Get('stats')
+  stats(): ProviderStats {
+    return this.admission.stats();
+  }
+
+  @Post('stats/reset')
+  @HttpCode(204)
+  resetStats(): void {
+    this.admission.resetStats();
+  }
+
+  @Get('faults')
+  faultsInForce(): Faults {
+    return this.faults.inForce;
+  }
+
+  @Put('faults')
+  replaceFaults(@ValidBody(faultsSchema) faults: Faults): Faults {
+    this.faults.replace(faults);
+    return this.faults.inForce;
+  }
+}
+
+function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key'];
+  if (key === undefined || (typeof key === 'string' && IDEMPOTENCY_KEY.test(key))) return key;
+  throw new ProblemException('invalid_request', 'Idempotency-Key must be 1 to 255 visible ASCII characters.');
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply, outcome: Outcome): void {
+  switch (outcome.kind) {
+    case 'answered':
+      reply.headers(outcome.headers).send({ ok: true, response: outcome.response } satisfies ProviderAnswer);
+      return;
+    case 'nonsense':
+      reply.headers(outcome.headers).type('text/html; charset=utf-8').send('<h1>It works!</h1>');
+      return;
+    case 'refused': {
+      reply.headers(outcome.headers);
+      const { retryAfterMs } = outcome;
+      const detail = 'The quota is spent; try again after the time in Retry-After.';
+      sendProblem(request, reply, new ProblemException('quota_exceeded', detail, { retryAfterMs }));
+      return;
+    }
+    // Not thrown: a fault somebody asked for is nothing to log as an error.
+    case 'error':
+      sendProblem(request, reply, new ProblemException('internal_error', 'This fault was asked for by PUT /faults.'));
+      return;
+    case 'drop':
+    case 'loseReply':
+      reply.hijack();
+      request.raw.socket.destroy();
+  }
+}

@@ -1,0 +1,32 @@
+export interface MemoryLimits {
+  maxAnswers: number;
+  /** Characters of keys and answers together: a number of answers alone bounds no memory. */
+  maxChars: number;
+}
+
+/** First answers by idempotency key; beyond the limits the oldest are forgotten. */
+export class RememberedAnswers {
+  private readonly answers = new Map<string, string>();
+  private chars = 0;
+
+  constructor(private readonly limits: MemoryLimits) {}
+
+  find(key: string): string | undefined {
+    return this.answers.get(key);
+  }
+
+  /** The key must not be known yet. */
+  add({ key, answer }: { key: string; answer: string }): void {
+    this.answers.set(key, answer);
+    this.chars += key.length + answer.length;
+    this.forgetOldest();
+  }
+
+  private forgetOldest(): void {
+    for (const [key, answer] of this.answers) {
+      if (this.answers.size <= this.limits.maxAnswers && this.chars <= this.limits.maxChars) return;
+      this.answers.delete(key);
+      this.chars -= key.length + answer.length;
+    }
+  }
+}

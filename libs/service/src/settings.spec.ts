@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { commonSettings, flag, port, readSettings, redisUrl, SettingsError, wholeNumber } from './settings.js';
+
+const schema = z.object({
+  ...commonSettings,
+  PORT: port(3_000),
+  LIMIT: wholeNumber({ min: 1, max: 10 }),
+  HEADERS: flag(true),
+  REDIS_URL: redisUrl(),
+});
+const good = { LIMIT: '3', REDIS_URL: 'redis://127.0.0.1' };
+
+function problemsOf(env: NodeJS.ProcessEnv): string[] {
+  try {
+    readSettings(schema, env);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('readSettings', () => {
+  it('gives numbers, flags and defaults', () => {
+    expect(readSettings(schema, { ...good, HEADERS: 'false' })).toMatchObject({
+      PORT: 3_000,
+      LIMIT: 3,
+      HEADERS: false,
+    });
+  });
+
+  it('takes an empty variable for one that is not set', () => {
+    expect(readSettings(schema, { ...good, PORT: '' })).toMatchObject({ PORT: 3_000 });
+  });
+
+  it('names every bad variable at once, with its rule and its value', () => {
+    const problems = problemsOf({ ...good, PORT: '99999', LIMIT: 'abc', LOG_LEVEL: 'loud' });
+    expect(problems).toHaveLength(3);
+    expect(problems).toContain('LIMIT: must be a whole number from 1 to 10, is "abc"');
+    expect(problems.join('\n')).toMatch(/PORT: .*"99999"/);
+    expect(problems.join('\n')).toMatch(/LOG_LEVEL: .*"loud"/);
+  });
+
+  it('says which variables are missing', () => {
+    expect(problemsOf({ LIMIT: '1' })).toEqual([expect.stringMatching(/^REDIS_URL: is required/)]);
+  });
+
+  it('never shows a value that may hold a secret', () => {
+    expect(problemsOf({ ...good, REDIS_URL: 'http://user:hush@host' }).join()).not.toContain('hush');
+  });
+});

@@ -1,0 +1,85 @@
+import type { Problem, ProviderStats } from '#contracts';
+
+export const DEMO_PASSWORD = 'octo-demo-password';
+
+export interface Answer<Body> {
+  status: number;
+  headers: Headers;
+  body: Body;
+}
+
+/** Logs in as a browser would and gives back the cookie of the access token. */
+export async function login(origin: string, email = 'paid@octo.local'): Promise<string> {
+  const response = await fetch(`${origin}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email, password: DEMO_PASSWORD }),
+  });
+  const cookie = response.headers.getSetCookie().find((value) => value.startsWith('octo_token='));
+  if (cookie === undefined) throw new Error(`login of ${email} answered ${response.status}: ${await response.text()}`);
+  return cookie.split(';', 1)[0] ?? '';
+}
+
+/** What a message is answered: the fields of a delivered one and those of a problem, by what the test expects. */
+export type MessageAnswer = Answer<
+  Partial<Problem> & {
+    id?: string;
+    provider?: string;
+    response?: string;
+    costMicros?: number;
+    attempts?: { provider: string; outcome: string; httpStatus: number | null }[];
+  }
+>;
+
+export async function postMessage(
+  origin: string,
+  cookie: string,
+  body: unknown = { message: 'hello' },
+  headers: Record<string, string> = {},
+): Promise<MessageAnswer> {
+  return call(`${origin}/messages`, {
+    method: 'POST',
+    headers: { cookie, 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
+  });
+}
+
+export async function call<Body>(url: string, init?: RequestInit): Promise<Answer<Body>> {
+  const response = await fetch(url, init);
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+  return { status: response.status, headers: response.headers, body: (isJson ? JSON.parse(text) : text) as Body };
+}
+
+/** The provider's own count. */
+export async function statsOf(providerOrigin: string): Promise<ProviderStats> {
+  return (await call<ProviderStats>(`${providerOrigin}/stats`)).body;
+}
+
+export async function setFaults(providerOrigin: string, faults: Record<string, number>): Promise<void> {
+  const { status } = await call(`${providerOrigin}/faults`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(faults),
+  });
+  if (status !== 200) throw new Error(`faults were answered ${status}`);
+}
+
+/** Runs `work` for 0 … count − 1, `atOnce` at a time, and gives back the results in order. */
+export async function inParallel<Result>(
+  count: number,
+  atOnce: number,
+  work: (index: number) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) {
+      const index = next;
+      next += 1;
+      results[index] = await work(index);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ManagedProcess } from '../../tools/stack/managed-process.js';
+import { type AppName, startStack as start } from '../../tools/stack/stack.js';
+import { createDatabase, startNativeRedis } from '../../tools/stack/native-engines.js';
+
+export interface Stack {
+  origin: { auth: string; free: string; paid: string; gateway: string };
+  gateways: string[];
+  /** Everything the apps logged, parsed. */
+  log: { app: string; event: string; [field: string]: unknown }[];
+  process: (name: string) => ManagedProcess;
+  stop: () => Promise<void>;
+}
+
+export interface StackOptions {
+  apps?: AppName[];
+  pods?: number;
+  env?: Record<string, string>;
+}
+
+/** The real apps as separate processes, on ports and engines of their own. */
+export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}): Promise<Stack> {
+  const dir = mkdtempSync(join(tmpdir(), 'octo-stack-'));
+  const engines = await nativeEngines(env);
+  const log: Stack['log'] = [];
+  const stack = await start({
+    env: {
+      PATH: process.env['PATH'],
+      NODE_ENV: 'test',
+      JWT_PRIVATE_KEY_FILE: join(dir, 'jwt.pem'),
+      ...engines.env,
+      ...env,
+    },
+    pods,
+    ports: { auth: 0, 'free-provider': 0, 'paid-provider': 0, gateway: 0 },
+    ...(apps && { apps }),
+    onLine: (name, line) => log.push(parse(name, line)),
+  });
+  const { auth, free, paid, gateways } = stack.origins;
+  return {
+    origin: { auth, free, paid, gateway: gateways[0] ?? '' },
+    gateways,
+    log,
+    process: (name) => {
+      const found = stack.processes.find((candidate) => candidate.name === name);
+      if (found === undefined) throw new Error(`no process "${name}"`);
+      return found;
+    },
+    stop: async () => {
+      await stack.stop();
+      await engines.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function nativeEngines(env: Record<string, string>): Promise<{
+  env: Record<string, string>;
+  stop: () => Promise<void>;
+}> {
+  const adminUrl = process.env['TEST_POSTGRES_URL'];
+  if (adminUrl === undefined) return { env: {}, stop: () => Promise.resolve() };
+  const redis = env['REDIS_URL'] === undefined ? await startNativeRedis() : undefined;
+  const DATABASE_URL = env['DATABASE_URL'] ?? (await createDatabase(adminUrl));
+  return {
+    env: { DATABASE_URL, ...(redis && { REDIS_URL: redis.url, QUOTA_WHEN_FORGOTTEN: 'fresh' }) },
+    stop: async () => redis?.stop(),
+  };
+}
+
+function parse(app: string, line: string): Stack['log'][number] {
+  try {
+    return { app, ...(JSON.parse(line) as { event: string }) };
+  } catch {
+    return { app, event: line };
+  }
+}
+
+/** Different for every test, so that suites may share engines. */
+export function randomName(prefix: string): string {
+  return `${prefix}-${randomBytes(5).toString('hex')}`;
+}

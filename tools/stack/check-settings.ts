@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { httpUrl, port, postgresUrl, readSettings, redisUrl, SettingsError } from '#service';
+import { authSettings } from '../../apps/auth/src/auth.settings.js';
+import { freeProviderSettings } from '../../apps/free-provider/src/free-provider.settings.js';
+import { gatewaySettings } from '../../apps/gateway/src/gateway.settings.js';
+import { readProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
+import { paidProviderSettings } from '../../apps/paid-provider/src/paid-provider.settings.js';
+import type { AppName } from './stack.js';
+
+const stackSettings = z.object({
+  GATEWAY_PORT: port(3000),
+  AUTH_PORT: port(4000),
+  FREE_PROVIDER_PORT: port(4001),
+  PAID_PROVIDER_PORT: port(4002),
+  DATA_DIR: z.string().default('.data'),
+  REDIS_URL: redisUrl().optional(),
+  DATABASE_URL: postgresUrl().optional(),
+  PUBLIC_ORIGIN: httpUrl().optional(),
+});
+export type StackSettings = z.infer<typeof stackSettings> & { ports: Record<AppName, number> };
+
+/** Stand-ins for what the launcher itself provides. */
+const PROVIDED = { REDIS_URL: 'redis://127.0.0.1', DATABASE_URL: 'postgres://127.0.0.1/octo' };
+
+/**
+ * Reads the launcher's settings and checks those of all apps, before anything is started.
+ * @throws SettingsError naming every bad setting of every app at once
+ */
+export function checkSettings(env: NodeJS.ProcessEnv): StackSettings {
+  const problems = new Set<string>();
+  const collect = <Value>(read: () => Value): Value | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error;
+      for (const problem of error.problems) problems.add(problem);
+      return undefined;
+    }
+  };
+  const provided = { ...PROVIDED, JWT_PRIVATE_KEY_FILE: 'jwt-key.pem', ...env, PORT: undefined };
+  const settings = collect(() => readSettings(stackSettings, env));
+  collect(() => readSettings(authSettings, provided));
+  collect(() => readSettings(freeProviderSettings, provided));
+  collect(() => readSettings(paidProviderSettings, provided));
+  const gateway = collect(() => readSettings(gatewaySettings, provided));
+  // A variable that is bad already would be told a second time by the file that uses it.
+  if (problems.size === 0) collect(() => readProvidersFile(gateway?.PROVIDERS_FILE ?? 'providers.yaml', env));
+  if (settings === undefined || problems.size > 0) throw new SettingsError([...problems]);
+  const { GATEWAY_PORT, AUTH_PORT, FREE_PROVIDER_PORT, PAID_PROVIDER_PORT } = settings;
+  return {
+    ...settings,
+    ports: {
+      gateway: GATEWAY_PORT,
+      auth: AUTH_PORT,
+      'free-provider': FREE_PROVIDER_PORT,
+      'paid-provider': PAID_PROVIDER_PORT,
+    },
+  };
+}

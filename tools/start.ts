@@ -1,0 +1,142 @@
+// `npm start [-- --pods N] [--fresh]`: engines and apps, each a process of its own, until Ctrl-C.
+import { existsSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { SettingsError } from '#service';
+import { checkSettings, type StackSettings } from './stack/check-settings.js';
+import { lockDataDir } from './stack/data-dir-lock.js';
+import { formatLog } from './stack/format-log.js';
+import { type Stack, startStack } from './stack/stack.js';
+
+const USAGE = `npm start [-- options]
+  --pods N   how many gateways (default 1)
+  --fresh    forget accounts and keys of earlier runs first
+Settings come from the environment and .env; .env.example lists them.`;
+
+const startedAtMs = Date.now();
+/** What an engine writes itself is of interest only when it fails, and is shown then. */
+const print = (name: string, line: string): void => {
+  const isChatter = (name === 'redis' || name === 'postgres') && !line.startsWith('{');
+  if (!isChatter || process.env['LOG_LEVEL'] === 'debug') console.log(formatLog(name, line));
+};
+
+try {
+  await main();
+} catch (error) {
+  if (error instanceof SettingsError)
+    console.error(`Octo cannot start:\n${error.problems.map((problem) => `  ${problem}`).join('\n')}`);
+  else console.error(`Octo cannot start: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const { pods, fresh } = readArguments();
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  const settings = checkSettings(process.env);
+  await refuseBusyPorts(settings, pods);
+  const unlock = lockDataDir(settings.DATA_DIR);
+  if (fresh)
+    for (const part of ['postgres', 'jwt-key.pem'])
+      rmSync(join(settings.DATA_DIR, part), { recursive: true, force: true });
+  const starting = startStack({
+    env: {
+      ...process.env,
+      JWT_PRIVATE_KEY_FILE: process.env['JWT_PRIVATE_KEY_FILE'] ?? join(settings.DATA_DIR, 'jwt-key.pem'),
+      PUBLIC_ORIGIN: publicOrigin(settings),
+    },
+    pods,
+    ports: settings.ports,
+    dataDir: settings.DATA_DIR,
+    onLine: print,
+  });
+  stopOnSignal(starting, unlock);
+  try {
+    announce(await starting, settings);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+function readArguments(): { pods: number; fresh: boolean } {
+  const { values } = parseArgs({
+    options: {
+      pods: { type: 'string', default: '1' },
+      fresh: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    process.exit(0);
+  }
+  const pods = Number(values.pods);
+  if (!Number.isInteger(pods) || pods < 1 || pods > 64) throw new Error('--pods must be a whole number from 1 to 64.');
+  return { pods, fresh: values.fresh };
+}
+
+function publicOrigin({ PUBLIC_ORIGIN, ports }: StackSettings): string {
+  return PUBLIC_ORIGIN ?? `http://localhost:${ports.gateway}`;
+}
+
+async function refuseBusyPorts({ ports }: StackSettings, pods: number): Promise<void> {
+  const wanted = [
+    ...Array.from({ length: pods }, (_, index) => ({ port: ports.gateway + index, setting: 'GATEWAY_PORT' })),
+    { port: ports.auth, setting: 'AUTH_PORT' },
+    { port: ports['free-provider'], setting: 'FREE_PROVIDER_PORT' },
+    { port: ports['paid-provider'], setting: 'PAID_PROVIDER_PORT' },
+  ];
+  const busy: string[] = [];
+  for (const { port, setting } of wanted) {
+    if (!(await isFree(port))) busy.push(`port ${port} is in use: stop what uses it, or set ${setting}`);
+  }
+  if (busy.length > 0) throw new SettingsError(busy);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    console.log('\nstopping …');
+    // A start under way is awaited: what it has started must be stopped too.
+    const stack = await starting.catch(() => undefined);
+    await stack?.stop();
+    unlock();
+    console.log('stopped');
+    process.exit(0);
+  };
+  process.on('SIGINT', () => void stop());
+  process.on('SIGTERM', () => void stop());
+}
+
+function announce({ origins, processes }: Stack, settings: StackSettings): void {
+  const { FREE_LIMIT = '10', FREE_BLOCK_MS = '30000' } = process.env;
+  const rows = processes.map(
+    ({ name, pid }) => `  ${name.padEnd(14)} pid ${String(pid).padEnd(8)} ${urlOf(name, origins)}`,
+  );
+  console.log(`
+${rows.join('\n')}
+
+  accounts   admin@octo.local   paid@octo.local (may use paid providers)   free@octo.local
+  password   octo-demo-password
+  free       ${FREE_LIMIT} messages, then blocked for ${Number(FREE_BLOCK_MS) / 1000} s
+
+Octo is ready at ${publicOrigin(settings)} after ${((Date.now() - startedAtMs) / 1000).toFixed(1)} s. Ctrl-C stops everything.
+`);
+}
+
+function urlOf(name: string, { auth, free, paid, gateways }: Stack['origins']): string {
+  const index = /^gateway-(\d+)$/.exec(name)?.[1];
+  if (index !== undefined) return gateways[Number(index) - 1] ?? '';
+  return { auth, 'free-provider': free, 'paid-provider': paid }[name] ?? 'embedded';
+}

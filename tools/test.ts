@@ -1,0 +1,57 @@
+// `npm test [-- jest arguments]`: format, lint, types, then every suite. `TEST_ENGINES=native` uses this machine's
+// redis-server and Postgres instead of the embedded engines. With arguments only Jest runs, with them.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { freePort } from './stack/free-port.js';
+import { ManagedProcess } from './stack/managed-process.js';
+import { startNativePostgres, startNativeRedis } from './stack/native-engines.js';
+
+const CHECKS: [what: string, args: string[]][] = [
+  ['format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']],
+  ['lint', ['node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', '--quiet']],
+  ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']],
+];
+
+const jestArgs = process.argv.slice(2);
+for (const [what, args] of jestArgs.length === 0 ? CHECKS : []) {
+  const startedAt = Date.now();
+  const code = await run(args, process.env);
+  console.log(`${what}: ${code === 0 ? 'ok' : 'failed'} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
+  if (code !== 0) process.exit(code);
+}
+const engines = process.env['TEST_ENGINES'] === 'native' ? await nativeEngines() : await embeddedRedis();
+console.log(`engines: ${process.env['TEST_ENGINES'] ?? 'embedded'}`);
+const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
+const results = process.env['TEST_RESULTS'];
+const reports = results === undefined ? [] : ['--json', `--outputFile=${results}`];
+const code = await run([...jest, ...reports, ...jestArgs], { ...process.env, ...engines.env });
+await engines.stop();
+process.exit(code);
+
+interface Engines {
+  env: NodeJS.ProcessEnv;
+  stop: () => Promise<unknown>;
+}
+
+/** For the suites of the quota engine; stacks bring their own. */
+async function embeddedRedis(): Promise<Engines> {
+  const PORT = String(await freePort());
+  const entry = join(import.meta.dirname, 'stack/embedded-redis.js');
+  const redis = new ManagedProcess({ name: 'redis', entry, env: { PORT }, onLine: () => {} });
+  await redis.start();
+  return { env: { TEST_REDIS_URL: `redis://127.0.0.1:${PORT}` }, stop: () => redis.stop() };
+}
+
+async function nativeEngines(): Promise<Engines> {
+  const [redis, postgres] = await Promise.all([startNativeRedis(), startNativePostgres()]);
+  return {
+    env: { TEST_REDIS_URL: redis.url, TEST_POSTGRES_URL: postgres.url },
+    stop: () => Promise.all([redis.stop(), postgres.stop()]),
+  };
+}
+
+function run(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve) => {
+    spawn(process.execPath, args, { stdio: 'inherit', env }).once('exit', (status) => resolve(status ?? 1));
+  });
+}
