@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { inParallel, login, type MessageAnswer, postMessage, statsOf } from './support/client.js';
+import { inParallel, login, type MessageAnswer, postMessage, setFaults, statsOf } from './support/client.js';
 import { type Stack, startStack } from './support/stack.js';
 import { waitUntil } from '../tools/stack/wait-until.js';
 
@@ -36,6 +36,8 @@ async function sendToAny(started: Stack, cookie: string, index: number): Promise
   }
 }
 
+const windowsOf = async (started: Stack) => (await statsOf(started.origin.free)).windows;
+
 const providersOf = (answers: MessageAnswer[]) => {
   const counts: Record<string, number> = {};
   for (const { body } of answers) counts[body.provider ?? 'none'] = (counts[body.provider ?? 'none'] ?? 0) + 1;
@@ -45,21 +47,20 @@ const providersOf = (answers: MessageAnswer[]) => {
 describe('three pods', () => {
   it('use exactly the free quota of every window between them and run into no refusal', async () => {
     const { started, cookie } = await startPods(3);
-    const first = await flood(started, cookie);
-    expect(new Set(first.map(({ status }) => status))).toEqual(new Set([200]));
-    expect(providersOf(first)).toEqual({ free: FREE_LIMIT, paid: 400 - FREE_LIMIT });
-    const reopensAt = (await statsOf(started.origin.free)).windows[0]?.reopensAt ?? '';
+    const answers = await flood(started, cookie);
+    await waitUntil(async () => (await windowsOf(started)).at(-1)?.reopensAt != null, { what: 'a window is spent' });
+    const reopensAtMs = Date.parse((await windowsOf(started)).at(-1)?.reopensAt ?? '');
     // The guard against clock drift is a few milliseconds.
-    await waitUntil(() => Date.now() > Date.parse(reopensAt) + 100, { what: 'the block ends' });
-    const second = await flood(started, cookie);
-    expect(providersOf(second)).toEqual({ free: FREE_LIMIT, paid: 400 - FREE_LIMIT });
-    const stats = await statsOf(started.origin.free);
-    expect(stats.refused).toBe(0);
-    expect(stats.windows.map(({ accepted, refused }) => ({ accepted, refused }))).toEqual([
-      { accepted: FREE_LIMIT, refused: 0 },
-      { accepted: FREE_LIMIT, refused: 0 },
-    ]);
-  }, 90_000);
+    await waitUntil(() => Date.now() > reopensAtMs + 100, { what: 'the block ends' });
+    answers.push(...(await flood(started, cookie)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    const { accepted, refused } = await statsOf(started.origin.free);
+    expect(refused).toBe(0);
+    expect(providersOf(answers)).toEqual({ free: accepted, paid: 800 - accepted });
+    const spent = (await windowsOf(started)).filter(({ blockedAt }) => blockedAt !== null);
+    expect(spent.length).toBeGreaterThanOrEqual(2);
+    expect(new Set(spent.map((window) => window.accepted))).toEqual(new Set([FREE_LIMIT]));
+  });
 
   it('run into no refusal when one of them is killed half-way', async () => {
     const { started, cookie } = await startPods(3);
@@ -73,7 +74,19 @@ describe('three pods', () => {
       what: 'the launcher tells of the dead pod',
     });
     await waitUntil(() => isReady(started.gateways[1]), { what: 'the pod is back' });
-  }, 90_000);
+  });
+});
+
+describe('a pod that is told to stop', () => {
+  it('answers the messages it has taken before it ends', async () => {
+    const { started, cookie } = await startPods(1);
+    await setFaults(started.origin.free, { latencyMs: 700 });
+    const sent = inParallel(FREE_LIMIT, FREE_LIMIT, () => postMessage(started.origin.gateway, cookie));
+    const accepted = async () => (await statsOf(started.origin.free)).accepted;
+    await waitUntil(async () => (await accepted()) === FREE_LIMIT, { what: 'all are with the provider' });
+    await started.process('gateway-1').stop();
+    expect(providersOf(await sent)).toEqual({ free: FREE_LIMIT });
+  });
 });
 
 async function isReady(origin = ''): Promise<boolean> {

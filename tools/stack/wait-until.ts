@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
  */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
-  { what, deadlineMs = 20_000, everyMs = 10 }: { what: string; deadlineMs?: number; everyMs?: number },
+  { what, deadlineMs = 60_000, everyMs = 10 }: { what: string; deadlineMs?: number; everyMs?: number },
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   while (!(await condition())) {

@@ -15,7 +15,7 @@ beforeAll(async () => {
   stack = await startStack({ env: { FREE_LIMIT: String(FREE_LIMIT), FREE_BLOCK_MS: String(FREE_BLOCK_MS) } });
   gateway = stack.origin.gateway;
   [paid, free] = await Promise.all([login(gateway, 'paid@octo.local'), login(gateway, 'free@octo.local')]);
-}, 60_000);
+});
 afterAll(() => stack.stop());
 
 beforeEach(() => waitUntil(async () => (await quotaOf('free')).state === 'open', { what: 'free quota is open' }));

@@ -45,7 +45,7 @@ providers:
   stack = await startStack({ env: { PROVIDERS_FILE: join(dir, 'providers.yaml'), FREE_LIMIT: '1000' } });
   gateway = stack.origin.gateway;
   [paid, free] = await Promise.all([login(gateway, 'paid@octo.local'), login(gateway, 'free@octo.local')]);
-}, 60_000);
+});
 afterAll(async () => {
   await stack.stop();
   await new Promise((resolve) => stranger.close(resolve));

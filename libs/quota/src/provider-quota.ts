@@ -143,20 +143,21 @@ export class ProviderQuota {
   }
 
   private wake(): void {
-    if (this.running !== undefined) return;
-    // Later in this turn of the event loop: callers that arrive together share the step.
-    this.running = Promise.resolve()
-      .then(() => this.run())
-      .finally(() => {
-        this.running = undefined;
-      });
+    this.running ??= this.run();
   }
 
   private async run(): Promise<void> {
-    while (this.hasWork()) {
-      const isRepeat = this.unconfirmed !== undefined;
-      const step = this.unconfirmed ?? this.compose();
-      if (!(await this.commit(step, isRepeat ? [] : this.waiters.splice(0)))) return;
+    // Callers that arrive in the same turn of the event loop share the step.
+    await Promise.resolve();
+    try {
+      while (this.hasWork()) {
+        const isRepeat = this.unconfirmed !== undefined;
+        const step = this.unconfirmed ?? this.compose();
+        if (!(await this.commit(step, isRepeat ? [] : this.waiters.splice(0)))) return;
+      }
+    } finally {
+      // In the same turn as the last look for work: whoever comes later wakes it again.
+      this.running = undefined;
     }
   }
 

@@ -1,0 +1,124 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from '../tools/stack/free-port.js';
+import { waitUntil } from '../tools/stack/wait-until.js';
+
+let dir: string;
+let launcher: Launcher | undefined;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'octo-start-'));
+});
+afterEach(async () => {
+  await launcher?.end();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** `npm start` as a user runs it, on ports and a folder of its own. */
+class Launcher {
+  output = '';
+  readonly exited: Promise<unknown[]>;
+
+  private constructor(readonly child: ChildProcess) {
+    this.exited = once(child, 'exit');
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (this.output += String(chunk)));
+  }
+
+  static async run(env: NodeJS.ProcessEnv = {}, args: string[] = []): Promise<Launcher> {
+    const [GATEWAY_PORT, AUTH_PORT, FREE_PROVIDER_PORT, PAID_PROVIDER_PORT] = await Promise.all(
+      Array.from({ length: 4 }, async () => String(await freePort())),
+    );
+    const ports = { GATEWAY_PORT, AUTH_PORT, FREE_PROVIDER_PORT, PAID_PROVIDER_PORT };
+    return new Launcher(
+      spawn(process.execPath, ['dist/tools/start.js', ...args], {
+        env: { PATH: process.env['PATH'], ...ports, DATA_DIR: dir, ...env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      }),
+    );
+  }
+
+  get pids(): number[] {
+    return [...this.output.matchAll(/^ {2}\S+ +pid (\d+)/gm)].map((match) => Number(match[1]));
+  }
+
+  ready(): Promise<void> {
+    return waitUntil(() => this.output.includes('Octo is ready'), { what: 'the ready line' });
+  }
+
+  async end(): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGTERM');
+    await this.exited;
+  }
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+describe('npm start', () => {
+  it('names all wrong settings at once, of whatever app, and exits 1 before anything is started', async () => {
+    launcher = await Launcher.run({ FREE_LIMIT: 'ten', LOGIN_ATTEMPTS: '0', QUOTA_WHEN_FORGOTTEN: 'maybe' });
+    expect(await launcher.exited).toEqual([1, null]);
+    for (const name of ['FREE_LIMIT', 'LOGIN_ATTEMPTS', 'QUOTA_WHEN_FORGOTTEN'])
+      expect(launcher.output).toContain(name);
+    expect(launcher.output.match(/FREE_LIMIT/g)).toHaveLength(1);
+    expect(launcher.output).not.toContain('listening');
+  });
+
+  it('names the port that is in use, and the setting to change it', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    launcher = await Launcher.run({ AUTH_PORT: String(port) });
+    expect(await launcher.exited).toEqual([1, null]);
+    expect(launcher.output).toMatch(new RegExp(`port ${port} is in use.*AUTH_PORT`));
+    server.close();
+  });
+
+  it('ends with the log of the app that cannot start', async () => {
+    const keyFile = join(dir, 'broken.pem');
+    writeFileSync(keyFile, 'no key');
+    launcher = await Launcher.run({ JWT_PRIVATE_KEY_FILE: keyFile });
+    expect(await launcher.exited).toEqual([1, null]);
+    expect(launcher.output).toMatch(/Octo cannot start: auth ended with code 1/);
+    expect(launcher.output).toContain('JWT_PRIVATE_KEY_FILE');
+  });
+
+  it('stops everything it started on SIGTERM, and starts again with the accounts it had', async () => {
+    launcher = await Launcher.run();
+    await launcher.ready();
+    const { pids } = launcher;
+    expect(pids).toHaveLength(6);
+    await launcher.end();
+    expect(launcher.child.exitCode).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+    launcher = await Launcher.run();
+    await launcher.ready();
+  });
+
+  it('leaves nothing running when it is killed itself', async () => {
+    launcher = await Launcher.run();
+    await launcher.ready();
+    const { pids } = launcher;
+    launcher.child.kill('SIGKILL');
+    await waitUntil(() => !pids.some(isAlive), { what: 'every process has ended' });
+  });
+
+  it('refuses a data folder that another stack uses', async () => {
+    launcher = await Launcher.run();
+    await waitUntil(() => launcher?.output.includes('listening') ?? false, { what: 'the first stack is starting' });
+    const second = await Launcher.run();
+    expect(await second.exited).toEqual([1, null]);
+    expect(second.output).toContain('is in use by process');
+    await launcher.ready();
+  });
+});

@@ -1,0 +1,70 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** A real connection that a test can hold up or break: stands between a client and a server. */
+export class TcpProxy {
+  private readonly pairs = new Set<{ client: Socket; server: Socket }>();
+  private isHoldingReplies = false;
+
+  private constructor(
+    private readonly listener: Server,
+    readonly port: number,
+  ) {}
+
+  static async to(target: { host: string; port: number }): Promise<TcpProxy> {
+    const listener = createServer();
+    await new Promise<void>((resolve) => {
+      listener.listen(0, '127.0.0.1', resolve);
+    });
+    const address = listener.address();
+    const proxy = new TcpProxy(listener, typeof address === 'object' && address !== null ? address.port : 0);
+    listener.on('connection', (client) => proxy.join(client, connect(target.port, target.host)));
+    return proxy;
+  }
+
+  /** What the server answers waits here; what the client sends goes through. */
+  holdReplies(): void {
+    this.isHoldingReplies = true;
+    for (const { server } of this.pairs) server.pause();
+  }
+
+  releaseReplies(): void {
+    this.isHoldingReplies = false;
+    for (const { server } of this.pairs) server.resume();
+  }
+
+  /** Breaks all connections; replies that were held are lost. */
+  cut(): void {
+    this.isHoldingReplies = false;
+    for (const { client, server } of this.pairs) {
+      client.destroy();
+      server.destroy();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => {
+      this.listener.close(resolve);
+    });
+  }
+
+  private join(client: Socket, server: Socket): void {
+    const pair = { client, server };
+    this.pairs.add(pair);
+    client.setNoDelay(true);
+    server.setNoDelay(true);
+    client.on('data', (chunk) => server.write(chunk));
+    server.on('data', (chunk) => client.write(chunk));
+    if (this.isHoldingReplies) server.pause();
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      one.on('error', () => other.destroy());
+      one.on('close', () => {
+        other.destroy();
+        this.pairs.delete(pair);
+      });
+    }
+  }
+}
