@@ -11,6 +11,8 @@ export interface Stack {
   gateways: string[];
   /** Everything the apps logged, parsed. */
   log: { app: string; event: string; [field: string]: unknown }[];
+  /** Process id of the Redis of this stack. */
+  redisPid: number;
   process: (name: string) => ManagedProcess;
   stop: () => Promise<void>;
 }
@@ -44,6 +46,7 @@ export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}
     origin: { auth, free, paid, gateway: gateways[0] ?? '' },
     gateways,
     log,
+    redisPid: engines.redisPid ?? stack.processes.find(({ name }) => name === 'redis')?.pid ?? 0,
     process: (name) => {
       const found = stack.processes.find((candidate) => candidate.name === name);
       if (found === undefined) throw new Error(`no process "${name}"`);
@@ -59,6 +62,7 @@ export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}
 
 async function nativeEngines(env: Record<string, string>): Promise<{
   env: Record<string, string>;
+  redisPid?: number | undefined;
   stop: () => Promise<void>;
 }> {
   const adminUrl = process.env['TEST_POSTGRES_URL'];
@@ -67,6 +71,7 @@ async function nativeEngines(env: Record<string, string>): Promise<{
   const DATABASE_URL = env['DATABASE_URL'] ?? (await createDatabase(adminUrl));
   return {
     env: { DATABASE_URL, ...(redis && { REDIS_URL: redis.url, QUOTA_WHEN_FORGOTTEN: 'fresh' }) },
+    redisPid: redis?.pid,
     stop: async () => redis?.stop(),
   };
 }

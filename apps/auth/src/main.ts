@@ -1,4 +1,4 @@
-import { runApp } from '#service';
+import { describeApi, runApp, serveOpenApi } from '#service';
 import { AuthModule } from './auth.module.js';
 import { authSettings } from './auth.settings.js';
 import { keepAnswersPrivate } from './private-answers.js';
@@ -8,5 +8,8 @@ await runApp({
   settings: authSettings,
   module: (settings) => AuthModule.with(settings),
   http: ({ TRUST_PROXY }) => ({ trustProxy: TRUST_PROXY }),
-  configure: keepAnswersPrivate,
+  configure: (app) => {
+    keepAnswersPrivate(app);
+    serveOpenApi(app, () => describeApi(app));
+  },
 });

@@ -1,17 +1,38 @@
-import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { TOKEN_COOKIE } from '#access-token';
+import { type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { describeApi, serveOpenApi } from '#service';
 
-/** The OpenAPI document at `/openapi.json`, browsable at `/docs`; built when first asked for. */
-export function serveApiDocs(app: NestFastifyApplication): void {
-  const config = new DocumentBuilder()
-    .setTitle('Octo')
-    .setDescription('Sends messages by the cheapest provider that has room: free quota first, paid when it must.')
-    .setVersion('0.1.0')
-    .addCookieAuth(TOKEN_COOKIE)
-    .addBearerAuth()
-    .build();
-  SwaggerModule.setup('docs', app, () => SwaggerModule.createDocument(app, config), {
-    jsonDocumentUrl: 'openapi.json',
+const AUTH_TIMEOUT_MS = 1_000;
+
+/** The OpenAPI document of the one public origin, our part and auth's, at `/openapi.json`; browsable at `/docs`. */
+export function serveApiDocs(app: NestFastifyApplication, authUrl: string): void {
+  let own: OpenAPIObject | undefined;
+  serveOpenApi(app, async () => {
+    own ??= describeApi(app);
+    return withAuth(own, await documentOf(authUrl));
   });
+  SwaggerModule.setup('docs', app, () => ({ openapi: '3.0.0', info: { title: 'Octo', version: '' }, paths: {} }), {
+    raw: false,
+    swaggerOptions: { url: '/openapi.json' },
+  });
+}
+
+/** Undefined when auth cannot be reached: the rest is of use all the same. */
+async function documentOf(authUrl: string): Promise<OpenAPIObject | undefined> {
+  try {
+    const response = await fetch(`${authUrl}/openapi.json`, { signal: AbortSignal.timeout(AUTH_TIMEOUT_MS) });
+    return response.ok ? ((await response.json()) as OpenAPIObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function withAuth(own: OpenAPIObject, auth: OpenAPIObject | undefined): OpenAPIObject {
+  if (auth === undefined) return own;
+  // Where both say something, health and metrics, the gateway's are the ones found at this origin.
+  return {
+    ...own,
+    paths: { ...auth.paths, ...own.paths },
+    components: { ...own.components, schemas: { ...auth.components?.schemas, ...own.components?.schemas } },
+  };
 }

@@ -15,6 +15,6 @@ await runApp({
   }),
   configure: async (app, { AUTH_URL }) => {
     await forwardToAuth(app, AUTH_URL);
-    serveApiDocs(app);
+    serveApiDocs(app, AUTH_URL);
   },
 });

@@ -229,6 +229,10 @@ describe('what operators and tools read', () => {
     expect(statuses).toEqual(
       expect.arrayContaining(['200', '400', '401', '403', '413', '415', '429', '502', '503', '504']),
     );
+    expect(Object.keys(body.paths)).toEqual(
+      expect.arrayContaining(['/messages', '/quota', '/auth/login', '/auth/users/{id}', '/.well-known/jwks.json']),
+    );
     expect((await call<string>(`${gateway}/docs`)).body).toContain('swagger');
+    expect((await call<string>(`${gateway}/docs/swagger-ui-init.js`)).body).toContain('/openapi.json');
   });
 });

@@ -1,6 +1,7 @@
 export { ApiProblems } from './api-problems.js';
 export { createAdapter, type HttpOptions } from './http-server.js';
 export { JsonLogger } from './json-logger.js';
+export { describeApi, serveOpenApi } from './open-api.js';
 export { ProblemException, ProblemFilter, sendProblem, type BodyProblems, type ProblemExtra } from './problem.js';
 export { HealthController, Readiness, type ReadinessCheck } from './readiness.js';
 export { runApp, type AppDefinition } from './run-app.js';

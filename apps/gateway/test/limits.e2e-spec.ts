@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { call, inParallel, login, postMessage, setFaults, statsOf } from '../../../test/support/client.js';
+import { type Stack, startStack } from '../../../test/support/stack.js';
+import { waitUntil } from '../../../tools/stack/wait-until.js';
+
+let stack: Stack;
+let gateway: string;
+let paid: string;
+
+beforeAll(async () => {
+  stack = await startStack({
+    env: { MESSAGES_PER_SECOND: '20', MAX_IN_FLIGHT: '5', FREE_LIMIT: '1000', LOG_LEVEL: 'info' },
+  });
+  gateway = stack.origin.gateway;
+  paid = await login(gateway, 'paid@octo.local');
+});
+afterAll(() => stack.stop());
+
+const quotaState = async () => {
+  const { body } = await call<{ providers: { state: string }[] }>(`${gateway}/quota`, { headers: { cookie: paid } });
+  return body.providers[0]?.state;
+};
+
+describe('an account that sends too fast', () => {
+  it('is told when to come back, and nothing of it is sent', async () => {
+    const before = await statsOf(stack.origin.free);
+    const answers = await inParallel(60, 4, () => postMessage(gateway, paid));
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused[0]?.body.code).toBe('too_many_requests');
+    expect(refused[0]?.headers.get('retry-after')).toBe('1');
+    const { accepted } = await statsOf(stack.origin.free);
+    expect(accepted - before.accepted).toBe(answers.filter(({ status }) => status === 200).length);
+  });
+});
+
+describe('a pod with its hands full', () => {
+  it('says so at once instead of queueing', async () => {
+    await setFaults(stack.origin.free, { latencyMs: 300 });
+    const answers = await inParallel(12, 12, () => postMessage(gateway, paid));
+    await setFaults(stack.origin.free, {});
+    const busy = answers.filter(({ status }) => status === 503);
+    expect(busy.length).toBeGreaterThan(0);
+    expect(busy[0]?.body.code).toBe('unavailable');
+    expect(busy[0]?.headers.get('retry-after')).toBe('1');
+  });
+});
+
+describe('a Redis that hangs', () => {
+  it('gets no free message through without a permit; paid goes on, readiness says so, and it mends by itself', async () => {
+    const free = await login(gateway, 'free@octo.local');
+    // Both tokens are known to the gateway from here on.
+    await waitUntil(async () => (await postMessage(gateway, free)).status === 200, { what: 'a message goes through' });
+    await waitUntil(async () => (await postMessage(gateway, paid)).status === 200, { what: 'a message goes through' });
+    const before = await statsOf(stack.origin.free);
+    signalRedis('SIGSTOP');
+    try {
+      await waitUntil(async () => (await postMessage(gateway, paid)).body.provider === 'paid', {
+        what: 'paid takes over',
+      });
+      const withoutPaid = await postMessage(gateway, free);
+      expect({ status: withoutPaid.status, code: withoutPaid.body.code }).toEqual({ status: 503, code: 'unavailable' });
+      expect((await statsOf(stack.origin.free)).accepted).toBe(before.accepted);
+      await waitUntil(async () => (await call(`${gateway}/health/ready`)).status === 503, { what: 'not ready' });
+      const { body } = await call<{ detail: string }>(`${gateway}/health/ready`);
+      expect(body.detail).toContain('redis');
+      expect(await quotaState()).toBe('unknown');
+    } finally {
+      signalRedis('SIGCONT');
+    }
+    await waitUntil(async () => (await postMessage(gateway, paid)).body.provider === 'free', { what: 'free again' });
+    await waitUntil(async () => (await call(`${gateway}/health/ready`)).status === 200, { what: 'ready again' });
+    const lost = stack.log.filter(({ event }) => event === 'quota store lost');
+    expect(lost.length).toBeLessThanOrEqual(1);
+  });
+});
+
+function signalRedis(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  process.kill(stack.redisPid, signal);
+}
