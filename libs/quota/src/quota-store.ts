@@ -4,7 +4,7 @@ import { quotaKey } from './keys.js';
 import { guardMs, type QuotaPolicy } from './policy.js';
 import type { SettlementBatch } from './settlement-batch.js';
 
-const STEP_LUA = readFileSync(new URL('step.lua', import.meta.url), 'utf8');
+export const STEP_LUA = readFileSync(new URL('step.lua', import.meta.url), 'utf8');
 const STATES = ['open', 'spent', 'blocked'] as const;
 const EVENTS = [undefined, 'blocked', 'reopened', 'forgotten'] as const;
 
@@ -58,9 +58,10 @@ export const QUOTA_REDIS_OPTIONS = {
 export class QuotaStore {
   private readonly redis: RedisWithStep;
 
-  constructor(redis: Redis) {
+  /** `lua` is for tests that break the script on purpose. */
+  constructor(redis: Redis, lua = STEP_LUA) {
     // A name of its own: other scripts may be defined on a connection that is shared.
-    redis.defineCommand('quotaStep', { numberOfKeys: 1, lua: STEP_LUA });
+    redis.defineCommand('quotaStep', { numberOfKeys: 1, lua });
     this.redis = redis as RedisWithStep;
   }
 

@@ -126,7 +126,7 @@ describe('a settlement', () => {
     one.settle((await take(one)) as Permit, { outcome: 'refused', retryAfterMs: 30_000 });
     await waitUntil(async () => (await other.state(provider))?.state === 'blocked', { what: 'the other pod sees it' });
     expect((await other.state(provider))?.waitMs).toBeGreaterThan(29_000);
-    expect(events).toContainEqual({ event: 'refused', provider, epoch: 1, retryAfterMs: 30_000 });
+    expect(events).toContainEqual(expect.objectContaining({ event: 'refused', provider, retryAfterMs: 30_000 }));
   });
 });
 

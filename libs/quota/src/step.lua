@@ -25,7 +25,7 @@
 local OPEN, SPENT, BLOCKED = 0, 1, 2
 local SILENT_POD_MS = 600000
 local FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
-  'expiresMs', 'generation', 'probation', 'clockMs' }
+  'expiresMs', 'generation', 'probation', 'clockMs', 'clockShiftMs' }
 
 local key, podField = KEYS[1], 'pod:' .. ARGV[2]
 local seq, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -42,27 +42,37 @@ if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-now = math.max(now, q.clockMs)
-
 local changed, event, granted = false, 0, 0
+
+-- A clock that was set back goes on from where it was: no deadline moves away, none comes early.
+now = now + q.clockShiftMs
+if now < q.clockMs then
+  q.clockShiftMs = q.clockShiftMs + q.clockMs - now
+  now, changed = q.clockMs, true
+end
 
 local function used() return q.granted - q.refunded end
 local function outstanding() return used() - q.accepted - q.refused - q.unknown end
 
 local function start(epoch, probation)
+  local clockShiftMs = q.clockShiftMs
   for _, field in ipairs(FIELDS) do q[field] = 0 end
-  q.epoch, q.probation = epoch, probation
+  q.epoch, q.probation, q.clockShiftMs = epoch, probation, clockShiftMs
   changed = true
 end
 
 -- A missing hash, or one older than what a pod has seen, must never look like a fresh quota.
 if q.epoch == 0 or knownEpoch > q.epoch then
-  start(math.max(knownEpoch, q.epoch) + 1, 0)
-  if ARGV[9] ~= 'fresh' then q.blockedUntilMs = now + closedMs end
+  -- Windows turn more slowly than milliseconds pass: an epoch higher than any, also those this pod has not seen.
+  start(math.max(knownEpoch + 1, q.epoch + 1, now), 0)
+  if ARGV[9] ~= 'fresh' then
+    -- As if all had been sent and nothing were known of it: the provider may be blocked, or have any number left.
+    q.granted, q.unknown, q.blockedUntilMs = limit, limit, now + closedMs
+  end
   podRecord, event = false, 3
 end
 
-local lastSeq, lastEpoch, lastGranted = string.match(podRecord or '', '^(%d+):(%d+):(%d+):')
+local lastSeq, lastEpoch, lastGeneration, lastGranted = string.match(podRecord or '', '^(%d+):(%d+):(%d+):(%d+):')
 local repeated = lastSeq and seq <= tonumber(lastSeq)
 
 if not repeated then
@@ -121,8 +131,11 @@ local function grantable()
   return outstanding() == 0 and math.min(1, free) or 0
 end
 
+local generation = q.generation
 if repeated then
-  if seq == tonumber(lastSeq) and tonumber(lastEpoch) == q.epoch then granted = tonumber(lastGranted) end
+  if seq == tonumber(lastSeq) and tonumber(lastEpoch) == q.epoch then
+    granted, generation = tonumber(lastGranted), tonumber(lastGeneration)
+  end
 else
   granted = math.min(want, grantable())
   if granted > 0 then
@@ -149,7 +162,7 @@ if changed then
   if not repeated then
     if not podRecord then dropSilentPods() end
     write[#write + 1] = podField
-    write[#write + 1] = string.format('%.0f:%.0f:%.0f:%.0f', seq, q.epoch, granted, now)
+    write[#write + 1] = string.format('%.0f:%.0f:%.0f:%.0f:%.0f', seq, q.epoch, generation, granted, now)
   end
   redis.call('HSET', key, unpack(write))
 end
@@ -160,4 +173,4 @@ if q.blockedUntilMs > 0 then
 elseif grantable() == 0 then
   state, waitMs = SPENT, closedMs
 end
-return { granted, q.epoch, q.generation, state, waitMs, used(), limit, event }
+return { granted, q.epoch, generation, state, waitMs, used(), limit, event }

@@ -183,6 +183,18 @@ describe('step.lua', () => {
     expect(await step({ want: 3, settled: [accepted(epoch + 1)] })).toMatchObject({ granted: 1, used: 3 });
   });
 
+  it('does not trust the next window when a permit comes back unsent while blocked: the provider may have one left', async () => {
+    const { step, accepted, clock } = await newProvider();
+    const { epoch } = await step({ pod: 'paused', want: 1 });
+    await step({ want: 2 });
+    await step({ settled: [accepted(epoch, 2)] });
+    clock.ms += HOLD_MS;
+    expect(await step()).toMatchObject({ state: 'blocked' });
+    await step({ pod: 'paused', settled: [{ epoch, settlement: { outcome: 'notSent' } }] });
+    clock.ms += REOPENS_AFTER_MS;
+    expect(await step({ want: 3 })).toMatchObject({ granted: 1, state: 'spent' });
+  });
+
   it('stays away as long as a refusing provider asks, and trusts the window after it', async () => {
     const { step, accepted, clock } = await newProvider();
     const { epoch } = await step({ want: 2 });
@@ -206,14 +218,14 @@ describe('step.lua', () => {
   });
 
   it('takes a missing count for forgotten, not for new', async () => {
-    const { provider, step } = await newProvider();
+    const { provider, step, clock } = await newProvider();
     const { epoch } = await step({ want: 3 });
     await redis.del(`{quota:${provider}}`);
     expect(await step({ want: 1, knownEpoch: epoch })).toMatchObject({
       granted: 0,
       state: 'blocked',
       waitMs: REOPENS_AFTER_MS,
-      epoch: epoch + 1,
+      epoch: clock.ms,
       event: 'forgotten',
     });
   });
@@ -221,12 +233,15 @@ describe('step.lua', () => {
   it('starts anew after forgetting only where it is told to, in an epoch nobody has seen', async () => {
     const { provider, step } = await newProvider();
     await redis.del(`{quota:${provider}}`);
-    expect(await step({ want: 1, knownEpoch: 7, whenForgotten: 'fresh' })).toMatchObject({ granted: 1, epoch: 8 });
+    expect(await step({ want: 1, knownEpoch: 7_000_000, whenForgotten: 'fresh' })).toMatchObject({
+      granted: 1,
+      epoch: 7_000_001,
+    });
   });
 
   it('takes a count older than what a pod has seen for forgotten', async () => {
     const { step } = await newProvider();
-    expect(await step({ want: 1, knownEpoch: 9 })).toMatchObject({ granted: 0, state: 'blocked', epoch: 10 });
+    expect(await step({ want: 1, knownEpoch: 9 })).toMatchObject({ granted: 0, state: 'blocked', epoch: 1_000_000 });
   });
 
   it('keeps the count when the limit changes', async () => {
