@@ -58,8 +58,9 @@ async function tell(...gateways: string[]): Promise<void> {
   console.log(`the free provider accepts ${free?.limit} messages, then refuses for a while; ${free?.used} are used\n`);
   console.log('  message  gateway  provider   cost       time');
   let spentMicros = 0;
+  let refusals = 0;
   const send = async (number: number): Promise<DeliveredMessage> => {
-    const index = number % gateways.length;
+    const index = (number - 1) % gateways.length;
     const startedMs = performance.now();
     const message = await post(gateways[index] ?? first, cookie, `message ${number}`);
     const tookMs = (performance.now() - startedMs).toFixed(1);
@@ -68,6 +69,7 @@ async function tell(...gateways: string[]): Promise<void> {
       `  ${String(number).padEnd(8)} ${String(index + 1).padEnd(8)} ${message.provider.padEnd(10)} ${cost}  ${tookMs} ms`,
     );
     spentMicros += message.costMicros;
+    refusals += message.attempts.filter(({ outcome }) => outcome === 'refused').length;
     return message;
   };
   let number = 1;
@@ -75,9 +77,7 @@ async function tell(...gateways: string[]): Promise<void> {
   for (let paid = 0; paid < 3; number += 1) if ((await send(number)).costMicros > 0) paid += 1;
   await waitForReopening(first, cookie);
   for (let sent = 0; sent < 2; sent += 1, number += 1) await send(number);
-  console.log(
-    `\n${number - 1} messages for ${(spentMicros / 1e6).toFixed(4)} USD: free whenever free was open, and no refusal.`,
-  );
+  console.log(`\n${number - 1} messages for ${(spentMicros / 1e6).toFixed(4)} USD, ${refusals} refusals.`);
 }
 
 async function waitForReopening(gateway: string, cookie: string): Promise<void> {

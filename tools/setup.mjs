@@ -81,10 +81,14 @@ function run(what, command, args) {
 
 function runTool(name, args) {
   const child = spawn(process.execPath, ['--enable-source-maps', `dist/tools/${name}.js`, ...args], {
-    stdio: 'inherit',
+    // A channel: the tool stops when this process is gone, however it ended.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   });
   // The terminal sends Ctrl-C to the tool as well; it decides when to end.
   process.on('SIGINT', () => {});
+  // npm's shell does not pass signals on: told to stop, npm ends and leaves this process to another parent.
+  const { ppid } = process;
+  setInterval(() => process.ppid !== ppid && child.kill('SIGTERM'), 500).unref();
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)));
 }

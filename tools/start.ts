@@ -117,10 +117,13 @@ function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
   };
   process.on('SIGINT', () => void stop());
   process.on('SIGTERM', () => void stop());
+  process.once('disconnect', () => void stop());
 }
 
 function announce({ origins, processes }: Stack, settings: StackSettings): void {
-  const { FREE_LIMIT = '10', FREE_BLOCK_MS = '30000' } = process.env;
+  // An empty variable counts as not set.
+  const limit = process.env['FREE_LIMIT'] || '10';
+  const blockMs = Number(process.env['FREE_BLOCK_MS'] || '30000');
   const rows = processes.map(
     ({ name, pid }) => `  ${name.padEnd(14)} pid ${String(pid).padEnd(8)} ${urlOf(name, origins)}`,
   );
@@ -129,7 +132,7 @@ ${rows.join('\n')}
 
   accounts   admin@octo.local   paid@octo.local (may use paid providers)   free@octo.local
   password   octo-demo-password
-  free       ${FREE_LIMIT} messages, then blocked for ${Number(FREE_BLOCK_MS) / 1000} s
+  free       ${limit} messages, then blocked for ${blockMs / 1_000} s
 
 Octo is ready at ${publicOrigin(settings)} after ${((Date.now() - startedAtMs) / 1000).toFixed(1)} s. Ctrl-C stops everything.
 `);

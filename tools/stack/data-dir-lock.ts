@@ -11,7 +11,10 @@ export function lockDataDir(dir: string): () => void {
   const file = join(dir, 'pid');
   const owner = ownerOf(file);
   if (owner !== undefined && isAlive(owner)) {
-    throw new Error(`${dir} is in use by process ${owner}: stop that stack, or set DATA_DIR to another folder.`);
+    throw new Error(
+      `${dir} is in use by process ${owner}: stop that stack, or set DATA_DIR to another folder. ` +
+        `If that process is something else, remove ${file}.`,
+    );
   }
   writeFileSync(file, String(process.pid));
   return () => rmSync(file, { force: true });

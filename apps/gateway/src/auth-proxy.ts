@@ -1,19 +1,34 @@
+import { Readable } from 'node:stream';
 import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { ProblemException, sendProblem } from '#service';
+import { ProblemException, problemOf, sendProblem } from '#service';
 
 const TIMEOUT_MS = 10_000;
+const BODY_LIMIT_BYTES = 16_384;
+const BODY_PROBLEMS = { invalid: 'invalid_request', tooLarge: 'payload_too_large' } as const;
 
 /** One public origin: accounts and keys are reached through the gateway, so cookies need no CORS. */
 export async function forwardToAuth(app: NestFastifyApplication, authUrl: string): Promise<void> {
   const fastify: FastifyInstance = app.getHttpAdapter().getInstance();
   await fastify.register(async (scope) => {
-    // Bodies go through untouched: the proxy brings parsers of its own.
-    scope.removeAllContentTypeParsers();
+    acceptAnyBody(scope);
+    scope.setErrorHandler((error, request, reply) => sendProblem(request, reply, problemOf(error, BODY_PROBLEMS)));
     for (const prefix of ['/auth', '/.well-known/jwks.json'])
       await scope.register(httpProxy, forwardTo(authUrl, prefix));
   });
+}
+
+/** Read as a whole before it is passed on: one that is too large ends here, and no connection is left half read. */
+function acceptAnyBody(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser<Buffer>(
+    '*',
+    { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES },
+    (_request, body, done) => {
+      done(null, Readable.from([body]));
+    },
+  );
 }
 
 function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
@@ -21,6 +36,7 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
     upstream: authUrl,
     prefix,
     rewritePrefix: prefix,
+    proxyPayloads: false,
     undici: { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS, connect: { timeout: 1_000 } },
     replyOptions: {
       rewriteRequestHeaders: (request, headers) => ({
@@ -29,6 +45,8 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
         'x-forwarded-for': request.ip,
         'x-forwarded-proto': request.protocol,
       }),
+      // Of the connection to auth, not of ours (RFC 9110, 7.6.1).
+      rewriteHeaders: ({ connection: _connection, 'keep-alive': _keepAlive, ...headers }) => headers,
       onError: (reply) => unreachable(reply.request as FastifyRequest, reply as FastifyReply),
     },
   };

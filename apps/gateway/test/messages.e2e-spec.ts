@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { call, inParallel, login, postMessage, statsOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
@@ -159,6 +160,42 @@ describe('a bad request', () => {
   it('to an address that does not exist is answered 404 as a problem', async () => {
     const { status, body } = await call<{ code: string }>(`${gateway}/nothing`);
     expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
+  });
+});
+
+describe('what is no proper request', () => {
+  const chunked = (path: string, bytes: number) =>
+    call<{ code: string; requestId: string }>(`${gateway}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', cookie: paid },
+      body: new Blob(['x'.repeat(bytes)]).stream(),
+      duplex: 'half',
+    } as RequestInit);
+
+  it.each([
+    ['an address that cannot be decoded', '/%zz', 400],
+    ['an address that climbs out of its prefix', '/auth/%2e%2e/x', 404],
+    ['headers that are too large', '/quota', 431],
+  ])('with %s is answered by a problem', async (_what, path, status) => {
+    const headers = status === 431 ? { 'x-padding': 'x'.repeat(20_000) } : {};
+    const answer = await call<{ status: number; requestId: string }>(`${gateway}${path}`, { headers });
+    expect([status, 400]).toContain(answer.status);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+    expect(answer.body.requestId).toBe(answer.headers.get('x-request-id'));
+  });
+
+  it('is answered on the bare socket when it is no HTTP at all', async () => {
+    const socket = connect(Number(new URL(gateway).port), '127.0.0.1');
+    socket.end('hello\r\n\r\n');
+    let answer = '';
+    for await (const chunk of socket) answer += String(chunk);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 [\s\S]*application\/problem\+json[\s\S]*"code":"invalid_request"/);
+  });
+
+  it('leaves no connection behind that the next request would hang on: a flood of a body to /auth', async () => {
+    const { status, body } = await chunked('/auth/login', 200_000);
+    expect({ status, code: body.code }).toEqual({ status: 413, code: 'payload_too_large' });
+    expect(await login(gateway, 'free@octo.local')).toContain('octo_token=');
   });
 });
 

@@ -10,11 +10,17 @@ const emailSchema = z
   .transform((email) => email.toLowerCase())
   .meta({ example: 'paid@octo.local' });
 
+/** Half a surrogate pair has no UTF-8: different passwords would become the same bytes. */
+const passwordSchema = z
+  .string()
+  .max(256, 'must have at most 256 characters')
+  .refine((password) => password.isWellFormed(), 'must be Unicode');
+
 /** Length is the only rule for passwords (NIST SP 800-63B, 5.1.1.2); the upper bound keeps hashing affordable. */
 export const registrationSchema = z
   .strictObject({
     email: emailSchema,
-    password: z.string().min(10, 'must have at least 10 characters').max(256, 'must have at most 256 characters'),
+    password: passwordSchema.min(10, 'must have at least 10 characters'),
   })
   .meta({ id: 'Registration' });
 export type Registration = z.infer<typeof registrationSchema>;
@@ -22,7 +28,7 @@ export type Registration = z.infer<typeof registrationSchema>;
 export const credentialsSchema = z
   .strictObject({
     email: emailSchema,
-    password: z.string().min(1, 'must not be empty').max(256, 'must have at most 256 characters'),
+    password: passwordSchema.min(1, 'must not be empty'),
   })
   .meta({ id: 'Credentials' });
 export type Credentials = z.infer<typeof credentialsSchema>;

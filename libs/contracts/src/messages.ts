@@ -6,6 +6,7 @@ export const MESSAGE_MAX_BYTES = 65_536;
 export const messageTextSchema = z
   .string('must be a string')
   .min(1, 'must not be empty')
+  .refine((text) => text.isWellFormed(), 'must not have half a surrogate pair: it is no Unicode')
   .refine((text) => text.length <= MESSAGE_MAX_BYTES && Buffer.byteLength(text) <= MESSAGE_MAX_BYTES, {
     error: `must have at most ${MESSAGE_MAX_BYTES} bytes of UTF-8`,
     params: { problem: 'message_too_large' },

@@ -11,7 +11,7 @@
 -- ARGV[6]   blockMs
 -- ARGV[7]   guardMs: added to blockMs for clock drift between us and the provider
 -- ARGV[8]   holdMs: an unsettled permit counts as unknown this long after it was granted
--- ARGV[9]   what a missing hash means: 'blocked' or 'fresh'
+-- ARGV[9]   what a missing hash means to a pod that has seen none: 'blocked' or 'fresh'
 -- ARGV[10]  highest epoch this pod has seen, 0 for none
 -- ARGV[11…] settlements, 8 numbers each: epoch, generation, accepted, notSent, unknown, refused,
 --           ageMs of the latest answer, ms the provider asked us to stay away (-1: it did not say)
@@ -65,11 +65,12 @@ end
 if q.epoch == 0 or knownEpoch > q.epoch then
   -- Windows turn more slowly than milliseconds pass: an epoch higher than any, also those this pod has not seen.
   start(math.max(knownEpoch + 1, q.epoch + 1, now), 0)
-  if ARGV[9] ~= 'fresh' then
+  local isFirst = ARGV[9] == 'fresh' and knownEpoch == 0
+  if not isFirst then
     -- As if all had been sent and nothing were known of it: the provider may be blocked, or have any number left.
     q.granted, q.unknown, q.blockedUntilMs = limit, limit, now + closedMs
   end
-  podRecord, event = false, 3
+  podRecord, event = false, isFirst and 0 or 3
 end
 
 local lastSeq, lastEpoch, lastGeneration, lastGranted = string.match(podRecord or '', '^(%d+):(%d+):(%d+):(%d+):')

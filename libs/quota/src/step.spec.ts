@@ -230,12 +230,18 @@ describe('step.lua', () => {
     });
   });
 
-  it('starts anew after forgetting only where it is told to, in an epoch nobody has seen', async () => {
-    const { provider, step } = await newProvider();
+  it('starts anew only where it is told to, and only for a pod that has seen nothing yet', async () => {
+    const { provider, step, clock } = await newProvider();
     await redis.del(`{quota:${provider}}`);
-    expect(await step({ want: 1, knownEpoch: 7_000_000, whenForgotten: 'fresh' })).toMatchObject({
-      granted: 1,
-      epoch: 7_000_001,
+    const first = await step({ want: 1, whenForgotten: 'fresh' });
+    expect(first).toMatchObject({ granted: 1, epoch: clock.ms, event: undefined });
+    await redis.del(`{quota:${provider}}`);
+    // The provider is still where it was: what this pod has seen of it is not undone.
+    expect(await step({ want: 1, whenForgotten: 'fresh', knownEpoch: first.epoch })).toMatchObject({
+      granted: 0,
+      state: 'blocked',
+      epoch: first.epoch + 1,
+      event: 'forgotten',
     });
   });
 

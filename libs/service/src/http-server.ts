@@ -1,9 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import type { FastifyInstance } from 'fastify';
-import { ProblemException, type BodyProblems } from './problem.js';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { PROBLEMS } from '#contracts';
+import { type BodyProblems, problemBody, ProblemException, problemOf, sendProblem } from './problem.js';
 
 export interface HttpOptions {
   bodyLimitBytes: number;
@@ -11,6 +13,10 @@ export interface HttpOptions {
   /** Whose `X-Forwarded-*` is believed: addresses or subnets, comma separated; empty: nobody's. */
   trustProxy: string;
 }
+
+/** How long a client may take to send a request, and its headers. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 10_000;
 
 /** 1 to 128 visible characters that are safe in a header and in a log. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
@@ -20,10 +26,14 @@ export function createAdapter({ bodyLimitBytes, bodyProblems, trustProxy }: Http
   const adapter = new FastifyAdapter({
     bodyLimit: bodyLimitBytes,
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
-    genReqId: requestId,
+    genReqId: requestIdOf,
     // Requests on kept-alive connections are still served while the server drains.
     return503OnClosing: false,
-    requestTimeout: 30_000,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2_000 },
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+      sendProblem(request, reply, problemOf(error, bodyProblems)),
+    clientErrorHandler: refuseConnection,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
   fastify.addHook('onRequest', (request, reply, done) => {
@@ -34,7 +44,7 @@ export function createAdapter({ bodyLimitBytes, bodyProblems, trustProxy }: Http
   return adapter;
 }
 
-function requestId(request: { headers: IncomingMessage['headers'] }): string {
+function requestIdOf(request: { headers: IncomingMessage['headers'] }): string {
   const given = request.headers['x-request-id'];
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
@@ -51,4 +61,35 @@ function acceptOnlyJson(fastify: FastifyInstance, bodyProblems: BodyProblems): v
       done(new ProblemException(bodyProblems.invalid, `The body is not JSON: ${(cause as Error).message}.`, { cause }));
     }
   });
+}
+
+/** What cannot even be read as a request is answered on the bare socket. */
+function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem = unreadable(error.code);
+  const requestId = randomUUID();
+  const body = JSON.stringify(problemBody(problem, { instance: '/', requestId }));
+  const [status] = PROBLEMS[problem.code];
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+      'Content-Type: application/problem+json',
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      `X-Request-Id: ${requestId}`,
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
+}
+
+function unreadable(code: string | undefined): ProblemException {
+  if (code === 'HPE_HEADER_OVERFLOW') return new ProblemException('headers_too_large', 'Send smaller headers.');
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new ProblemException('request_timeout', 'Send the whole request sooner.');
+  }
+  return new ProblemException('invalid_request', 'This is not an HTTP request.');
 }

@@ -2,7 +2,14 @@ export { ApiProblems } from './api-problems.js';
 export { createAdapter, type HttpOptions } from './http-server.js';
 export { JsonLogger } from './json-logger.js';
 export { describeApi, serveOpenApi } from './open-api.js';
-export { ProblemException, ProblemFilter, sendProblem, type BodyProblems, type ProblemExtra } from './problem.js';
+export {
+  problemOf,
+  ProblemException,
+  ProblemFilter,
+  sendProblem,
+  type BodyProblems,
+  type ProblemExtra,
+} from './problem.js';
 export { HealthController, Readiness, type ReadinessCheck } from './readiness.js';
 export { runApp, type AppDefinition } from './run-app.js';
 export { ServiceModule } from './service.module.js';

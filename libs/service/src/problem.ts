@@ -38,49 +38,69 @@ export class ProblemFilter implements ExceptionFilter {
   catch(error: unknown, host: ArgumentsHost): void {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
-    const problem = this.toProblem(error);
-    if (PROBLEMS[problem.code][0] === 500) {
+    const problem = problemOf(error, this.bodyProblems);
+    // Nobody is there to be told when the caller has gone away: that is no failure of ours.
+    if (PROBLEMS[problem.code][0] === 500 && !request.raw.socket.destroyed) {
       this.logger.error('request failed', { requestId: request.id, err: error });
     }
     sendProblem(request, reply, problem);
   }
+}
 
-  private toProblem(error: unknown): ProblemException {
-    if (error instanceof ProblemException) return error;
-    if (!(error instanceof HttpException)) {
+/** The problem an error stands for; what is not known is `internal_error`. */
+export function problemOf(error: unknown, bodyProblems: BodyProblems): ProblemException {
+  if (error instanceof ProblemException) return error;
+  switch (statusOf(error)) {
+    case 404:
+      return new ProblemException('not_found', 'There is nothing at this address.');
+    case 405:
+      return new ProblemException('method_not_allowed', 'This address does not know that method.');
+    case 408:
+      return new ProblemException('request_timeout', 'Send the whole request sooner.');
+    case 413:
+      return new ProblemException(bodyProblems.tooLarge, 'Send a smaller body.');
+    case 415:
+      return new ProblemException('unsupported_media_type', 'Send JSON with Content-Type: application/json.');
+    case 400:
+      return new ProblemException(bodyProblems.invalid, 'The request could not be read.', { cause: error });
+    default:
       return new ProblemException('internal_error', 'Try again; if it stays, report the request id.', { cause: error });
-    }
-    switch (error.getStatus()) {
-      case 404:
-        return new ProblemException('not_found', 'There is nothing at this address.');
-      case 405:
-        return new ProblemException('method_not_allowed', 'This address does not know that method.');
-      case 413:
-        return new ProblemException(this.bodyProblems.tooLarge, 'Send a smaller body.');
-      case 415:
-        return new ProblemException('unsupported_media_type', 'Send JSON with Content-Type: application/json.');
-      default:
-        return error.getStatus() < 500
-          ? new ProblemException(this.bodyProblems.invalid, 'The request could not be read.', { cause: error })
-          : new ProblemException('internal_error', 'Try again; if it stays, report the request id.', { cause: error });
-    }
   }
 }
 
+/** Nest's errors and Fastify's say their status, each in its own way. */
+function statusOf(error: unknown): number {
+  if (error instanceof HttpException) return error.getStatus();
+  return typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;
+}
+
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: ProblemException): void {
-  const [status, title] = PROBLEMS[problem.code];
-  const { retryAfterMs, errors, freeReopensAt } = problem.extra;
-  const body: Problem = {
-    type: `urn:octo:problem:${problem.code}`,
+  const [status] = PROBLEMS[problem.code];
+  const { retryAfterMs } = problem.extra;
+  const body = problemBody(problem, { instance: request.url.split('?', 1)[0] ?? '/', requestId: request.id });
+  if (retryAfterMs !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
+  reply
+    .status(status)
+    .header('x-request-id', request.id)
+    .header('content-type', 'application/problem+json')
+    .send(JSON.stringify(body));
+}
+
+export function problemBody(
+  { code, detail, extra }: ProblemException,
+  { instance, requestId }: { instance: string; requestId: string },
+): Problem {
+  const [status, title] = PROBLEMS[code];
+  const { errors, freeReopensAt } = extra;
+  return {
+    type: `urn:octo:problem:${code}`,
     title,
     status,
-    detail: problem.detail,
-    instance: request.url.split('?', 1)[0] ?? '/',
-    code: problem.code,
-    requestId: request.id,
+    detail,
+    instance,
+    code,
+    requestId,
     ...(errors && { errors }),
     ...(freeReopensAt && { freeReopensAt }),
   };
-  if (retryAfterMs !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
-  reply.status(status).header('content-type', 'application/problem+json').send(JSON.stringify(body));
 }
