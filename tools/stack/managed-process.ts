@@ -44,7 +44,7 @@ export class ManagedProcess {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(this.failed('was not ready in time')), START_TIMEOUT_MS);
       child.once('message', (message) => {
-        this.ready(message);
+        this.readyMessage = message;
         resolve();
       });
       child.once('close', (code, signal) => reject(this.failed(`ended with ${signal ?? `code ${code}`}`)));
@@ -97,13 +97,6 @@ export class ManagedProcess {
       });
     }
     return child;
-  }
-
-  private ready(message: unknown): void {
-    this.readyMessage = message;
-    if (typeof message !== 'object' || message === null || !('url' in message)) return;
-    // Started again, it must be found where it was.
-    this.options.env['PORT'] = new URL(String(message.url)).port;
   }
 
   private startAgain(how: string): void {

@@ -34,34 +34,57 @@ export interface Stack {
  * @throws the log of the one that could not start, after stopping the others
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  // Stopped last to first, one group after the other: whoever uses something ends before it does.
-  const groups: ManagedProcess[][] = [];
-  const stop = async (): Promise<void> => {
-    for (const group of groups.toReversed()) await Promise.all(group.map((member) => member.stop()));
+  const ports = await choosePorts(options);
+  const origins = {
+    auth: originAt(ports.auth),
+    free: originAt(ports['free-provider']),
+    paid: originAt(ports['paid-provider']),
+    gateways: ports.gateways.map(originAt),
   };
-  const startAll = async (group: ManagedProcess[]): Promise<void> => {
-    groups.push(group);
-    await Promise.all(group.map((member) => member.start()));
+  const engines = await planEngines(options);
+  const env = { ...options.env, ...engines.env, ...gatewayEnv(origins, options) };
+  const planned = planApps(options, ports, env);
+  const processes = [...engines.processes, ...planned.providers, ...planned.auth, ...planned.gateways];
+  const stop = async (): Promise<void> => {
+    // Whoever uses something ends before it does.
+    await stopAll(planned.gateways);
+    await stopAll([...planned.auth, ...planned.providers]);
+    await stopAll(engines.processes);
   };
   try {
-    const engines = await planEngines(options);
-    await startAll(engines.processes);
-    const env = { ...options.env, ...engines.env };
-    const planned = planApps(options, env);
-    await startAll(planned);
-    const origins = {
-      auth: originOf(planned, 'auth'),
-      free: originOf(planned, 'free-provider'),
-      paid: originOf(planned, 'paid-provider'),
-    };
-    const gateways = planGateways(options, { ...env, ...gatewayEnv(origins, options) });
-    await startAll(gateways);
-    const gatewayOrigins = gateways.map((gateway) => originOf(gateways, gateway.name));
-    return { origins: { ...origins, gateways: gatewayOrigins }, processes: groups.flat(), stop };
+    // Reference providers need no engine, and gateways nothing of auth until somebody logs in.
+    await startAll([...engines.processes, ...planned.providers]);
+    await startAll([...planned.auth, ...planned.gateways]);
+    return { origins, processes, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+async function startAll(group: ManagedProcess[]): Promise<void> {
+  await Promise.all(group.map((member) => member.start()));
+}
+
+async function stopAll(group: ManagedProcess[]): Promise<void> {
+  await Promise.all(group.map((member) => member.stop()));
+}
+
+type Ports = Record<Exclude<AppName, 'gateway'>, number> & { gateways: number[] };
+
+async function choosePorts({ ports, pods }: StackOptions): Promise<Ports> {
+  const chosen = (port: number): Promise<number> => (port === 0 ? freePort() : Promise.resolve(port));
+  const gateways = Array.from({ length: pods }, (_, index) => chosen(ports.gateway === 0 ? 0 : ports.gateway + index));
+  return {
+    auth: await chosen(ports.auth),
+    'free-provider': await chosen(ports['free-provider']),
+    'paid-provider': await chosen(ports['paid-provider']),
+    gateways: await Promise.all(gateways),
+  };
+}
+
+function originAt(port: number): string {
+  return `http://127.0.0.1:${port}`;
 }
 
 async function planEngines({ env, dataDir, onLine }: StackOptions): Promise<{
@@ -89,22 +112,19 @@ function engine(name: 'redis' | 'postgres', env: NodeJS.ProcessEnv, onLine: Stac
   return new ManagedProcess({ name, entry: join(DIST, `tools/stack/embedded-${name}.js`), env, onLine });
 }
 
-function planApps(options: StackOptions, env: NodeJS.ProcessEnv): ManagedProcess[] {
-  const names = (['auth', 'free-provider', 'paid-provider'] as const).filter((name) => isWanted(options, name));
-  return names.map((name) => appProcess(name, name, { ...env, PORT: String(options.ports[name]) }, options));
-}
-
-function planGateways(options: StackOptions, env: NodeJS.ProcessEnv): ManagedProcess[] {
-  if (!isWanted(options, 'gateway')) return [];
-  return Array.from({ length: options.pods }, (_, index) => {
-    const first = options.ports.gateway;
-    const PORT = String(first === 0 ? 0 : first + index);
-    return appProcess(`gateway-${index + 1}`, 'gateway', { ...env, PORT }, options);
-  });
-}
-
-function isWanted({ apps }: StackOptions, name: AppName): boolean {
-  return apps?.includes(name) ?? true;
+function planApps(
+  options: StackOptions,
+  ports: Ports,
+  env: NodeJS.ProcessEnv,
+): { auth: ManagedProcess[]; providers: ManagedProcess[]; gateways: ManagedProcess[] } {
+  const wanted = options.apps ?? ['auth', 'free-provider', 'paid-provider', 'gateway'];
+  const plan = (app: AppName, name: string, port: number): ManagedProcess[] =>
+    wanted.includes(app) ? [appProcess(name, app, { ...env, PORT: String(port) }, options)] : [];
+  return {
+    auth: plan('auth', 'auth', ports.auth),
+    providers: (['free-provider', 'paid-provider'] as const).flatMap((name) => plan(name, name, ports[name])),
+    gateways: ports.gateways.flatMap((port, index) => plan('gateway', `gateway-${index + 1}`, port)),
+  };
 }
 
 function appProcess(name: string, app: AppName, env: NodeJS.ProcessEnv, { onLine }: StackOptions): ManagedProcess {
@@ -118,9 +138,4 @@ function gatewayEnv(origins: { auth: string; free: string; paid: string }, { env
     FREE_PROVIDER_URL: env['FREE_PROVIDER_URL'] ?? `${origins.free}/messages`,
     PAID_PROVIDER_URL: env['PAID_PROVIDER_URL'] ?? `${origins.paid}/messages`,
   };
-}
-
-function originOf(group: ManagedProcess[], name: string): string {
-  const message = group.find((member) => member.name === name)?.readyMessage;
-  return typeof message === 'object' && message !== null && 'url' in message ? String(message.url) : '';
 }

@@ -164,14 +164,6 @@ describe('a bad request', () => {
 });
 
 describe('what is no proper request', () => {
-  const chunked = (path: string, bytes: number) =>
-    call<{ code: string; requestId: string }>(`${gateway}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', cookie: paid },
-      body: new Blob(['x'.repeat(bytes)]).stream(),
-      duplex: 'half',
-    } as RequestInit);
-
   it.each([
     ['an address that cannot be decoded', '/%zz', 400],
     ['an address that climbs out of its prefix', '/auth/%2e%2e/x', 404],
@@ -193,8 +185,18 @@ describe('what is no proper request', () => {
   });
 
   it('leaves no connection behind that the next request would hang on: a flood of a body to /auth', async () => {
-    const { status, body } = await chunked('/auth/login', 200_000);
-    expect({ status, code: body.code }).toEqual({ status: 413, code: 'payload_too_large' });
+    const flood = fetch(`${gateway}/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: new Blob(['x'.repeat(200_000)]).stream(),
+      duplex: 'half',
+    });
+    // Cut off at the socket: whether the answer is seen depends on how much was still being written.
+    const status = await flood.then(
+      (response) => response.status,
+      () => 'cut off',
+    );
+    expect([413, 'cut off']).toContain(status);
     expect(await login(gateway, 'free@octo.local')).toContain('octo_token=');
   });
 });

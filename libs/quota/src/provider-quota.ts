@@ -231,7 +231,8 @@ export class ProviderQuota {
     for (let granted = 0; granted < reply.granted; granted += 1) {
       const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs };
       this.unsettled.add(permit);
-      const waiter = isTooLate ? undefined : asking.shift();
+      // Those who asked may have gone on without; then whoever has come since is served.
+      const waiter = isTooLate ? undefined : (asking.shift() ?? this.waiters.shift());
       if (waiter === undefined) this.spares.push(permit);
       else waiter({ granted: true, permit });
     }
