@@ -24,7 +24,7 @@ export class AttemptLimits implements OnApplicationShutdown {
   private readonly registrations: RateLimiterRedis;
 
   constructor(settings: LimitSettings, readiness: Readiness) {
-    this.redis = openRedis(settings.REDIS_URL);
+    this.redis = openRedis({ url: settings.REDIS_URL, use: 'attempt limits' });
     readiness.require('redis', async () => {
       await this.redis.ping();
       return undefined;

@@ -1,5 +1,5 @@
-import { Logger } from '@nestjs/common';
 import { Redis, type RedisOptions } from 'ioredis';
+import { logTransitions } from '#service';
 
 /** Longest wait for the answer to a command: Redis answers within a millisecond or is in trouble. */
 const COMMAND_TIMEOUT_MS = 200;
@@ -8,9 +8,13 @@ const RECONNECT_MAX_MS = 1_000;
 
 /**
  * A connection whose commands fail at once while Redis is away, and never hang a request. It reconnects by itself and
- * logs only when it is lost and when it is back.
+ * logs only when it is lost and when it is back; `use` says in the log what it is for.
  */
-export function openRedis(url: string, options: Pick<RedisOptions, 'autoResubscribe' | 'socketTimeout'> = {}): Redis {
+export function openRedis({
+  url,
+  use,
+  ...options
+}: { url: string; use: string } & Pick<RedisOptions, 'autoResubscribe' | 'socketTimeout'>): Redis {
   const redis = new Redis(url, {
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
@@ -20,19 +24,6 @@ export function openRedis(url: string, options: Pick<RedisOptions, 'autoResubscr
     retryStrategy: (times) => Math.min(25 * 2 ** times, RECONNECT_MAX_MS),
     ...options,
   });
-  logTransitions(redis);
+  logTransitions(redis, use);
   return redis;
-}
-
-function logTransitions(redis: Redis): void {
-  const logger = new Logger('redis');
-  let down = false;
-  redis.on('error', (error) => {
-    if (!down) logger.warn('redis is down', { err: error });
-    down = true;
-  });
-  redis.on('ready', () => {
-    if (down) logger.log('redis is back');
-    down = false;
-  });
 }

@@ -32,8 +32,13 @@ export class Revocations implements OnApplicationShutdown {
   private readonly heartbeat: NodeJS.Timeout;
 
   constructor(redisUrl: string) {
-    this.commands = openRedis(redisUrl);
-    this.subscription = openRedis(redisUrl, { autoResubscribe: false, socketTimeout: HEARTBEAT_TIMEOUT_MS });
+    this.commands = openRedis({ url: redisUrl, use: 'revocations' });
+    this.subscription = openRedis({
+      url: redisUrl,
+      use: 'revocations as they happen',
+      autoResubscribe: false,
+      socketTimeout: HEARTBEAT_TIMEOUT_MS,
+    });
     this.subscription.on('ready', () => void this.subscribe());
     this.subscription.on('message', (_channel, message: string) => this.hear(message));
     this.heartbeat = setInterval(() => void this.subscription.ping().catch(() => {}), HEARTBEAT_MS).unref();

@@ -1,6 +1,7 @@
 export { ApiProblems } from './api-problems.js';
 export { createAdapter, type HttpOptions } from './http-server.js';
 export { JsonLogger } from './json-logger.js';
+export { logTransitions } from './log-transitions.js';
 export { describeApi, serveOpenApi } from './open-api.js';
 export {
   problemOf,

@@ -1,7 +1,7 @@
 import { type DynamicModule, Inject, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { Redis } from 'ioredis';
 import { Quota, QUOTA_REDIS_OPTIONS, type QuotaEvent } from '#quota';
-import { Readiness } from '#service';
+import { logTransitions, Readiness } from '#service';
 import type { GatewaySettings } from '../gateway.settings.js';
 import type { ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
@@ -47,16 +47,7 @@ export class QuotaModule implements OnApplicationShutdown {
 
 function openRedis({ REDIS_URL }: GatewaySettings): Redis {
   const redis = new Redis(REDIS_URL, QUOTA_REDIS_OPTIONS);
-  const logger = new Logger('quota');
-  let isDown = false;
-  redis.on('error', (error) => {
-    if (!isDown) logger.error('redis is down: no free sends', { err: error });
-    isDown = true;
-  });
-  redis.on('ready', () => {
-    if (isDown) logger.log('redis is back');
-    isDown = false;
-  });
+  logTransitions(redis, 'permits');
   return redis;
 }
 
