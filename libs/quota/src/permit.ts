@@ -22,7 +22,7 @@ export type Settlement =
 
 export type Reservation =
   | { granted: true; permit: Permit }
-  /** `waitMs`: until the quota opens; exact when blocked, the latest expected when spent. */
+  /** `waitMs`: until the quota opens; exact when blocked; when spent, if its permits settled now. */
   | { granted: false; reason: 'blocked' | 'spent'; waitMs: number }
   /** The quota store did not answer within the budget. No permit, no send. */
   | { granted: false; reason: 'unavailable' };

@@ -21,6 +21,8 @@ export interface ProviderQuotaOptions {
 const TIMER_SLACK_MS = 250;
 /** How long a permit nobody took is kept for the next caller. */
 const SPARE_MS = 50;
+/** How long a step is repeated that Redis did not confirm: its permits are long given up, its pod nearly forgotten. */
+const REPEAT_MS = 300_000;
 /** How soon a step that failed without a lost connection is tried again when nobody asks. */
 const RETRY_MS = 500;
 
@@ -56,6 +58,10 @@ export class ProviderQuota {
   private flush: { timer: NodeJS.Timeout; atMs: number } | undefined;
   private seq = 0;
   private knownEpoch = 0;
+  /** The latest epoch in which the provider refused this pod. */
+  private refusedEpoch = 0;
+  /** Settlements must not wait for the next caller any longer. */
+  private isFlushDue = false;
   private isSpent = false;
   private blockedUntilMs = 0;
   private isLost = false;
@@ -68,7 +74,7 @@ export class ProviderQuota {
     this.holdMs = options.permitMs + options.timeoutMs + TIMER_SLACK_MS;
     // Soon enough that a window's end is known well before it reopens, and that no settled permit runs out.
     this.flushMs = Math.max(5, Math.min(options.policy.blockMs / 8, this.holdMs / 2));
-    store.onConnected(() => this.wakeIfWork());
+    store.onConnected(() => this.flushNow());
   }
 
   /** Asks for a permit. One trip at most, shared with whoever asks at the same time; none while known to be blocked. */
@@ -93,7 +99,10 @@ export class ProviderQuota {
     if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.retryAfterMs);
     // The last one out of a spent window closes it; a slot given back may be wanted by another pod.
     const isUrgent = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
-    this.flushWithin(isUrgent || (this.isSpent && this.unsettled.size === 0) ? 0 : this.flushMs);
+    // At the latest when it would be given up as unknown.
+    const untilGivenUpMs = permit.sendByMs + this.options.timeoutMs - performance.now();
+    const isLastOut = this.isSpent && this.unsettled.size === 0;
+    this.flushWithin(isUrgent || isLastOut ? 0 : Math.max(0, Math.min(this.flushMs, untilGivenUpMs)));
   }
 
   /** The quota as the store sees it now: one trip; undefined when the store does not answer. */
@@ -116,6 +125,7 @@ export class ProviderQuota {
     await this.running;
     this.refundSpares(Infinity);
     this.cancelFlush();
+    this.isFlushDue = true;
     if (this.hasWork() && this.store.isConnected) await this.run();
   }
 
@@ -138,7 +148,8 @@ export class ProviderQuota {
     return this.sentAtMs === undefined || nowMs - this.sentAtMs < this.options.budgetMs;
   }
 
-  private wakeIfWork(): void {
+  private flushNow(): void {
+    this.isFlushDue = true;
     if (this.hasWork()) this.wake();
   }
 
@@ -151,9 +162,14 @@ export class ProviderQuota {
     await Promise.resolve();
     try {
       while (this.hasWork()) {
+        this.forgetOldStep();
         const isRepeat = this.unconfirmed !== undefined;
         const step = this.unconfirmed ?? this.compose();
-        if (!(await this.commit(step, isRepeat ? [] : this.waiters.splice(0)))) return;
+        const isDone = await this.commit(step, isRepeat ? [] : this.waiters.splice(0));
+        if (isDone) continue;
+        // Whoever has come since it failed: nothing would wake them.
+        this.answerWaiting({ granted: false, reason: 'unavailable' });
+        return;
       }
     } finally {
       // In the same turn as the last look for work: whoever comes later wakes it again.
@@ -162,11 +178,18 @@ export class ProviderQuota {
   }
 
   private hasWork(): boolean {
-    return this.waiters.length > 0 || this.unconfirmed !== undefined || !this.settlements.isEmpty;
+    if (this.waiters.length > 0 || this.unconfirmed !== undefined) return true;
+    return this.isFlushDue && !this.settlements.isEmpty;
+  }
+
+  private forgetOldStep(): void {
+    const sentAtMs = this.unconfirmed?.startedAtMs ?? Infinity;
+    if (performance.now() - sentAtMs > REPEAT_MS) this.unconfirmed = undefined;
   }
 
   private compose(): Step {
     this.cancelFlush();
+    this.isFlushDue = false;
     const { settlements } = this;
     this.settlements = new SettlementBatch();
     this.seq += 1;
@@ -214,9 +237,13 @@ export class ProviderQuota {
       settlements: step.settlements,
       nowMs: performance.now(),
     });
+    // Permits kept for the next caller are of a window that is over, or closed.
+    if (reply.state === 'blocked' || reply.epoch > this.knownEpoch) this.refundSpares(Infinity);
     this.knownEpoch = Math.max(this.knownEpoch, reply.epoch);
     this.isSpent = reply.state === 'spent';
-    this.blockedUntilMs = reply.state === 'blocked' ? performance.now() + reply.waitMs : 0;
+    // Never shorter than what is remembered, whatever Redis's clock has come to think.
+    if (reply.state === 'blocked')
+      this.blockedUntilMs = Math.max(this.blockedUntilMs, performance.now() + reply.waitMs);
     if (reply.event !== undefined) {
       this.options.onEvent({ event: reply.event, provider, epoch: reply.epoch, waitMs: reply.waitMs });
     }
@@ -226,8 +253,8 @@ export class ProviderQuota {
   private apply(reply: StepReply, step: Step, asking: Waiter[]): void {
     const sendByMs = step.startedAtMs + this.options.permitMs;
     const { epoch, generation } = reply;
-    // A reply that took so long that its permits have run out: nothing was sent, nothing may be.
-    const isTooLate = performance.now() >= sendByMs;
+    // Run out on the way, or of a window that has closed meanwhile: nothing was sent, nothing may be.
+    const isTooLate = performance.now() >= sendByMs || reply.state === 'blocked' || epoch <= this.refusedEpoch;
     for (let granted = 0; granted < reply.granted; granted += 1) {
       const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs };
       this.unsettled.add(permit);
@@ -236,28 +263,28 @@ export class ProviderQuota {
       if (waiter === undefined) this.spares.push(permit);
       else waiter({ granted: true, permit });
     }
-    if (isTooLate) return this.declareTooLate(asking);
+    if (isTooLate) this.refundSpares(Infinity);
     // An open quota has granted all that were wanted: those still asking met a spent or a blocked one.
     const reason = reply.state === 'blocked' ? 'blocked' : 'spent';
+    if (isTooLate && reason === 'spent') answer(asking, { granted: false, reason: 'unavailable' });
     answer(asking, { granted: false, reason, waitMs: reply.waitMs });
+    if (reason === 'blocked') this.answerWaiting({ granted: false, reason, waitMs: reply.waitMs });
     if (this.spares.length > 0) this.flushWithin(SPARE_MS);
-  }
-
-  private declareTooLate(asking: Waiter[]): void {
-    this.refundSpares(performance.now());
-    answer(asking, { granted: false, reason: 'unavailable' });
   }
 
   /** Sends what has settled within that time, unless a caller's step takes it along earlier. */
   private flushWithin(delayMs: number): void {
-    if (this.isClosed) return;
+    if (this.isClosed) {
+      if (this.store.isConnected) this.flushNow();
+      return;
+    }
     const atMs = performance.now() + delayMs;
     if (this.flush !== undefined && this.flush.atMs <= atMs) return;
     this.cancelFlush();
     const timer = setTimeout(() => {
       this.flush = undefined;
       this.refundSpares(performance.now() + this.options.permitMs - SPARE_MS);
-      if (this.store.isConnected) this.wakeIfWork();
+      if (this.store.isConnected) this.flushNow();
     }, delayMs);
     this.flush = { timer, atMs };
   }
@@ -268,7 +295,8 @@ export class ProviderQuota {
   }
 
   private noteRefusal(permit: Permit, retryAfterMs: number | undefined): void {
-    // The provider is closed: what is held for the next caller can no longer be sent.
+    // The provider is closed: what is held for the next caller, or on its way to us, can no longer be sent.
+    this.refusedEpoch = Math.max(this.refusedEpoch, permit.epoch);
     if (permit.epoch === this.knownEpoch) this.refundSpares(Infinity);
     this.options.onEvent({ event: 'refused', provider: permit.provider, epoch: permit.epoch, retryAfterMs });
   }

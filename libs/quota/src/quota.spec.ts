@@ -104,6 +104,19 @@ describe('trips to Redis', () => {
     expect(quota.trips).toBe(before);
   });
 
+  it('are not made for those who came while the reply was on its way that says blocked', async () => {
+    const quota = await newPod();
+    await spend(quota);
+    const other = await newPod();
+    proxy.holdReplies();
+    const first = other.reserve(provider);
+    await Promise.resolve();
+    const second = other.reserve(provider);
+    proxy.releaseReplies();
+    await Promise.all([first, second]);
+    expect(other.trips).toBe(1);
+  });
+
   it('carry settlements along: one trip per message, not two', async () => {
     const quota = await newPod();
     for (let i = 0; i < LIMIT - 1; i += 1) quota.settle((await take(quota)) as Permit, { outcome: 'accepted' });

@@ -19,17 +19,22 @@
 -- Returns {granted, epoch, generation, state, waitMs, used, limit, event}
 --   generation  of the permits: it goes up when unsettled permits are given up, so that one settled later is known
 --   state  0 open, 1 spent (all granted, some not settled), 2 blocked
---   waitMs until it opens: exact when blocked, the latest expected when spent
+--   waitMs until it opens: exact when blocked; when spent, if its permits settled now
 --   event  0 none, 1 became blocked, 2 reopened, 3 the hash was missing or older than what the pod knows
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
 local SILENT_POD_MS = 600000
+-- A provider that asks for more than a week is not believed.
+local LONGEST_STAY_MS = 604800000
+-- How soon to ask again when a block is over but for requests still on their way.
+local LAST_ANSWER_MS = 20
 local FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
-  'expiresMs', 'generation', 'probation', 'clockMs', 'clockShiftMs' }
+  'expiresMs', 'generation', 'probation', 'gap', 'clockMs', 'clockShiftMs' }
 
 local key, podField = KEYS[1], 'pod:' .. ARGV[2]
 local seq, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local closedMs, holdMs = tonumber(ARGV[6]) + tonumber(ARGV[7]), tonumber(ARGV[8])
+local blockMs, holdMs = tonumber(ARGV[6]), tonumber(ARGV[8])
+local closedMs = blockMs + tonumber(ARGV[7])
 local knownEpoch = tonumber(ARGV[10])
 
 local stored = redis.call('HMGET', key, podField, unpack(FIELDS))
@@ -44,7 +49,7 @@ if not now then
 end
 local changed, event, granted = false, 0, 0
 
--- A clock that was set back goes on from where it was: no deadline moves away, none comes early.
+-- A clock that was set back goes on from where it was: no deadline moves away.
 now = now + q.clockShiftMs
 if now < q.clockMs then
   q.clockShiftMs = q.clockShiftMs + q.clockMs - now
@@ -52,6 +57,11 @@ if now < q.clockMs then
 end
 
 local function used() return q.granted - q.refunded end
+-- The guard of policy.ts, on what a provider asks for.
+local function guarded(ms)
+  return math.min(ms, LONGEST_STAY_MS) + math.ceil(math.min(ms, LONGEST_STAY_MS) * 2e-4) + 2
+end
+
 local function outstanding() return used() - q.accepted - q.refused - q.unknown end
 
 local function start(epoch, probation)
@@ -68,7 +78,8 @@ if q.epoch == 0 or knownEpoch > q.epoch then
   local isFirst = ARGV[9] == 'fresh' and knownEpoch == 0
   if not isFirst then
     -- As if all had been sent and nothing were known of it: the provider may be blocked, or have any number left.
-    q.granted, q.unknown, q.blockedUntilMs = limit, limit, now + closedMs
+    -- What was granted before may still be on its way, and begin the provider's block as late as that.
+    q.granted, q.unknown, q.blockedUntilMs = limit, limit, now + holdMs + closedMs
   end
   podRecord, event = false, isFirst and 0 or 3
 end
@@ -86,6 +97,9 @@ if not repeated then
       local answeredMs, stayAwayMs = now - tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7])
       -- Once blocked, a slot given back can no longer be used: it counts as unknown.
       if q.blockedUntilMs > 0 then notSent, unknown = 0, unknown + notSent end
+      -- A long pause while the window was being proven: the provider may have turned in between.
+      local isProving = q.probation > 0 and q.accepted > 0 and q.accepted <= q.probation
+      if isProving and accepted > 0 and answeredMs - q.lastAnswerMs >= blockMs / 2 then q.gap = 1 end
       if isGivenUp then
         -- They were counted as unknown already: now it is known what became of them.
         q.unknown = math.max(0, q.unknown - accepted - notSent - refused)
@@ -94,13 +108,23 @@ if not repeated then
       end
       q.accepted, q.refunded, q.refused = q.accepted + accepted, q.refunded + notSent, q.refused + refused
       if accepted + unknown > 0 then q.lastAnswerMs = math.max(q.lastAnswerMs, answeredMs) end
+      -- Accepted after it was given up: the block began later than was thought.
+      if isGivenUp and accepted > 0 and q.blockedUntilMs > 0 then
+        q.blockedUntilMs = math.max(q.blockedUntilMs, q.lastAnswerMs + closedMs)
+      end
       if refused > 0 then
         if q.blockedUntilMs == 0 then event = 1 end
-        q.blockedUntilMs = math.max(q.blockedUntilMs, answeredMs + (stayAwayMs >= 0 and stayAwayMs or closedMs))
+        q.blockedUntilMs = math.max(q.blockedUntilMs, answeredMs + (stayAwayMs >= 0 and guarded(stayAwayMs) or closedMs))
       end
       changed = true
     end
   end
+end
+
+-- A settlement applied twice, by a pod silent for so long that its number was forgotten: count what it says as granted.
+if outstanding() < 0 then
+  q.granted = q.granted - outstanding()
+  changed = true
 end
 
 -- Permits nobody settled in time: their pods are gone, the provider may have counted them until then.
@@ -116,10 +140,12 @@ if q.blockedUntilMs == 0 and used() >= limit and outstanding() == 0 then
   event, changed = 1, true
 end
 
-if q.blockedUntilMs > 0 and now >= q.blockedUntilMs then
+-- Not with requests of this window on their way: they would arrive in the next.
+if q.blockedUntilMs > 0 and now >= q.blockedUntilMs and outstanding() == 0 then
   -- A refusal proves that the provider did block, so the window after it is new for certain.
   -- Without one, each unknown may be a request the provider never counted, and a slot still open in its old window.
-  start(q.epoch + 1, q.refused > 0 and 0 or q.unknown)
+  local doubt = math.min(limit, q.unknown + q.gap * q.probation)
+  start(q.epoch + 1, q.refused > 0 and 0 or doubt)
   if event ~= 3 then event = 2 end
 end
 
@@ -170,7 +196,7 @@ end
 
 local state, waitMs = OPEN, 0
 if q.blockedUntilMs > 0 then
-  state, waitMs = BLOCKED, q.blockedUntilMs - now
+  state, waitMs = BLOCKED, q.blockedUntilMs > now and q.blockedUntilMs - now or LAST_ANSWER_MS
 elseif grantable() == 0 then
   state, waitMs = SPENT, closedMs
 end

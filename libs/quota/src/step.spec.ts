@@ -202,11 +202,48 @@ describe('step.lua', () => {
     expect(await step({ want: 1, settled: [accepted(epoch), refused] })).toMatchObject({
       granted: 0,
       state: 'blocked',
-      waitMs: 5_000,
+      waitMs: 5_003,
       event: 'blocked',
     });
-    clock.ms += 5_000;
+    clock.ms += 5_003;
     expect(await step({ want: 3 })).toMatchObject({ granted: 3, epoch: epoch + 1 });
+  });
+
+  it('does not turn while requests of a refused window are on their way: they would arrive in the next', async () => {
+    const { step, accepted, clock } = await newProvider();
+    const { epoch } = await step({ want: 3 });
+    await step({ settled: [{ epoch, settlement: { outcome: 'refused', retryAfterMs: 100 } }] });
+    clock.ms += 200;
+    expect(await step({ want: 3 })).toMatchObject({ granted: 0, state: 'blocked', epoch });
+    expect(await step({ want: 3, settled: [accepted(epoch, 2)] })).toMatchObject({ granted: 3, epoch: epoch + 1 });
+  });
+
+  it('opens again although a forgotten pod told the same settlement twice', async () => {
+    const { step, accepted, clock } = await newProvider();
+    const { epoch } = await step({ want: 3 });
+    await step({ settled: [accepted(epoch, 2)] });
+    await step({ pod: 'under another name', settled: [accepted(epoch, 2)] });
+    expect(await step({ settled: [accepted(epoch)] })).toMatchObject({ state: 'blocked' });
+    clock.ms += REOPENS_AFTER_MS;
+    expect(await step({ want: 3 })).toMatchObject({ granted: 3 });
+  });
+
+  it('counts the block from an answer that comes after its permit was given up', async () => {
+    const { step, accepted, clock } = await newProvider();
+    const { epoch } = await step({ pod: 'slow', want: 1 });
+    await step({ want: 2 });
+    await step({ settled: [accepted(epoch, 2)] });
+    clock.ms += HOLD_MS;
+    await step();
+    clock.ms += 100;
+    expect(await step({ pod: 'slow', settled: [accepted(epoch)] })).toMatchObject({ waitMs: REOPENS_AFTER_MS });
+  });
+
+  it('believes no provider that asks for more than a week', async () => {
+    const { step } = await newProvider();
+    const { epoch } = await step({ want: 1 });
+    const refused = { epoch, settlement: { outcome: 'refused', retryAfterMs: 1e12 } as const };
+    expect((await step({ settled: [refused] })).waitMs).toBeLessThan(8 * 86_400_000);
   });
 
   it('never shortens a block', async () => {
@@ -214,7 +251,7 @@ describe('step.lua', () => {
     const { epoch } = await step({ want: 2 });
     const refused = (retryAfterMs: number) => ({ epoch, settlement: { outcome: 'refused', retryAfterMs } as const });
     await step({ settled: [refused(5_000)] });
-    expect(await step({ settled: [refused(1_000)] })).toMatchObject({ state: 'blocked', waitMs: 5_000 });
+    expect(await step({ settled: [refused(1_000)] })).toMatchObject({ state: 'blocked', waitMs: 5_003 });
   });
 
   it('takes a missing count for forgotten, not for new', async () => {
@@ -224,7 +261,7 @@ describe('step.lua', () => {
     expect(await step({ want: 1, knownEpoch: epoch })).toMatchObject({
       granted: 0,
       state: 'blocked',
-      waitMs: REOPENS_AFTER_MS,
+      waitMs: HOLD_MS + REOPENS_AFTER_MS,
       epoch: clock.ms,
       event: 'forgotten',
     });
