@@ -24,25 +24,25 @@ const print = (name: string, line: string): void => {
 try {
   await main();
 } catch (error) {
-  if (error instanceof SettingsError)
-    console.error(`Octo cannot start:\n${error.problems.map((problem) => `  ${problem}`).join('\n')}`);
-  else console.error(`Octo cannot start: ${error instanceof Error ? error.message : String(error)}`);
+  const reason = error instanceof Error ? error.message : String(error);
+  const problems =
+    error instanceof SettingsError ? error.problems.map((problem) => `\n  ${problem}`).join('') : ` ${reason}`;
+  console.error(`Octo cannot start:${problems}`);
   process.exit(1);
 }
 
 async function main(): Promise<void> {
   const { pods, fresh } = readArguments();
   if (existsSync('.env')) process.loadEnvFile('.env');
-  const settings = checkSettings(process.env);
+  const env = withoutEmpty(process.env);
+  const settings = checkSettings(env);
   await refuseBusyPorts(settings, pods);
   const unlock = lockDataDir(settings.DATA_DIR);
-  if (fresh)
-    for (const part of ['postgres', 'jwt-key.pem'])
-      rmSync(join(settings.DATA_DIR, part), { recursive: true, force: true });
+  if (fresh) forget(settings.DATA_DIR);
   const starting = startStack({
     env: {
-      ...process.env,
-      JWT_PRIVATE_KEY_FILE: process.env['JWT_PRIVATE_KEY_FILE'] ?? join(settings.DATA_DIR, 'jwt-key.pem'),
+      ...env,
+      JWT_PRIVATE_KEY_FILE: env['JWT_PRIVATE_KEY_FILE'] ?? join(settings.DATA_DIR, 'jwt-key.pem'),
       PUBLIC_ORIGIN: publicOrigin(settings),
     },
     pods,
@@ -57,6 +57,15 @@ async function main(): Promise<void> {
     unlock();
     throw error;
   }
+}
+
+/** An empty variable counts as not set. */
+function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}
+
+function forget(dataDir: string): void {
+  for (const part of ['postgres', 'jwt-key.pem']) rmSync(join(dataDir, part), { recursive: true, force: true });
 }
 
 function readArguments(): { pods: number; fresh: boolean } {
@@ -121,9 +130,7 @@ function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
 }
 
 function announce({ origins, processes }: Stack, settings: StackSettings): void {
-  // An empty variable counts as not set.
-  const limit = process.env['FREE_LIMIT'] || '10';
-  const blockMs = Number(process.env['FREE_BLOCK_MS'] || '30000');
+  const { limit, blockMs } = settings.free;
   const rows = processes.map(
     ({ name, pid }) => `  ${name.padEnd(14)} pid ${String(pid).padEnd(8)} ${urlOf(name, origins)}`,
   );

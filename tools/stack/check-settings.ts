@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { httpUrl, port, postgresUrl, readSettings, redisUrl, SettingsError } from '#service';
+import { httpUrl, postgresUrl, readSettings, redisUrl, SettingsError, wholeNumber } from '#service';
 import { authSettings } from '../../apps/auth/src/auth.settings.js';
 import { freeProviderSettings } from '../../apps/free-provider/src/free-provider.settings.js';
 import { gatewaySettings } from '../../apps/gateway/src/gateway.settings.js';
@@ -7,17 +7,23 @@ import { readProvidersFile } from '../../apps/gateway/src/providers/providers-fi
 import { paidProviderSettings } from '../../apps/paid-provider/src/paid-provider.settings.js';
 import type { AppName } from './stack.js';
 
-const stackSettings = z.object({
-  GATEWAY_PORT: port(3000),
-  AUTH_PORT: port(4000),
-  FREE_PROVIDER_PORT: port(4001),
-  PAID_PROVIDER_PORT: port(4002),
+/** Printed before it is used: the system cannot choose it. */
+const fixedPort = (fallback: number) => wholeNumber({ min: 1, max: 65_535 }).default(fallback);
+
+export const stackSettings = z.object({
+  GATEWAY_PORT: fixedPort(3000),
+  AUTH_PORT: fixedPort(4000),
+  FREE_PROVIDER_PORT: fixedPort(4001),
+  PAID_PROVIDER_PORT: fixedPort(4002),
   DATA_DIR: z.string().default('.data'),
   REDIS_URL: redisUrl().optional(),
   DATABASE_URL: postgresUrl().optional(),
   PUBLIC_ORIGIN: httpUrl().optional(),
 });
-export type StackSettings = z.infer<typeof stackSettings> & { ports: Record<AppName, number> };
+export type StackSettings = z.infer<typeof stackSettings> & {
+  ports: Record<AppName, number>;
+  free: { limit: number; blockMs: number };
+};
 
 /** Stand-ins for what the launcher itself provides. */
 const PROVIDED = { REDIS_URL: 'redis://127.0.0.1', DATABASE_URL: 'postgres://127.0.0.1/octo' };
@@ -40,15 +46,16 @@ export function checkSettings(env: NodeJS.ProcessEnv): StackSettings {
   const provided = { ...PROVIDED, JWT_PRIVATE_KEY_FILE: 'jwt-key.pem', ...env, PORT: undefined };
   const settings = collect(() => readSettings(stackSettings, env));
   collect(() => readSettings(authSettings, provided));
-  collect(() => readSettings(freeProviderSettings, provided));
+  const free = collect(() => readSettings(freeProviderSettings, provided));
   collect(() => readSettings(paidProviderSettings, provided));
   const gateway = collect(() => readSettings(gatewaySettings, provided));
   // A variable that is bad already would be told a second time by the file that uses it.
   if (problems.size === 0) collect(() => readProvidersFile(gateway?.PROVIDERS_FILE ?? 'providers.yaml', env));
-  if (settings === undefined || problems.size > 0) throw new SettingsError([...problems]);
+  if (settings === undefined || free === undefined || problems.size > 0) throw new SettingsError([...problems]);
   const { GATEWAY_PORT, AUTH_PORT, FREE_PROVIDER_PORT, PAID_PROVIDER_PORT } = settings;
   return {
     ...settings,
+    free: { limit: free.FREE_LIMIT, blockMs: free.FREE_BLOCK_MS },
     ports: {
       gateway: GATEWAY_PORT,
       auth: AUTH_PORT,

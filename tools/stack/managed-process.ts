@@ -42,7 +42,11 @@ export class ManagedProcess {
   async start(): Promise<void> {
     const child = this.spawn();
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(this.failed('was not ready in time')), START_TIMEOUT_MS);
+      const timer = setTimeout(() => {
+        // It must not live on beside the one that is started instead.
+        child.kill('SIGKILL');
+        reject(this.failed('was not ready in time'));
+      }, START_TIMEOUT_MS);
       child.once('message', (message) => {
         this.readyMessage = message;
         resolve();

@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import { openRedis } from '#access-token';
 import type { ProblemCode } from '#contracts';
-import { ProblemException, type Readiness } from '#service';
+import { openRedis, ProblemException, type Readiness } from '#service';
 import type { AuthSettings } from './auth.settings.js';
 
 /** One address may stand for many people: it gets this many times the attempts of one e-mail address. */

@@ -13,7 +13,6 @@ export {
   TOKEN_COOKIE,
 } from './claims.js';
 export { jwkSetOf, keyIdOf, type PublicKeys, publicKeysOf } from './jwk.js';
-export { openRedis } from './open-redis.js';
 export { readAccessToken, readCookie } from './read-token.js';
 export { RemoteKeys } from './remote-keys.js';
 export { type RevocationListener, Revocations } from './revocations.js';

@@ -1,7 +1,7 @@
 import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { openRedis } from './open-redis.js';
+import { openRedis } from '#service';
 
 /** `revoked:<sid>`, lives until the last token that carries the sid has expired. */
 const revokedKey = (sessionId: string): string => `revoked:${sessionId}`;

@@ -163,6 +163,7 @@ export class ProviderQuota {
     try {
       while (this.hasWork()) {
         this.forgetOldStep();
+        if (!this.hasWork()) return;
         const isRepeat = this.unconfirmed !== undefined;
         const step = this.unconfirmed ?? this.compose();
         const isDone = await this.commit(step, isRepeat ? [] : this.waiters.splice(0));
@@ -225,6 +226,7 @@ export class ProviderQuota {
   private async send(step: Step): Promise<StepReply> {
     const { provider, policy, podId, whenForgotten } = this.options;
     this.trips += 1;
+    const nowMs = performance.now();
     const reply = await this.store.step({
       provider,
       policy,
@@ -235,15 +237,15 @@ export class ProviderQuota {
       whenForgotten,
       knownEpoch: this.knownEpoch,
       settlements: step.settlements,
-      nowMs: performance.now(),
+      nowMs,
     });
     // Permits kept for the next caller are of a window that is over, or closed.
     if (reply.state === 'blocked' || reply.epoch > this.knownEpoch) this.refundSpares(Infinity);
     this.knownEpoch = Math.max(this.knownEpoch, reply.epoch);
     this.isSpent = reply.state === 'spent';
+    // From when it was sent: rather a trip early, when Redis decides, than late because the answer was slow to be read.
     // Never shorter than what is remembered, whatever Redis's clock has come to think.
-    if (reply.state === 'blocked')
-      this.blockedUntilMs = Math.max(this.blockedUntilMs, performance.now() + reply.waitMs);
+    if (reply.state === 'blocked') this.blockedUntilMs = Math.max(this.blockedUntilMs, nowMs + reply.waitMs);
     if (reply.event !== undefined) {
       this.options.onEvent({ event: reply.event, provider, epoch: reply.epoch, waitMs: reply.waitMs });
     }

@@ -57,12 +57,17 @@ export const QUOTA_REDIS_OPTIONS = {
 /** The quotas' place in Redis: one script, one hash per provider. */
 export class QuotaStore {
   private readonly redis: RedisWithStep;
+  private readonly connectedListeners: (() => void)[] = [];
 
   /** `lua` is for tests that break the script on purpose. */
   constructor(redis: Redis, lua = STEP_LUA) {
     // A name of its own: other scripts may be defined on a connection that is shared.
     redis.defineCommand('quotaStep', { numberOfKeys: 1, lua });
     this.redis = redis as RedisWithStep;
+    // One for all providers: emitters take more than ten for a leak.
+    redis.on('ready', () => {
+      for (const listener of this.connectedListeners) listener();
+    });
   }
 
   /** False while a step could only fail. */
@@ -71,7 +76,7 @@ export class QuotaStore {
   }
 
   onConnected(listener: () => void): void {
-    this.redis.on('ready', listener);
+    this.connectedListeners.push(listener);
   }
 
   /** @throws when Redis cannot be reached or refuses; whether the step was applied is then unknown. */

@@ -40,6 +40,9 @@ async function newPod({ blockMs = 60_000, ...options }: Partial<QuotaOptions> & 
     redis,
     providers: [{ name: provider, policy, timeoutMs: 200 }],
     whenForgotten: 'fresh',
+    // Patient, so that a busy machine is not taken for a slow Redis; tests of impatience say so.
+    budgetMs: 10_000,
+    permitMs: 5_000,
     onEvent: (event) => events.push(event),
     ...options,
   });

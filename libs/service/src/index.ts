@@ -1,8 +1,8 @@
 export { ApiProblems } from './api-problems.js';
-export { createAdapter, type HttpOptions } from './http-server.js';
-export { JsonLogger } from './json-logger.js';
+export { createAdapter } from './http-server.js';
 export { logTransitions } from './log-transitions.js';
 export { describeApi, serveOpenApi } from './open-api.js';
+export { openRedis } from './open-redis.js';
 export {
   problemOf,
   ProblemException,
@@ -11,8 +11,8 @@ export {
   type BodyProblems,
   type ProblemExtra,
 } from './problem.js';
-export { HealthController, Readiness, type ReadinessCheck } from './readiness.js';
-export { runApp, type AppDefinition } from './run-app.js';
+export { Readiness } from './readiness.js';
+export { runApp } from './run-app.js';
 export { ServiceModule } from './service.module.js';
 export {
   commonSettings,

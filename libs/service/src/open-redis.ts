@@ -1,5 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis';
-import { logTransitions } from '#service';
+import { logTransitions } from './log-transitions.js';
 
 /** Longest wait for the answer to a command: Redis answers within a millisecond or is in trouble. */
 const COMMAND_TIMEOUT_MS = 200;
