@@ -9,7 +9,7 @@ let paid: string;
 
 beforeAll(async () => {
   stack = await startStack({
-    env: { MESSAGES_PER_SECOND: '20', MAX_IN_FLIGHT: '5', FREE_LIMIT: '1000', LOG_LEVEL: 'info' },
+    env: { MESSAGES_PER_SECOND: '20', MAX_IN_FLIGHT: '5', FREE_LIMIT: '1000', QUOTA_BUDGET_MS: '100' },
   });
   gateway = stack.origin.gateway;
   paid = await login(gateway, 'paid@octo.local');
