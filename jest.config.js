@@ -1,6 +1,10 @@
+const suites = ['<rootDir>/{apps,libs,tools}/**/*.spec.ts', '<rootDir>/{apps,test}/**/*.e2e-spec.ts'];
+/** They kill, freeze and cluster redis-servers, which the embedded one cannot do. */
+const native = ['<rootDir>/libs/**/*.native-spec.ts'];
+
 /** One project for everything: unit specs beside the source, e2e suites in apps/*\/test, whole-system ones in test/. */
 export default {
-  testMatch: ['<rootDir>/{apps,libs,tools}/**/*.spec.ts', '<rootDir>/{apps,test}/**/*.e2e-spec.ts'],
+  testMatch: process.env['TEST_ENGINES'] === 'native' ? [...suites, ...native] : suites,
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

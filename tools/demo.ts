@@ -25,6 +25,8 @@ async function onOwnStack(): Promise<void> {
       DATABASE_URL: undefined,
       FREE_LIMIT: String(FREE_LIMIT),
       FREE_BLOCK_MS: String(FREE_BLOCK_MS),
+      FREE_POLICY: 'count-then-block',
+      FREE_STARTS_AT: 'last-accept',
       JWT_PRIVATE_KEY_FILE: join(dir, 'jwt-key.pem'),
     },
     pods: 2,

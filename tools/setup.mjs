@@ -53,7 +53,7 @@ function dropOrphans() {
 
 /** Changes when any source is added, removed or touched. */
 function fingerprint() {
-  const sources = ['apps', 'libs', 'tools'].flatMap(files).filter((path) => !path.endsWith('.spec.ts'));
+  const sources = ['apps', 'libs', 'tools'].flatMap(files).filter((path) => !/[.-]spec\.ts$/.test(path));
   const hash = createHash('sha256');
   for (const path of [...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) {
     const { size, mtimeMs } = statSync(path);

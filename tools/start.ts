@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { SettingsError } from '#service';
 import { checkSettings, type StackSettings } from './stack/check-settings.js';
 import { lockDataDir } from './stack/data-dir-lock.js';
+import { describeFreeQuota } from './stack/describe-free-quota.js';
 import { formatLog } from './stack/format-log.js';
 import { type Stack, startStack } from './stack/stack.js';
 
@@ -36,8 +37,9 @@ async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const env = withoutEmpty(process.env);
   const settings = checkSettings(env);
-  await refuseBusyPorts(settings, pods);
+  // First: whoever has the folder is likely to have the ports as well, and is named.
   const unlock = lockDataDir(settings.DATA_DIR);
+  await refuseBusyPorts(settings, pods).catch(unlockAndThrow(unlock));
   if (fresh) forget(settings.DATA_DIR);
   const starting = startStack({
     env: {
@@ -51,12 +53,7 @@ async function main(): Promise<void> {
     onLine: print,
   });
   stopOnSignal(starting, unlock);
-  try {
-    announce(await starting, settings);
-  } catch (error) {
-    unlock();
-    throw error;
-  }
+  announce(await starting.catch(unlockAndThrow(unlock)), settings);
 }
 
 /** An empty variable counts as not set. */
@@ -83,6 +80,13 @@ function readArguments(): { pods: number; fresh: boolean } {
   const pods = Number(values.pods);
   if (!Number.isInteger(pods) || pods < 1 || pods > 64) throw new Error('--pods must be a whole number from 1 to 64.');
   return { pods, fresh: values.fresh };
+}
+
+function unlockAndThrow(unlock: () => void): (error: unknown) => never {
+  return (error) => {
+    unlock();
+    throw error;
+  };
 }
 
 function publicOrigin({ PUBLIC_ORIGIN, ports }: StackSettings): string {
@@ -130,7 +134,6 @@ function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
 }
 
 function announce({ origins, processes }: Stack, settings: StackSettings): void {
-  const { limit, blockMs } = settings.free;
   const rows = processes.map(
     ({ name, pid }) => `  ${name.padEnd(14)} pid ${String(pid).padEnd(8)} ${urlOf(name, origins)}`,
   );
@@ -139,7 +142,7 @@ ${rows.join('\n')}
 
   accounts   admin@octo.local   paid@octo.local (may use paid providers)   free@octo.local
   password   octo-demo-password
-  free       ${limit} messages, then blocked for ${blockMs / 1_000} s
+  free       ${describeFreeQuota(settings.free)}
 
 Octo is ready at ${publicOrigin(settings)} after ${((Date.now() - startedAtMs) / 1000).toFixed(1)} s. Ctrl-C stops everything.
 `);

@@ -1,16 +1,24 @@
 export type Load = 'steady' | 'bursty' | 'idle, then burst';
 
-/** Arrival instants in ms, the same for the same seed. */
+const BURSTS = 8;
+const BURST_MS = 50;
+
+/** Arrival instants in ms from the start, in order, the same for the same seed. */
 export function arrivalsOf(
   load: Load,
   { durationMs, perSecond, seed }: { durationMs: number; perSecond: number; seed: number },
 ): number[] {
   const random = generator(seed);
   const total = Math.round((durationMs / 1_000) * perSecond);
-  if (load === 'steady') return Array.from({ length: total }, () => random() * durationMs);
-  if (load === 'idle, then burst') return Array.from({ length: total }, () => durationMs * (0.5 + 0.5 * random()));
-  const bursts = Array.from({ length: 8 }, () => random() * durationMs);
-  return Array.from({ length: total }, () => (bursts[Math.floor(random() * bursts.length)] ?? 0) + random() * 50);
+  const instants = Array.from({ length: total }, chooserOf(load, durationMs, random));
+  return instants.toSorted((one, other) => one - other);
+}
+
+function chooserOf(load: Load, durationMs: number, random: () => number): () => number {
+  if (load === 'steady') return () => random() * durationMs;
+  if (load === 'idle, then burst') return () => durationMs * (0.5 + 0.5 * random());
+  const bursts = Array.from({ length: BURSTS }, () => random() * (durationMs - BURST_MS));
+  return () => (bursts[Math.floor(random() * bursts.length)] ?? 0) + random() * BURST_MS;
 }
 
 /** Mulberry32: a small generator of numbers in [0, 1) that can be seeded. */

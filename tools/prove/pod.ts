@@ -1,74 +1,99 @@
 // One pod of a proof: `node pod.js`, told what to do by its parent. Sends each arrival to the free provider if its
-// strategy says so, and reports what happened.
+// strategy says so, and reports what happened, message by message: it may be killed at any moment.
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
-import type { Settlement } from '#quota';
-import { type Setup, STRATEGIES, type Strategy, type StrategyName } from './strategies.js';
+import { readAnnouncement, type Settlement } from '#quota';
+import { wasNotSent } from '../../apps/gateway/src/providers/undici-adapter.js';
+import type { MessageRecord, PodOrder, PodReport, PodStart } from './message-record.js';
+import { STRATEGIES, type Strategy } from './strategies.js';
 
-export interface PodOrder {
-  strategy: StrategyName;
-  setup: Setup;
-  providerUrl: string;
-  /** When messages come, in ms after the start, for this pod. */
-  arrivals: { id: string; atMs: number }[];
-  /** Wall-clock instant at which arrivals are counted from. */
-  startAtMs: number;
-}
+/** What the paid provider takes to answer, where a message follows the last one. */
+const PAID_MS = 20;
 
-export type Outcome = 'free' | 'paid' | 'refused' | 'unknown' | 'failed';
-
-export interface PodReport {
-  outcomes: { id: string; outcome: Outcome }[];
-  trips: number;
-}
-
-process.once('message', (order: PodOrder) => void work(order));
 process.once('disconnect', () => process.exit(0));
-process.send?.('ready');
+const [order] = (await once(process, 'message')) as [PodOrder];
+const strategy: Strategy = STRATEGIES[order.strategy](order.setup);
+await Promise.all([strategy.ready(), warmUp()]);
+const stalls = monitorEventLoopDelay({ resolution: 5 });
+report('ready');
+const [{ startAtMs }] = (await once(process, 'message')) as [PodStart];
+stalls.enable();
+await (order.atOnce === undefined ? asTheyCome() : oneAfterTheOther(order.atOnce));
+const stallMs = stalls.max / 1e6;
+// What its last settlements cost is the price of a pod's end, not of a message.
+const summary = { trips: strategy.trips(), tripsWhileBlocked: strategy.tripsWhileBlocked(), stallMs };
+await strategy.close();
+process.send?.({ summary } satisfies PodReport, () => process.disconnect());
 
-async function work({ strategy, setup, providerUrl, arrivals, startAtMs }: PodOrder): Promise<void> {
-  const chosen = STRATEGIES[strategy](setup);
-  const outcomes: PodReport['outcomes'] = [];
+/** A connection is open and the client compiled before the first message. */
+async function warmUp(): Promise<void> {
+  const { body } = await request(new URL('/stats', order.providerUrl));
+  await body.dump();
+}
+
+async function asTheyCome(): Promise<void> {
   await Promise.all(
-    arrivals.map(async ({ id, atMs }) => {
-      await until(startAtMs + atMs);
-      outcomes.push({ id, outcome: await deliver(chosen, id, providerUrl, setup.timeoutMs) });
+    order.arrivals.map(async ({ id, atMs }) => {
+      await delay(startAtMs + atMs - instantMs());
+      await handle(id);
     }),
   );
-  const report: PodReport = { outcomes, trips: chosen.trips() };
-  await chosen.close();
-  process.send?.(report, () => process.exit(0));
 }
 
-function until(instantMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, instantMs - Date.now());
-  });
+async function oneAfterTheOther(atOnce: number): Promise<void> {
+  await delay(startAtMs - instantMs());
+  const left = order.arrivals.toReversed();
+  const worker = async (): Promise<void> => {
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      const { outcome } = await handle(next.id);
+      if (outcome !== 'free') await delay(PAID_MS);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
-async function deliver(strategy: Strategy, id: string, url: string, timeoutMs: number): Promise<Outcome> {
+async function handle(id: string): Promise<MessageRecord> {
+  const arrivedAtMs = instantMs();
   const settle = await strategy.ask();
-  if (settle === undefined) return 'paid';
-  const { settlement, outcome } = await send(id, url, timeoutMs);
+  const decidedAtMs = instantMs();
+  const base = { id, arrivedAtMs, decidedAtMs, trips: strategy.trips() };
+  if (settle === undefined) return told({ ...base, outcome: 'paid' });
+  const { settlement, outcome } = await send(id);
   settle(settlement);
-  return outcome;
+  return told({ ...base, outcome, answeredAtMs: instantMs() });
 }
 
-async function send(id: string, url: string, timeoutMs: number): Promise<{ settlement: Settlement; outcome: Outcome }> {
+async function send(id: string): Promise<{ settlement: Settlement; outcome: MessageRecord['outcome'] }> {
   try {
-    const { statusCode, headers, body } = await request(url, {
+    const { statusCode, headers, body } = await request(order.providerUrl, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'idempotency-key': id },
       body: '{"message":"proof"}',
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: AbortSignal.timeout(order.setup.timeoutMs),
     });
     await body.dump();
-    if (statusCode === 200) return { settlement: { outcome: 'accepted' }, outcome: 'free' };
-    if (statusCode === 429) {
-      const retryAfterMs = Number(headers['retry-after']) * 1_000 || undefined;
-      return { settlement: { outcome: 'refused', retryAfterMs }, outcome: 'refused' };
-    }
+    const announced = readAnnouncement(headers);
+    if (statusCode === 200) return { settlement: { outcome: 'accepted', announced }, outcome: 'free' };
+    if (statusCode === 429) return { settlement: { outcome: 'refused', announced }, outcome: 'refused' };
     return { settlement: { outcome: 'unknown' }, outcome: 'failed' };
-  } catch {
+  } catch (error) {
+    if (wasNotSent(error)) return { settlement: { outcome: 'notSent' }, outcome: 'failed' };
     return { settlement: { outcome: 'unknown' }, outcome: 'unknown' };
   }
+}
+
+function told(record: MessageRecord): MessageRecord {
+  report({ record });
+  return record;
+}
+
+function report(what: PodReport): void {
+  process.send?.(what);
+}
+
+/** In ms since 1970, as the provider counts. */
+function instantMs(): number {
+  return performance.timeOrigin + performance.now();
 }

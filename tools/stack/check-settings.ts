@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { httpUrl, postgresUrl, readSettings, redisUrl, SettingsError, wholeNumber } from '#service';
 import { authSettings } from '../../apps/auth/src/auth.settings.js';
-import { freeProviderSettings } from '../../apps/free-provider/src/free-provider.settings.js';
+import {
+  type FreeProviderSettings,
+  freeProviderSettings,
+} from '../../apps/free-provider/src/free-provider.settings.js';
 import { gatewaySettings } from '../../apps/gateway/src/gateway.settings.js';
 import { readProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
 import { paidProviderSettings } from '../../apps/paid-provider/src/paid-provider.settings.js';
@@ -22,7 +25,7 @@ export const stackSettings = z.object({
 });
 export type StackSettings = z.infer<typeof stackSettings> & {
   ports: Record<AppName, number>;
-  free: { limit: number; blockMs: number };
+  free: FreeProviderSettings;
 };
 
 /** Stand-ins for what the launcher itself provides. */
@@ -49,13 +52,15 @@ export function checkSettings(env: NodeJS.ProcessEnv): StackSettings {
   const free = collect(() => readSettings(freeProviderSettings, provided));
   collect(() => readSettings(paidProviderSettings, provided));
   const gateway = collect(() => readSettings(gatewaySettings, provided));
-  // A variable that is bad already would be told a second time by the file that uses it.
-  if (problems.size === 0) collect(() => readProvidersFile(gateway?.PROVIDERS_FILE ?? 'providers.yaml', env));
-  if (settings === undefined || free === undefined || problems.size > 0) throw new SettingsError([...problems]);
+  if (settings === undefined || free === undefined || gateway === undefined || problems.size > 0) {
+    throw new SettingsError([...problems]);
+  }
+  // Only now: a variable that is bad would be told a second time by the file that uses it.
+  checkProvidersFile(gateway.PROVIDERS_FILE, { env, free, port: settings.FREE_PROVIDER_PORT });
   const { GATEWAY_PORT, AUTH_PORT, FREE_PROVIDER_PORT, PAID_PROVIDER_PORT } = settings;
   return {
     ...settings,
-    free: { limit: free.FREE_LIMIT, blockMs: free.FREE_BLOCK_MS },
+    free,
     ports: {
       gateway: GATEWAY_PORT,
       auth: AUTH_PORT,
@@ -63,4 +68,29 @@ export function checkSettings(env: NodeJS.ProcessEnv): StackSettings {
       'paid-provider': PAID_PROVIDER_PORT,
     },
   };
+}
+
+/** Gateways that count otherwise than the free provider would run into its refusals, or leave its quota unused. */
+function checkProvidersFile(
+  path: string,
+  { env, free, port }: { env: NodeJS.ProcessEnv; free: FreeProviderSettings; port: number },
+): void {
+  const { providers } = readProvidersFile(path, { FREE_PROVIDER_URL: `http://127.0.0.1:${port}/messages`, ...env });
+  const own = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);
+  const counted = providers.find(({ url }) => own.has(new URL(url).host));
+  if (counted?.quota === undefined) return;
+  const { quota } = counted;
+  const pairs = [
+    { name: 'FREE_POLICY', value: free.FREE_POLICY, countedBy: quota.policy },
+    ...('startsAt' in quota ? [{ name: 'FREE_STARTS_AT', value: free.FREE_STARTS_AT, countedBy: quota.startsAt }] : []),
+    ...('anchor' in quota ? [{ name: 'FREE_ANCHOR', value: free.FREE_ANCHOR, countedBy: quota.anchor }] : []),
+  ];
+  const problems = pairs
+    .filter(({ value, countedBy }) => value !== countedBy)
+    .map(
+      ({ name, value, countedBy }) =>
+        `${name}: is ${value}, but ${path} counts ${counted.name} by ${countedBy}: ` +
+        'write a providers file whose quota matches and set PROVIDERS_FILE to it',
+    );
+  if (problems.length > 0) throw new SettingsError(problems);
 }

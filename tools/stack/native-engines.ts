@@ -93,7 +93,7 @@ function binary(name: string): string {
   return versions.find((path) => existsSync(path)) ?? name;
 }
 
-async function untilListening(port: number, child: ChildProcess): Promise<void> {
+export async function untilListening(port: number, child: ChildProcess): Promise<void> {
   await waitUntil(
     () => {
       if (child.exitCode !== null) throw new Error(`the server ended with code ${child.exitCode}`);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { OnApplicationShutdown } from '@nestjs/common';
-import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import type { ProblemCode } from '#contracts';
+import type { RedisConnection } from '#redis';
 import { openRedis, ProblemException, type Readiness } from '#service';
 import type { AuthSettings } from './auth.settings.js';
 
@@ -17,7 +17,7 @@ type LimitSettings = Pick<AuthSettings, 'REDIS_URL' | 'LOGIN_ATTEMPTS' | 'LOGIN_
  * itself.
  */
 export class AttemptLimits implements OnApplicationShutdown {
-  private readonly redis: Redis;
+  private readonly redis: RedisConnection;
   private readonly loginsOfPair: RateLimiterRedis;
   private readonly loginsOfAddress: RateLimiterRedis;
   private readonly registrations: RateLimiterRedis;

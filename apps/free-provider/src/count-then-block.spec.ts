@@ -1,24 +1,22 @@
 import { describe, expect, it } from '@jest/globals';
 import { providerStatsSchema } from '#contracts';
+import { atMoments, instant } from '../test/at-moments.js';
 import { CountThenBlock, type CountThenBlockOptions } from './count-then-block.js';
 
-const START_MS = Date.UTC(2026, 0, 1);
-
-/** A provider and its clock, which stands still until moved. */
 function newProvider(some: Partial<CountThenBlockOptions> = {}) {
-  const options: CountThenBlockOptions = { limit: 3, blockMs: 1_000, sendsHeaders: true, ...some };
-  const admission = new CountThenBlock(options);
-  const at = (ms: number) => admission.decide(START_MS + ms);
+  const options: CountThenBlockOptions = {
+    limit: 3,
+    blockMs: 1_000,
+    startsAt: 'last-accept',
+    sendsHeaders: true,
+    ...some,
+  };
+  const provider = atMoments(new CountThenBlock(options));
   return {
-    admission,
-    at,
-    acceptsAt: (ms: number) => at(ms).accepted,
-    fillAt: (ms: number) => Array.from({ length: options.limit }, () => at(ms)).every(({ accepted }) => accepted),
-    headersAt: (ms: number) => admission.headers(START_MS + ms),
+    ...provider,
+    fillAt: (ms: number) => Array.from({ length: options.limit }, () => provider.acceptsAt(ms)).every(Boolean),
   };
 }
-
-const instant = (ms: number) => new Date(START_MS + ms).toISOString();
 
 describe('counting', () => {
   it('accepts exactly the limit, then refuses', () => {
@@ -60,6 +58,41 @@ describe('counting', () => {
     const { fillAt, at } = newProvider({ blockMs: 1_000 });
     fillAt(0);
     expect(at(250)).toEqual({ accepted: false, retryAfterMs: 750 });
+  });
+});
+
+describe('a block that begins with the first refusal', () => {
+  const startsAt = 'first-refusal';
+
+  it('does not begin before a request comes that is too many', () => {
+    const { acceptsAt } = newProvider({ startsAt, limit: 2, blockMs: 1_000 });
+    expect([0, 10, 5_000, 5_999.999].map(acceptsAt)).toEqual([true, true, false, false]);
+    expect([6_000, 6_001, 6_002].map(acceptsAt)).toEqual([true, true, false]);
+  });
+
+  it('is told in full to the request that begins it, and what is left of it to the others', () => {
+    const { fillAt, at } = newProvider({ startsAt, blockMs: 1_000 });
+    fillAt(0);
+    expect(at(5_000)).toEqual({ accepted: false, retryAfterMs: 1_000 });
+    expect(at(5_250)).toEqual({ accepted: false, retryAfterMs: 750 });
+  });
+
+  it('leaves it open in the headers when it ends, until it has begun', () => {
+    const { at, rateLimitAt } = newProvider({ startsAt, limit: 1, blockMs: 30_000 });
+    at(0);
+    expect(rateLimitAt(0)).toBe('"free";r=0');
+    at(5_000);
+    expect(rateLimitAt(6_000)).toBe('"free";r=0;t=29');
+    expect(rateLimitAt(35_000)).toBe('"free";r=1');
+  });
+
+  it('is told in the stats from the refusal on, which belongs to it', () => {
+    const { at, admission } = newProvider({ startsAt, limit: 1, blockMs: 1_000 });
+    for (const ms of [0, 400, 500, 2_000]) at(ms);
+    expect(admission.stats().windows).toEqual([
+      { startedAt: instant(0), blockedAt: instant(400), reopensAt: instant(1_400), accepted: 1, refused: 2 },
+      { startedAt: instant(2_000), blockedAt: null, reopensAt: null, accepted: 1, refused: 0 },
+    ]);
   });
 });
 

@@ -1,118 +1,62 @@
 import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
-
-/** Older windows leave the log; the totals keep counting them. */
-const WINDOWS_LOGGED = 10_000;
-
-interface Window {
-  startedMs: number;
-  blockedMs: number | null;
-  /** What the quota has given away. */
-  used: number;
-  /** What the log has seen: less than `used` if the log was reset in between. */
-  accepted: number;
-  refused: number;
-}
+import { rateLimitHeaders } from './rate-limit-headers.js';
+import { SpellLog } from './spell-log.js';
 
 export interface CountThenBlockOptions {
   limit: number;
   blockMs: number;
+  /** What begins the block: the accept that uses the limit up, or the first request after it. */
+  startsAt: 'last-accept' | 'first-refusal';
   /** Whether to send `RateLimit` and `RateLimit-Policy`. */
   sendsHeaders: boolean;
 }
 
-/**
- * Accepts `limit` requests, then refuses everybody for `blockMs` from the last accept on.
- * A window starts with the first request it accepts.
- */
+/** Accepts `limit` requests, then refuses everybody for `blockMs`. */
 export class CountThenBlock implements Admission {
-  private current: Window | undefined;
-  private past: Window[] = [];
-  private accepted = 0;
-  private refused = 0;
+  private readonly log = new SpellLog();
+  /** Since the latest block, which gives the whole limit back. */
+  private used = 0;
+  private reopensMs = 0;
 
   constructor(private readonly options: CountThenBlockOptions) {}
 
   decide(nowMs: number): Decision {
-    const window = this.windowAt(nowMs) ?? this.startWindow(nowMs);
-    if (window.blockedMs !== null) {
-      this.refused += 1;
-      window.refused += 1;
-      return { accepted: false, retryAfterMs: this.reopensMs(window.blockedMs) - nowMs };
+    const { limit, startsAt } = this.options;
+    if (this.used === limit) this.block(nowMs);
+    if (nowMs < this.reopensMs) {
+      this.log.refuse();
+      return { accepted: false, retryAfterMs: this.reopensMs - nowMs };
     }
-    this.accepted += 1;
-    window.accepted += 1;
-    window.used += 1;
-    if (window.used === this.options.limit) window.blockedMs = nowMs;
+    this.log.accept(nowMs);
+    this.used += 1;
+    if (startsAt === 'last-accept' && this.used === limit) this.block(nowMs);
     return { accepted: true };
   }
 
-  /** Structured fields of draft-ietf-httpapi-ratelimit-headers. Seconds are rounded up: never too early. */
   headers(nowMs: number): Record<string, string> {
     const { limit, blockMs, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
-    return {
-      'ratelimit-policy': `"free";q=${limit};w=${Math.ceil(blockMs / 1000)}`,
-      ratelimit: `"free";${this.remaining(nowMs)}`,
-    };
+    const isBlocked = nowMs < this.reopensMs;
+    return rateLimitHeaders({
+      limit,
+      windowMs: blockMs,
+      remaining: isBlocked ? 0 : limit - this.used,
+      waitMs: isBlocked ? this.reopensMs - nowMs : undefined,
+    });
   }
 
   stats(): ProviderStats {
-    const logged = this.current === undefined ? this.past : [...this.past, this.current];
-    return {
-      accepted: this.accepted,
-      refused: this.refused,
-      windows: logged
-        .filter(({ accepted, refused }) => accepted + refused > 0)
-        .slice(-WINDOWS_LOGGED)
-        .map((window) => this.describe(window)),
-    };
+    return this.log.stats();
   }
 
   resetStats(): void {
-    this.accepted = 0;
-    this.refused = 0;
-    this.past = [];
-    if (this.current !== undefined) this.current = { ...this.current, accepted: 0, refused: 0 };
+    this.log.reset();
   }
 
-  /** The window a request at this moment falls into; none if it would start one. */
-  private windowAt(nowMs: number): Window | undefined {
-    const { current } = this;
-    if (current === undefined || current.blockedMs === null) return current;
-    return nowMs < this.reopensMs(current.blockedMs) ? current : undefined;
+  private block(nowMs: number): void {
+    this.used = 0;
+    this.reopensMs = nowMs + this.options.blockMs;
+    this.log.block({ startsMs: nowMs, endsMs: this.reopensMs });
   }
-
-  private startWindow(nowMs: number): Window {
-    if (this.current !== undefined) this.past.push(this.current);
-    if (this.past.length > WINDOWS_LOGGED) this.past.shift();
-    this.current = { startedMs: nowMs, blockedMs: null, used: 0, accepted: 0, refused: 0 };
-    return this.current;
-  }
-
-  private reopensMs(blockedMs: number): number {
-    return blockedMs + this.options.blockMs;
-  }
-
-  private remaining(nowMs: number): string {
-    const window = this.windowAt(nowMs);
-    if (window === undefined) return `r=${this.options.limit}`;
-    if (window.blockedMs === null) return `r=${this.options.limit - window.used}`;
-    return `r=0;t=${Math.ceil((this.reopensMs(window.blockedMs) - nowMs) / 1000)}`;
-  }
-
-  private describe({ startedMs, blockedMs, accepted, refused }: Window): ProviderStats['windows'][number] {
-    return {
-      startedAt: instant(startedMs),
-      blockedAt: blockedMs === null ? null : instant(blockedMs),
-      reopensAt: blockedMs === null ? null : instant(this.reopensMs(blockedMs)),
-      accepted,
-      refused,
-    };
-  }
-}
-
-/** RFC 3339. */
-function instant(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -9,23 +9,49 @@ describe('freeProviderSettings', () => {
       FREE_LIMIT: 10,
       FREE_BLOCK_MS: 30_000,
       FREE_POLICY: 'count-then-block',
+      FREE_STARTS_AT: 'last-accept',
+      FREE_WINDOW_MS: 30_000,
+      FREE_ANCHOR: 'first-accept',
+      FREE_REFILL_PER_SECOND: 1,
       FREE_RATELIMIT_HEADERS: true,
     });
   });
 
   it('takes the bounds of each variable', () => {
-    const least = { FREE_LIMIT: '1', FREE_BLOCK_MS: '10', FREE_RATELIMIT_HEADERS: 'false' };
+    const least = {
+      FREE_LIMIT: '1',
+      FREE_BLOCK_MS: '10',
+      FREE_WINDOW_MS: '10',
+      FREE_REFILL_PER_SECOND: '0.001',
+      FREE_RATELIMIT_HEADERS: 'false',
+    };
     expect(readSettings(freeProviderSettings, least)).toMatchObject({
       FREE_LIMIT: 1,
       FREE_BLOCK_MS: 10,
+      FREE_WINDOW_MS: 10,
+      FREE_REFILL_PER_SECOND: 0.001,
       FREE_RATELIMIT_HEADERS: false,
     });
-    const most = { FREE_LIMIT: '1000000', FREE_BLOCK_MS: '86400000' };
+    const most = {
+      FREE_LIMIT: '1000000',
+      FREE_BLOCK_MS: '86400000',
+      FREE_WINDOW_MS: '86400000',
+      FREE_REFILL_PER_SECOND: '100000',
+    };
     expect(readSettings(freeProviderSettings, most)).toMatchObject({
       FREE_LIMIT: 1_000_000,
       FREE_BLOCK_MS: 86_400_000,
+      FREE_WINDOW_MS: 86_400_000,
+      FREE_REFILL_PER_SECOND: 100_000,
     });
   });
+
+  it.each(['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket', 'unlimited'])(
+    'can count by %s',
+    (FREE_POLICY) => {
+      expect(readSettings(freeProviderSettings, { FREE_POLICY })).toMatchObject({ FREE_POLICY });
+    },
+  );
 
   it.each([
     ['FREE_LIMIT', '0'],
@@ -34,6 +60,13 @@ describe('freeProviderSettings', () => {
     ['FREE_BLOCK_MS', '9'],
     ['FREE_BLOCK_MS', '86400001'],
     ['FREE_POLICY', 'none'],
+    ['FREE_STARTS_AT', 'first-accept'],
+    ['FREE_WINDOW_MS', '9'],
+    ['FREE_WINDOW_MS', '86400001'],
+    ['FREE_ANCHOR', 'last-accept'],
+    ['FREE_REFILL_PER_SECOND', '0'],
+    ['FREE_REFILL_PER_SECOND', '100001'],
+    ['FREE_REFILL_PER_SECOND', 'often'],
     ['FREE_RATELIMIT_HEADERS', 'yes'],
   ])('does not start with %s=%s', (name, value) => {
     expect(() => readSettings(freeProviderSettings, { [name]: value })).toThrow(SettingsError);

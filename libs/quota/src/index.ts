@@ -1,4 +1,15 @@
+export { type Announcement, type AnsweredHeaders, readAnnouncement } from './announcement.js';
 export type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-export { guardMs, quotaPolicySchema, type QuotaPolicy } from './policy.js';
-export { QUOTA_REDIS_OPTIONS, type WhenForgotten } from './quota-store.js';
+export {
+  guardMs,
+  hasWindows,
+  type LimitedPolicy,
+  limitOf,
+  periodMsOf,
+  type QuotaPolicy,
+  type QuotaPolicyInput,
+  quotaPolicySchema,
+} from './policy.js';
+export { openQuotaRedis, QUOTA_REDIS_OPTIONS } from './quota-redis.js';
+export type { WhenForgotten } from './quota-store.js';
 export { Quota, type QuotaOptions } from './quota.js';

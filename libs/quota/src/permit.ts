@@ -1,7 +1,9 @@
+import type { Announcement } from './announcement.js';
+
 /** The right to send one request to a provider, in one epoch, before a moment. */
 export interface Permit {
   readonly provider: string;
-  /** Number of the provider's window. */
+  /** Number of the provider's window; goes up whenever one ends. */
   readonly epoch: number;
   /** Goes up within an epoch whenever permits that nobody settled are given up. */
   readonly generation: number;
@@ -9,12 +11,12 @@ export interface Permit {
   readonly sendByMs: number;
 }
 
-/** What became of a permit. */
+/** What became of a permit, and what the provider's answer said of its quota, see `readAnnouncement`. */
 export type Settlement =
   /** The provider answered and has counted the request. */
-  | { outcome: 'accepted' }
-  /** The provider refused it (HTTP 429); `retryAfterMs` is what it said of when to come back. */
-  | { outcome: 'refused'; retryAfterMs?: number | undefined }
+  | { outcome: 'accepted'; announced?: Announcement | undefined }
+  /** The provider refused it (HTTP 429). */
+  | { outcome: 'refused'; announced?: Announcement | undefined }
   /** Proven not to have reached the provider: no connection, aborted before sending. The slot is given back. */
   | { outcome: 'notSent' }
   /** Sent, and nobody knows whether it was counted. It stays counted. */
@@ -31,6 +33,7 @@ export type Reservation =
 export interface QuotaState {
   state: 'open' | 'spent' | 'blocked';
   epoch: number;
+  /** As configured, or as the provider announced. */
   limit: number;
   used: number;
   waitMs: number;
@@ -39,4 +42,10 @@ export interface QuotaState {
 export type QuotaEvent =
   | { event: 'blocked' | 'reopened' | 'forgotten'; provider: string; epoch: number; waitMs: number }
   | { event: 'refused'; provider: string; epoch: number; retryAfterMs: number | undefined }
+  /** Somebody else uses the same account: so many requests that are not ours. */
+  | { event: 'foreign use'; provider: string; epoch: number; requests: number }
+  /** The provider announced another limit than is configured, or took it back. */
+  | { event: 'limit changed'; provider: string; limit: number; configured: number }
+  /** What the provider says remains does not go down as it accepts: from now on it is not used. */
+  | { event: 'announcements ignored'; provider: string }
   | { event: 'store lost' | 'store back'; provider: string; error?: unknown };

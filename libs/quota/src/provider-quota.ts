@@ -1,11 +1,14 @@
+import { setImmediate } from 'node:timers/promises';
+import { Credibility } from './credibility.js';
+import { PermitsInHand } from './permits-in-hand.js';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-import type { QuotaPolicy } from './policy.js';
+import { guardMs, hasWindows, type LimitedPolicy, limitOf, periodMsOf } from './policy.js';
 import type { QuotaStore, StepReply, WhenForgotten } from './quota-store.js';
 import { SettlementBatch } from './settlement-batch.js';
 
 export interface ProviderQuotaOptions {
   provider: string;
-  policy: QuotaPolicy;
+  policy: LimitedPolicy;
   /** How long a send may wait for its answer; after that the permit is settled as unknown. */
   timeoutMs: number;
   podId: string;
@@ -25,6 +28,10 @@ const SPARE_MS = 50;
 const REPEAT_MS = 300_000;
 /** How soon a step that failed without a lost connection is tried again when nobody asks. */
 const RETRY_MS = 500;
+/** For how long a step that was recorded must still be in the hash: pods silent for longer are dropped from it. */
+const RECORDED_MS = 300_000;
+/** Parts of a period within which answers are told as one. */
+const RESOLUTION = 256;
 
 interface Step {
   seq: number;
@@ -46,24 +53,33 @@ export class ProviderQuota {
 
   private readonly holdMs: number;
   private readonly flushMs: number;
+  private readonly resolutionMs: number;
+  private readonly inHand = new PermitsInHand();
+  private readonly credibility: Credibility;
   private waiters: Waiter[] = [];
-  private settlements = new SettlementBatch();
-  /** Granted, but whoever asked had gone on without: serves the next caller. */
-  private spares: Permit[] = [];
-  private readonly unsettled = new Set<Permit>();
+  private settlements: SettlementBatch;
   /** Sent, and Redis did not say what it did: the same step is sent again before any other. */
   private unconfirmed: Step | undefined;
   private running: Promise<void> | undefined;
-  private sentAtMs: number | undefined;
+  /** The step in flight has taken longer than a caller would wait. */
+  private isOverdue = false;
   private flush: { timer: NodeJS.Timeout; atMs: number } | undefined;
   private seq = 0;
   private knownEpoch = 0;
-  /** The latest epoch in which the provider refused this pod. */
-  private refusedEpoch = 0;
+  private knownLimit: number;
+  /** The last step that the hash holds. */
+  private recorded = { seq: 0, atMs: 0 };
+  /** When the provider last refused this pod. */
+  private refusedAtMs = -Infinity;
   /** Settlements must not wait for the next caller any longer. */
   private isFlushDue = false;
+  /** The store was away: is it still where this pod left it? */
+  private isCheckDue = false;
   private isSpent = false;
-  private blockedUntilMs = 0;
+  /** Slots and tokens come back in time, whether or not the others have settled. */
+  private readonly closesWhenSettled: boolean;
+  /** What this pod remembers of a block: until when, and how long it was told to wait. */
+  private blocked = { untilMs: 0, waitMs: 0 };
   private isLost = false;
   private isClosed = false;
 
@@ -72,9 +88,17 @@ export class ProviderQuota {
     private readonly options: ProviderQuotaOptions,
   ) {
     this.holdMs = options.permitMs + options.timeoutMs + TIMER_SLACK_MS;
-    // Soon enough that a window's end is known well before it reopens, and that no settled permit runs out.
-    this.flushMs = Math.max(5, Math.min(options.policy.blockMs / 8, this.holdMs / 2));
-    store.onConnected(() => this.flushNow());
+    const periodMs = periodMsOf(options.policy);
+    this.flushMs = flushMsOf(options.policy, this.holdMs);
+    this.resolutionMs = options.policy.policy === 'count-then-block' ? Infinity : Math.max(1, periodMs / RESOLUTION);
+    this.closesWhenSettled = options.policy.policy === 'count-then-block';
+    this.settlements = this.newBatch();
+    this.credibility = new Credibility(options.policy);
+    this.knownLimit = limitOf(options.policy);
+    store.onConnected(() => {
+      this.isCheckDue = this.seq > 0;
+      this.flushNow();
+    });
   }
 
   /** Asks for a permit. One trip at most, shared with whoever asks at the same time; none while known to be blocked. */
@@ -82,10 +106,10 @@ export class ProviderQuota {
     const nowMs = performance.now();
     const spare = this.takeSpare(nowMs);
     if (spare !== undefined) return Promise.resolve({ granted: true, permit: spare });
-    if (nowMs < this.blockedUntilMs) {
-      return Promise.resolve({ granted: false, reason: 'blocked', waitMs: this.blockedUntilMs - nowMs });
+    if (nowMs < this.blocked.untilMs) {
+      return Promise.resolve({ granted: false, reason: 'blocked', waitMs: this.blocked.untilMs - nowMs });
     }
-    if (!this.isAnswering(nowMs)) return Promise.resolve({ granted: false, reason: 'unavailable' });
+    if (!this.isAnswering) return Promise.resolve({ granted: false, reason: 'unavailable' });
     return new Promise((resolve) => {
       this.waiters.push(resolve);
       this.wake();
@@ -94,23 +118,25 @@ export class ProviderQuota {
 
   /** Says what became of a permit. A second settlement of the same permit changes nothing. */
   settle(permit: Permit, settlement: Settlement): void {
-    if (!this.unsettled.delete(permit)) return;
-    this.settlements.add({ permit, settlement, nowMs: performance.now() });
-    if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.retryAfterMs);
+    if (!this.inHand.remove(permit)) return;
+    const nowMs = performance.now();
+    const sentAtMs = permit.sendByMs - this.options.permitMs;
+    this.settlements.add({ permit, settlement: this.believe(permit, settlement), nowMs, sentAtMs });
+    if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.announced?.retryAfterMs);
     // The last one out of a spent window closes it; a slot given back may be wanted by another pod.
     const isUrgent = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
     // At the latest when it would be given up as unknown.
-    const untilGivenUpMs = permit.sendByMs + this.options.timeoutMs - performance.now();
-    const isLastOut = this.isSpent && this.unsettled.size === 0;
+    const untilGivenUpMs = permit.sendByMs + this.options.timeoutMs - nowMs;
+    const isLastOut = this.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
     this.flushWithin(isUrgent || isLastOut ? 0 : Math.max(0, Math.min(this.flushMs, untilGivenUpMs)));
   }
 
   /** The quota as the store sees it now: one trip; undefined when the store does not answer. */
   async state(): Promise<QuotaState | undefined> {
-    if (!this.isAnswering(performance.now())) return undefined;
+    if (!this.isAnswering) return undefined;
     try {
       // Number 0 comes before every step of this pod: it asks, and changes nothing that a step would.
-      const peek = { seq: 0, want: 0, settlements: new SettlementBatch(), startedAtMs: 0 };
+      const peek = { seq: 0, want: 0, settlements: this.newBatch(), startedAtMs: 0 };
       const { state, epoch, limit, used, waitMs } = await this.send(peek);
       return { state, epoch, limit, used, waitMs };
     } catch {
@@ -125,27 +151,39 @@ export class ProviderQuota {
     await this.running;
     this.refundSpares(Infinity);
     this.cancelFlush();
-    this.isFlushDue = true;
-    if (this.hasWork() && this.store.isConnected) await this.run();
+    if (this.store.isConnected) this.flushNow();
+    // The same run that a permit given back has begun: a second one would end before the first has delivered it.
+    await this.running;
+  }
+
+  private newBatch(): SettlementBatch {
+    return new SettlementBatch(this.resolutionMs);
+  }
+
+  private believe(permit: Permit, settlement: Settlement): Settlement {
+    if (!('announced' in settlement)) return settlement;
+    const hadCredit = !this.credibility.isLost;
+    const announced = this.credibility.believe({ ...settlement, epoch: permit.epoch });
+    if (hadCredit && this.credibility.isLost) {
+      this.options.onEvent({ event: 'announcements ignored', provider: permit.provider });
+    }
+    return { ...settlement, announced };
   }
 
   private takeSpare(nowMs: number): Permit | undefined {
-    if (this.spares.length === 0) return undefined;
+    if (!this.inHand.hasSpares) return undefined;
     this.refundSpares(nowMs);
-    return this.spares.shift();
+    return this.inHand.takeSpare();
   }
 
   /** Gives back the spare permits that must be sent before `nowMs`. */
   private refundSpares(nowMs: number): void {
-    const tooOld = this.spares.filter((permit) => permit.sendByMs <= nowMs);
-    this.spares = this.spares.filter((permit) => permit.sendByMs > nowMs);
-    for (const permit of tooOld) this.settle(permit, { outcome: 'notSent' });
+    for (const permit of this.inHand.dropSpares(nowMs)) this.settle(permit, { outcome: 'notSent' });
   }
 
   /** Not connected, or a step in flight for longer than a caller would wait: asking would only cost time. */
-  private isAnswering(nowMs: number): boolean {
-    if (this.isClosed || !this.store.isConnected) return false;
-    return this.sentAtMs === undefined || nowMs - this.sentAtMs < this.options.budgetMs;
+  private get isAnswering(): boolean {
+    return !this.isClosed && this.store.isConnected && !this.isOverdue;
   }
 
   private flushNow(): void {
@@ -159,14 +197,14 @@ export class ProviderQuota {
 
   private async run(): Promise<void> {
     // Callers that arrive in the same turn of the event loop share the step.
-    await Promise.resolve();
+    await setImmediate();
     try {
       while (this.hasWork()) {
         this.forgetOldStep();
         if (!this.hasWork()) return;
         const isRepeat = this.unconfirmed !== undefined;
         const step = this.unconfirmed ?? this.compose();
-        const isDone = await this.commit(step, isRepeat ? [] : this.waiters.splice(0));
+        const isDone = await this.commit(step, { isRepeat, asking: isRepeat ? [] : this.waiters.splice(0) });
         if (isDone) continue;
         // Whoever has come since it failed: nothing would wake them.
         this.answerWaiting({ granted: false, reason: 'unavailable' });
@@ -179,7 +217,7 @@ export class ProviderQuota {
   }
 
   private hasWork(): boolean {
-    if (this.waiters.length > 0 || this.unconfirmed !== undefined) return true;
+    if (this.waiters.length > 0 || this.unconfirmed !== undefined || this.isCheckDue) return true;
     return this.isFlushDue && !this.settlements.isEmpty;
   }
 
@@ -191,25 +229,30 @@ export class ProviderQuota {
   private compose(): Step {
     this.cancelFlush();
     this.isFlushDue = false;
+    this.isCheckDue = false;
     const { settlements } = this;
-    this.settlements = new SettlementBatch();
+    this.settlements = this.newBatch();
     this.seq += 1;
     return { seq: this.seq, want: this.waiters.length, settlements, startedAtMs: performance.now() };
   }
 
   /** False when the store did not answer: the step stays unconfirmed. */
-  private async commit(step: Step, asking: Waiter[]): Promise<boolean> {
+  private async commit(step: Step, { isRepeat, asking }: { isRepeat: boolean; asking: Waiter[] }): Promise<boolean> {
     const giveUp = (): void => {
       answer(asking, { granted: false, reason: 'unavailable' });
       this.answerWaiting({ granted: false, reason: 'unavailable' });
     };
-    const outOfPatience = setTimeout(giveUp, this.options.budgetMs);
-    this.sentAtMs = performance.now();
+    const outOfPatience = setTimeout(() => {
+      // Noted, not measured: timers may fire early, and whoever came between the two would wait for the reply.
+      this.isOverdue = true;
+      giveUp();
+    }, this.options.budgetMs);
     try {
       const reply = await this.send(step);
       this.unconfirmed = undefined;
+      if (reply.isRecorded) this.recorded = { seq: step.seq, atMs: performance.now() };
       this.noteStore({ isLost: false });
-      this.apply(reply, step, asking);
+      this.apply(reply, step, asking, isRepeat);
       return true;
     } catch (error) {
       this.unconfirmed = step;
@@ -218,7 +261,7 @@ export class ProviderQuota {
       this.flushWithin(RETRY_MS);
       return false;
     } finally {
-      this.sentAtMs = undefined;
+      this.isOverdue = false;
       clearTimeout(outOfPatience);
     }
   }
@@ -236,33 +279,60 @@ export class ProviderQuota {
       holdMs: this.holdMs,
       whenForgotten,
       knownEpoch: this.knownEpoch,
+      knownWaitMs: this.knownWaitMs(nowMs),
+      recordedSeq: nowMs - this.recorded.atMs < RECORDED_MS ? this.recorded.seq : 0,
       settlements: step.settlements,
       nowMs,
     });
-    // Permits kept for the next caller are of a window that is over, or closed.
-    if (reply.state === 'blocked' || reply.epoch > this.knownEpoch) this.refundSpares(Infinity);
-    this.knownEpoch = Math.max(this.knownEpoch, reply.epoch);
-    this.isSpent = reply.state === 'spent';
-    // From when it was sent: rather a trip early, when Redis decides, than late because the answer was slow to be read.
-    // Never shorter than what is remembered, whatever Redis's clock has come to think.
-    if (reply.state === 'blocked') this.blockedUntilMs = Math.max(this.blockedUntilMs, nowMs + reply.waitMs);
-    if (reply.event !== undefined) {
-      this.options.onEvent({ event: reply.event, provider, epoch: reply.epoch, waitMs: reply.waitMs });
-    }
+    this.note(reply, nowMs);
     return reply;
   }
 
-  private apply(reply: StepReply, step: Step, asking: Waiter[]): void {
+  /** Of windows only: slots and tokens that were given back may open the others earlier. */
+  private knownWaitMs(nowMs: number): number {
+    if (!hasWindows(this.options.policy)) return 0;
+    const { untilMs, waitMs } = this.blocked;
+    // A clock that runs slower than that of Redis must not make a block longer.
+    return Math.max(0, Math.floor(untilMs - nowMs - guardMs(waitMs)));
+  }
+
+  /** What a reply tells this pod of the quota. */
+  private note(reply: StepReply, askedAtMs: number): void {
+    const { provider } = this.options;
+    const { state, epoch, waitMs, event } = reply;
+    // Permits kept for the next caller are of a window that is over, or closed.
+    if (state === 'blocked' || epoch > this.knownEpoch) this.refundSpares(Infinity);
+    // The steps recorded in an epoch that was lost are of no consequence to the one that replaced it.
+    if (epoch > this.knownEpoch) this.recorded = { seq: 0, atMs: 0 };
+    this.knownEpoch = Math.max(this.knownEpoch, epoch);
+    this.isSpent = state === 'spent';
+    // From when it was asked: rather a trip early, when Redis decides, than late because the answer was slow to be read.
+    // Never shorter than what is remembered, whatever Redis's clock has come to think.
+    const untilMs = askedAtMs + waitMs;
+    if (state === 'blocked' && untilMs > this.blocked.untilMs) this.blocked = { untilMs, waitMs };
+    if (event !== undefined) this.options.onEvent({ event, provider, epoch, waitMs });
+    if (reply.foreign > 0) {
+      this.options.onEvent({ event: 'foreign use', provider, epoch, requests: reply.foreign });
+    }
+    if (reply.limit !== this.knownLimit) {
+      this.knownLimit = reply.limit;
+      const configured = limitOf(this.options.policy);
+      this.options.onEvent({ event: 'limit changed', provider, limit: reply.limit, configured });
+    }
+  }
+
+  private apply(reply: StepReply, step: Step, asking: Waiter[], isRepeat: boolean): void {
     const sendByMs = step.startedAtMs + this.options.permitMs;
     const { epoch, generation } = reply;
     // Run out on the way, or of a window that has closed meanwhile: nothing was sent, nothing may be.
-    const isTooLate = performance.now() >= sendByMs || reply.state === 'blocked' || epoch <= this.refusedEpoch;
+    const hasClosed = (isRepeat && reply.state === 'blocked') || step.startedAtMs <= this.refusedAtMs;
+    const isTooLate = hasClosed || performance.now() >= sendByMs;
     for (let granted = 0; granted < reply.granted; granted += 1) {
       const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs };
-      this.unsettled.add(permit);
+      this.inHand.add(permit);
       // Those who asked may have gone on without; then whoever has come since is served.
       const waiter = isTooLate ? undefined : (asking.shift() ?? this.waiters.shift());
-      if (waiter === undefined) this.spares.push(permit);
+      if (waiter === undefined) this.inHand.keepForNext(permit);
       else waiter({ granted: true, permit });
     }
     if (isTooLate) this.refundSpares(Infinity);
@@ -271,12 +341,14 @@ export class ProviderQuota {
     if (isTooLate && reason === 'spent') answer(asking, { granted: false, reason: 'unavailable' });
     answer(asking, { granted: false, reason, waitMs: reply.waitMs });
     if (reason === 'blocked') this.answerWaiting({ granted: false, reason, waitMs: reply.waitMs });
-    if (this.spares.length > 0) this.flushWithin(SPARE_MS);
+    if (this.inHand.hasSpares) this.flushWithin(SPARE_MS);
   }
 
   /** Sends what has settled within that time, unless a caller's step takes it along earlier. */
   private flushWithin(delayMs: number): void {
     if (this.isClosed) {
+      // Granted by a step that was repeated: nobody comes who could take it.
+      this.refundSpares(Infinity);
       if (this.store.isConnected) this.flushNow();
       return;
     }
@@ -298,8 +370,13 @@ export class ProviderQuota {
 
   private noteRefusal(permit: Permit, retryAfterMs: number | undefined): void {
     // The provider is closed: what is held for the next caller, or on its way to us, can no longer be sent.
-    this.refusedEpoch = Math.max(this.refusedEpoch, permit.epoch);
-    if (permit.epoch === this.knownEpoch) this.refundSpares(Infinity);
+    if (permit.epoch === this.knownEpoch) {
+      this.refusedAtMs = performance.now();
+      this.refundSpares(Infinity);
+    }
+    // Where a refusal begins the block, somebody has to run into it.
+    const { policy } = this.options;
+    if (policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal') return;
     this.options.onEvent({ event: 'refused', provider: permit.provider, epoch: permit.epoch, retryAfterMs });
   }
 
@@ -312,6 +389,16 @@ export class ProviderQuota {
   private answerWaiting(reservation: Reservation): void {
     answer(this.waiters, reservation);
   }
+}
+
+/**
+ * How long settlements may wait for a caller to take them along: a window's end must be known well before it reopens, a
+ * slot before it is free again, a token only before it is given up.
+ */
+function flushMsOf(policy: LimitedPolicy, holdMs: number): number {
+  if (policy.policy === 'token-bucket') return holdMs;
+  const parts = policy.policy === 'sliding-window' ? 2 : 8;
+  return Math.max(5, Math.min(periodMsOf(policy) / parts, holdMs / 2));
 }
 
 /** Answers all of them and leaves none behind. */

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { TcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import type { Permit, QuotaEvent } from './permit.js';
-import { QUOTA_REDIS_OPTIONS } from './quota-store.js';
+import { QUOTA_REDIS_OPTIONS } from './quota-redis.js';
 import { Quota, type QuotaOptions } from './quota.js';
 
 const LIMIT = 10;
@@ -139,7 +139,7 @@ describe('a settlement', () => {
 
   it('of a refusal closes the quota for every pod at once, for as long as the provider says', async () => {
     const [one, other] = await Promise.all([newPod(), newPod()]);
-    one.settle((await take(one)) as Permit, { outcome: 'refused', retryAfterMs: 30_000 });
+    one.settle((await take(one)) as Permit, { outcome: 'refused', announced: { retryAfterMs: 30_000 } });
     await waitUntil(async () => (await other.state(provider))?.state === 'blocked', { what: 'the other pod sees it' });
     expect((await other.state(provider))?.waitMs).toBeGreaterThan(29_000);
     expect(events).toContainEqual(expect.objectContaining({ event: 'refused', provider, retryAfterMs: 30_000 }));

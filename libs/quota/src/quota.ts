@@ -1,16 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { RedisConnection } from '#redis';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-import type { QuotaPolicy } from './policy.js';
+import { type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
 import { ProviderQuota } from './provider-quota.js';
 import { QuotaStore, type WhenForgotten } from './quota-store.js';
+import { UnlimitedQuota } from './unlimited-quota.js';
 
 export interface QuotaOptions {
-  /** A connection of its own, opened with `QUOTA_REDIS_OPTIONS`. */
-  redis: Redis;
+  /** A connection of its own, from `openQuotaRedis` or opened with `QUOTA_REDIS_OPTIONS`. */
+  redis: RedisConnection;
   providers: {
     name: string;
-    policy: QuotaPolicy;
+    policy: QuotaPolicyInput;
     /** Longest time between sending and giving up on an answer, in milliseconds. */
     timeoutMs: number;
   }[];
@@ -38,8 +39,9 @@ export interface QuotaOptions {
  */
 export class Quota {
   private readonly store: QuotaStore;
-  private readonly providers: ReadonlyMap<string, ProviderQuota>;
+  private readonly providers: ReadonlyMap<string, ProviderQuota | UnlimitedQuota>;
 
+  /** @throws ZodError for a policy that is none */
   constructor({ redis, providers, ...options }: QuotaOptions) {
     this.store = new QuotaStore(redis);
     const shared = {
@@ -49,12 +51,12 @@ export class Quota {
       permitMs: options.permitMs ?? 500,
       onEvent: options.onEvent ?? (() => {}),
     };
-    this.providers = new Map(
-      providers.map(({ name, policy, timeoutMs }) => [
-        name,
-        new ProviderQuota(this.store, { ...shared, provider: name, policy, timeoutMs }),
-      ]),
-    );
+    const quotaOf = ({ name, policy: input, timeoutMs }: QuotaOptions['providers'][number]) => {
+      const policy = quotaPolicySchema.parse(input);
+      if (policy.policy === 'unlimited') return new UnlimitedQuota(name);
+      return new ProviderQuota(this.store, { ...shared, provider: name, policy, timeoutMs });
+    };
+    this.providers = new Map(providers.map((provider) => [provider.name, quotaOf(provider)]));
   }
 
   /** False while Redis cannot be reached: no permits then. */
@@ -104,7 +106,7 @@ export class Quota {
     await Promise.all([...this.providers.values()].map((provider) => provider.close()));
   }
 
-  private of(provider: string): ProviderQuota {
+  private of(provider: string): ProviderQuota | UnlimitedQuota {
     const found = this.providers.get(provider);
     if (found === undefined) throw new RangeError(`no quota for provider "${provider}"`);
     return found;

@@ -1,38 +1,56 @@
+import type { Announcement } from './announcement.js';
 import type { Permit, Settlement } from './permit.js';
 
 type PermitOrigin = Pick<Permit, 'epoch' | 'generation'>;
 
-interface Counts {
+interface Counts extends Record<Settlement['outcome'], number> {
   epoch: number;
   generation: number;
-  accepted: number;
-  notSent: number;
-  unknown: number;
-  refused: number;
   /** When the latest answer came, on the monotonic clock. */
   answeredAtMs: number;
   stayAwayMs: number;
+  /** Of all answers, the one that saw the least left. */
+  told: { remaining: number; sentAtMs: number; resetMs: number; limit: number };
 }
 
-/** What became of permits since the last step, added up by epoch and generation: a batch costs the same however many settled. */
+const UNTOLD = { remaining: -1, sentAtMs: 0, resetMs: -1, limit: -1 };
+
+/**
+ * What became of permits since the last step, added up: a batch costs the same however many settled.
+ * Added up are those of one epoch and generation that settled within `resolutionMs`: how exactly the policy has to know
+ * when answers came.
+ */
 export class SettlementBatch {
   private readonly groups = new Map<string, Counts>();
+
+  constructor(private readonly resolutionMs = Infinity) {}
 
   get isEmpty(): boolean {
     return this.groups.size === 0;
   }
 
-  add({ permit, settlement, nowMs }: { permit: PermitOrigin; settlement: Settlement; nowMs: number }): void {
-    const counts = this.groupOf(permit);
+  add({
+    permit,
+    settlement,
+    nowMs,
+    sentAtMs = nowMs,
+  }: {
+    permit: PermitOrigin;
+    settlement: Settlement;
+    nowMs: number;
+    /** No later than the request was sent. */
+    sentAtMs?: number;
+  }): void {
+    const counts = this.groupOf(permit, nowMs);
     counts[settlement.outcome] += 1;
     if (settlement.outcome !== 'notSent') counts.answeredAtMs = nowMs;
-    if (settlement.outcome === 'refused')
-      counts.stayAwayMs = Math.max(counts.stayAwayMs, settlement.retryAfterMs ?? -1);
+    const announced = 'announced' in settlement ? settlement.announced : undefined;
+    if (announced !== undefined) hear(counts, announced, sentAtMs);
   }
 
   /** In the order of step.lua. Ages, not instants: pods and Redis share no clock. */
   toArguments(nowMs: number): number[] {
-    return [...this.groups.values()].flatMap((counts) => [
+    return [...this.groups.values()].flatMap(({ told, ...counts }) => [
       counts.epoch,
       counts.generation,
       counts.accepted,
@@ -41,17 +59,34 @@ export class SettlementBatch {
       counts.refused,
       // Rounded down, so that an answer never looks older than it is and the block never ends early.
       Math.max(0, Math.floor(nowMs - counts.answeredAtMs)),
-      counts.stayAwayMs < 0 ? -1 : Math.ceil(counts.stayAwayMs),
+      said(counts.stayAwayMs),
+      told.remaining,
+      Math.max(0, Math.ceil(nowMs - told.sentAtMs)),
+      said(told.resetMs),
+      told.limit,
     ]);
   }
 
-  private groupOf({ epoch, generation }: PermitOrigin): Counts {
-    const key = `${epoch}:${generation}`;
+  private groupOf({ epoch, generation }: PermitOrigin, nowMs: number): Counts {
+    const slice = this.resolutionMs === Infinity ? 0 : Math.floor(nowMs / this.resolutionMs);
+    const key = `${epoch}:${generation}:${slice}`;
     const found = this.groups.get(key);
     if (found !== undefined) return found;
-    const none = { accepted: 0, notSent: 0, unknown: 0, refused: 0, answeredAtMs: 0, stayAwayMs: -1 };
+    const none = { accepted: 0, notSent: 0, unknown: 0, refused: 0, answeredAtMs: 0, stayAwayMs: -1, told: UNTOLD };
     const counts = { epoch, generation, ...none };
     this.groups.set(key, counts);
     return counts;
   }
+}
+
+function hear(counts: Counts, announced: Announcement, sentAtMs: number): void {
+  const { retryAfterMs, remaining = -1, resetMs = -1, limit = -1 } = announced;
+  counts.stayAwayMs = Math.max(counts.stayAwayMs, retryAfterMs ?? -1);
+  if (remaining < 0) return;
+  if (counts.told.remaining >= 0 && counts.told.remaining <= remaining) return;
+  counts.told = { remaining, sentAtMs, resetMs, limit };
+}
+
+function said(ms: number): number {
+  return ms < 0 ? -1 : Math.ceil(ms);
 }

@@ -1,4 +1,4 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import { connectRedis, type ConnectionOptions, type RedisConnection } from '#redis';
 import { logTransitions } from './log-transitions.js';
 
 /** Longest wait for the answer to a command: Redis answers within a millisecond or is in trouble. */
@@ -14,8 +14,8 @@ export function openRedis({
   url,
   use,
   ...options
-}: { url: string; use: string } & Pick<RedisOptions, 'autoResubscribe' | 'socketTimeout'>): Redis {
-  const redis = new Redis(url, {
+}: { url: string; use: string } & Pick<ConnectionOptions, 'autoResubscribe' | 'socketTimeout'>): RedisConnection {
+  const redis = connectRedis(url, {
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
     enableOfflineQueue: false,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRedisUrl, REDIS_URL_FORMS } from '#redis';
 
 /** Settings every app has. Names are the names of the environment variables. */
 export const commonSettings = {
@@ -26,7 +27,15 @@ export function flag(fallback: boolean) {
 }
 
 export function redisUrl() {
-  return z.url({ protocol: /^rediss?$/, error: 'must be a redis:// or rediss:// URL' });
+  return z.string().refine(isRedisUrl, REDIS_URL_FORMS);
+}
+
+function isRedisUrl(url: string): boolean {
+  try {
+    return parseRedisUrl(url).hosts.length > 0;
+  } catch {
+    return false;
+  }
 }
 
 export function postgresUrl() {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Caller } from '#access-token';
 import type { Attempt, DeliveredMessage, SendMessage } from '#contracts';
-import { type Permit, Quota, type Reservation } from '#quota';
+import { periodMsOf, type Permit, Quota, type Reservation } from '#quota';
 import { ProviderClient, type OutgoingMessage, type SendResult } from '../providers/provider-client.js';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
@@ -115,6 +115,7 @@ export class SendMessageService {
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
-  const said = settlement.outcome === 'refused' ? settlement.retryAfterMs : undefined;
-  return { granted: false, reason: 'blocked', waitMs: said ?? quota?.blockMs ?? 1_000 };
+  const said = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const waitMs = said ?? (quota === undefined ? 1_000 : periodMsOf(quota));
+  return { granted: false, reason: 'blocked', waitMs };
 }

@@ -1,10 +1,9 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import axios, { type AxiosInstance } from 'axios';
 import { providerAnswerSchema } from '#contracts';
-import type { Settlement } from '#quota';
+import { readAnnouncement, type Settlement } from '#quota';
 import type { Provider, ProvidersFile } from './providers-file.js';
 import { PROVIDERS } from './providers.token.js';
-import { retryAfterMs } from './retry-after.js';
 import { TimeoutError, undiciAdapter, wasNotSent } from './undici-adapter.js';
 
 export interface OutgoingMessage {
@@ -77,16 +76,17 @@ function connect({ url, timeoutMs, headers }: Provider): Connection {
 }
 
 function read({ status, headers, data }: { status: number; headers: object; data: string }): SendResult {
+  const announced = readAnnouncement({ ...headers });
   if (status === 429) {
-    const settlement = { outcome: 'refused', retryAfterMs: retryAfterMs({ ...headers }) } as const;
-    return { outcome: 'refused', httpStatus: status, settlement };
+    return { outcome: 'refused', httpStatus: status, settlement: { outcome: 'refused', announced } };
   }
   // An error of the provider's own: it may have counted the request before it failed.
   if (status < 200 || status > 299)
     return { outcome: 'failed', httpStatus: status, settlement: { outcome: 'unknown' } };
   const response = responseOf(data);
-  if (response === undefined) return { outcome: 'failed', httpStatus: status, settlement: { outcome: 'accepted' } };
-  return { outcome: 'delivered', httpStatus: status, response, settlement: { outcome: 'accepted' } };
+  const settlement = { outcome: 'accepted', announced } as const;
+  if (response === undefined) return { outcome: 'failed', httpStatus: status, settlement };
+  return { outcome: 'delivered', httpStatus: status, response, settlement };
 }
 
 function responseOf(data: string): string | undefined {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { quotaPolicySchema } from '#quota';
+import { type LimitedPolicy, quotaPolicySchema } from '#quota';
 import { SettingsError } from '#service';
 
 const providerSchema = z.strictObject({
@@ -14,7 +14,9 @@ const providerSchema = z.strictObject({
   /** Sent with every request, such as the key of the account. */
   headers: z.record(z.string().regex(/^[\w-]+$/), z.string()).default({}),
   /** None: the provider accepts without limit. */
-  quota: quotaPolicySchema.optional(),
+  quota: quotaPolicySchema
+    .optional()
+    .transform((quota): LimitedPolicy | undefined => (quota?.policy === 'unlimited' ? undefined : quota)),
 });
 export type Provider = z.infer<typeof providerSchema>;
 

@@ -7,6 +7,12 @@ export const quotaEvents = new Counter({
   labelNames: ['provider', 'event'] as const,
 });
 
+export const foreignRequests = new Counter({
+  name: 'octo_quota_foreign_requests_total',
+  help: 'Requests of somebody else on the same account, as far as the provider told or they were found out',
+  labelNames: ['provider'] as const,
+});
+
 /** Counted where they are made; read when somebody asks. */
 export function watchTrips(quota: Quota): void {
   new Counter({

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { QuotaReport } from '#contracts';
-import { Quota } from '#quota';
+import { limitOf, Quota } from '#quota';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
 
@@ -22,7 +22,7 @@ export class QuotaReportService {
     const nothing = { name, priceMicros, limit: null, used: null, remaining: null, reopensAt: null };
     if (quota === undefined) return { ...nothing, state: 'unlimited' };
     const now = await this.quota.state(name);
-    if (now === undefined) return { ...nothing, state: 'unknown', limit: quota.limit };
+    if (now === undefined) return { ...nothing, state: 'unknown', limit: limitOf(quota) };
     const { limit, used } = now;
     if (now.state === 'open') {
       return { ...nothing, state: 'open', limit, used, remaining: Math.max(0, limit - used) };

@@ -1,12 +1,13 @@
-import { type DynamicModule, Inject, Logger, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { Redis } from 'ioredis';
-import { Quota, QUOTA_REDIS_OPTIONS, type QuotaEvent } from '#quota';
+import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { openQuotaRedis, Quota } from '#quota';
+import type { RedisConnection } from '#redis';
 import { logTransitions, Readiness } from '#service';
 import type { GatewaySettings } from '../gateway.settings.js';
 import type { ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
 import { SETTINGS } from '../settings.token.js';
-import { quotaEvents, watchTrips } from './quota-metrics.js';
+import { watchTrips } from './quota-metrics.js';
+import { reportQuotaEvents } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
 import { Provisioning } from './provisioning.js';
@@ -32,7 +33,7 @@ export class QuotaModule implements OnApplicationShutdown {
   }
 
   constructor(
-    @Inject(QUOTA_REDIS) private readonly redis: Redis,
+    @Inject(QUOTA_REDIS) private readonly redis: RedisConnection,
     private readonly quota: Quota,
     readiness: Readiness,
   ) {
@@ -45,13 +46,13 @@ export class QuotaModule implements OnApplicationShutdown {
   }
 }
 
-function openRedis({ REDIS_URL }: GatewaySettings): Redis {
-  const redis = new Redis(REDIS_URL, QUOTA_REDIS_OPTIONS);
+function openRedis({ REDIS_URL }: GatewaySettings): RedisConnection {
+  const redis = openQuotaRedis(REDIS_URL);
   logTransitions(redis, 'permits');
   return redis;
 }
 
-function createQuota(redis: Redis, settings: GatewaySettings, { providers }: ProvidersFile): Quota {
+function createQuota(redis: RedisConnection, settings: GatewaySettings, { providers }: ProvidersFile): Quota {
   const quota = new Quota({
     redis,
     providers: providers.flatMap(({ name, quota: policy, timeoutMs }) =>
@@ -59,16 +60,8 @@ function createQuota(redis: Redis, settings: GatewaySettings, { providers }: Pro
     ),
     whenForgotten: settings.QUOTA_WHEN_FORGOTTEN,
     budgetMs: settings.QUOTA_BUDGET_MS,
-    onEvent: logEvent,
+    onEvent: reportQuotaEvents(),
   });
   watchTrips(quota);
   return quota;
-}
-
-const logger = new Logger('quota');
-
-function logEvent({ event, ...fields }: QuotaEvent): void {
-  quotaEvents.inc({ event, provider: fields.provider });
-  if (event === 'blocked' || event === 'reopened' || event === 'store back') logger.log(`quota ${event}`, fields);
-  else logger.warn(`quota ${event}`, fields);
 }

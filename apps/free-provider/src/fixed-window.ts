@@ -1,0 +1,65 @@
+import type { ProviderStats } from '#contracts';
+import type { Admission, Decision } from '#reference-provider';
+import { rateLimitHeaders } from './rate-limit-headers.js';
+import { SpellLog } from './spell-log.js';
+
+export interface FixedWindowOptions {
+  limit: number;
+  windowMs: number;
+  /** What begins a window: the first request accepted while none runs, or the clock at every multiple of its length. */
+  anchor: 'first-accept' | 'clock';
+  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
+  sendsHeaders: boolean;
+}
+
+/** Accepts `limit` requests in each window of `windowMs`. */
+export class FixedWindow implements Admission {
+  private readonly log = new SpellLog();
+  /** In the window that ends at `endsMs`. */
+  private used = 0;
+  private endsMs = 0;
+
+  constructor(private readonly options: FixedWindowOptions) {}
+
+  decide(nowMs: number): Decision {
+    const { limit } = this.options;
+    if (nowMs >= this.endsMs) this.startWindow(nowMs);
+    if (this.used === limit) {
+      this.log.refuse();
+      return { accepted: false, retryAfterMs: this.endsMs - nowMs };
+    }
+    this.log.accept(nowMs);
+    this.used += 1;
+    if (this.used === limit) this.log.block({ startsMs: nowMs, endsMs: this.endsMs });
+    return { accepted: true };
+  }
+
+  headers(nowMs: number): Record<string, string> {
+    const { limit, windowMs, anchor, sendsHeaders } = this.options;
+    if (!sendsHeaders) return {};
+    // By the clock a window is always running, also before its first request.
+    if (anchor === 'clock' && nowMs >= this.endsMs) this.startWindow(nowMs);
+    const isRunning = nowMs < this.endsMs;
+    return rateLimitHeaders({
+      limit,
+      windowMs,
+      remaining: isRunning ? limit - this.used : limit,
+      waitMs: isRunning ? this.endsMs - nowMs : undefined,
+    });
+  }
+
+  stats(): ProviderStats {
+    return this.log.stats();
+  }
+
+  resetStats(): void {
+    this.log.reset();
+  }
+
+  private startWindow(nowMs: number): void {
+    const { windowMs, anchor } = this.options;
+    this.log.endSpell();
+    this.used = 0;
+    this.endsMs = (anchor === 'clock' ? nowMs - (nowMs % windowMs) : nowMs) + windowMs;
+  }
+}

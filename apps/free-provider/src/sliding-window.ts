@@ -1,0 +1,61 @@
+import type { ProviderStats } from '#contracts';
+import type { Admission, Decision } from '#reference-provider';
+import { rateLimitHeaders } from './rate-limit-headers.js';
+import { SpellLog } from './spell-log.js';
+
+export interface SlidingWindowOptions {
+  limit: number;
+  windowMs: number;
+  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
+  sendsHeaders: boolean;
+}
+
+/** Accepts while fewer than `limit` requests were accepted in the `windowMs` before. */
+export class SlidingWindow implements Admission {
+  private readonly log = new SpellLog();
+  /** When accept number n leaves the window, at n modulo the limit: no more than that many are in it. */
+  private readonly leavesMs: number[] = [];
+  private accepted = 0;
+  /** Of the accepted, how many are in the window no longer. */
+  private left = 0;
+
+  constructor(private readonly options: SlidingWindowOptions) {}
+
+  decide(nowMs: number): Decision {
+    const { limit, windowMs } = this.options;
+    if (this.remaining(nowMs) === 0) {
+      this.log.refuse();
+      return { accepted: false, retryAfterMs: this.nextLeavesMs() - nowMs };
+    }
+    this.log.accept(nowMs);
+    this.leavesMs[this.accepted % limit] = nowMs + windowMs;
+    this.accepted += 1;
+    if (this.remaining(nowMs) === 0) this.log.block({ startsMs: nowMs, endsMs: this.nextLeavesMs() });
+    return { accepted: true };
+  }
+
+  headers(nowMs: number): Record<string, string> {
+    const { limit, windowMs, sendsHeaders } = this.options;
+    if (!sendsHeaders) return {};
+    const remaining = this.remaining(nowMs);
+    const waitMs = remaining === 0 ? this.nextLeavesMs() - nowMs : undefined;
+    return rateLimitHeaders({ limit, windowMs, remaining, waitMs });
+  }
+
+  stats(): ProviderStats {
+    return this.log.stats();
+  }
+
+  resetStats(): void {
+    this.log.reset();
+  }
+
+  private remaining(nowMs: number): number {
+    while (this.left < this.accepted && this.nextLeavesMs() <= nowMs) this.left += 1;
+    return this.options.limit - (this.accepted - this.left);
+  }
+
+  private nextLeavesMs(): number {
+    return this.leavesMs[this.left % this.options.limit] ?? 0;
+  }
+}

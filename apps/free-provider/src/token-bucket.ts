@@ -1,0 +1,81 @@
+import type { ProviderStats } from '#contracts';
+import type { Admission, Decision } from '#reference-provider';
+import { rateLimitHeaders } from './rate-limit-headers.js';
+import { SpellLog } from './spell-log.js';
+
+export interface TokenBucketOptions {
+  /** Tokens a full bucket holds. */
+  limit: number;
+  refillPerSecond: number;
+  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
+  sendsHeaders: boolean;
+}
+
+/**
+ * Accepts while there is a whole token, and takes it; starts full. Tokens are counted from the moment the bucket was last
+ * full, never added up in fractions, so that rounding cannot accumulate.
+ */
+export class TokenBucket implements Admission {
+  private readonly log = new SpellLog();
+  private fullMs = 0;
+  /** Since `fullMs`. */
+  private taken = 0;
+
+  constructor(private readonly options: TokenBucketOptions) {}
+
+  decide(nowMs: number): Decision {
+    if (this.remaining(nowMs) === 0) {
+      this.log.refuse();
+      return { accepted: false, retryAfterMs: this.nextTokenMs() - nowMs };
+    }
+    this.log.accept(nowMs);
+    this.take(nowMs);
+    if (this.remaining(nowMs) === 0) this.log.block({ startsMs: nowMs, endsMs: this.nextTokenMs() });
+    return { accepted: true };
+  }
+
+  headers(nowMs: number): Record<string, string> {
+    const { limit, refillPerSecond, sendsHeaders } = this.options;
+    if (!sendsHeaders) return {};
+    const remaining = this.remaining(nowMs);
+    const waitMs = remaining === 0 ? this.nextTokenMs() - nowMs : undefined;
+    return rateLimitHeaders({ limit, windowMs: (limit * 1000) / refillPerSecond, remaining, waitMs });
+  }
+
+  stats(): ProviderStats {
+    return this.log.stats();
+  }
+
+  resetStats(): void {
+    this.log.reset();
+  }
+
+  private take(nowMs: number): void {
+    if (this.remaining(nowMs) === this.options.limit) {
+      this.fullMs = nowMs;
+      this.taken = 0;
+    }
+    this.taken += 1;
+  }
+
+  /** Whole tokens. */
+  private remaining(nowMs: number): number {
+    const missing = this.taken - this.refilled(nowMs);
+    return this.options.limit - Math.max(0, missing);
+  }
+
+  private refilled(nowMs: number): number {
+    const nearest = Math.round(((nowMs - this.fullMs) * this.options.refillPerSecond) / 1000);
+    // Asked of the same formula that says when a token comes, so that both agree to the last bit.
+    return this.refillMs(nearest) <= nowMs ? nearest : nearest - 1;
+  }
+
+  /** When that many tokens have come back. */
+  private refillMs(tokens: number): number {
+    return this.fullMs + (tokens * 1000) / this.options.refillPerSecond;
+  }
+
+  private nextTokenMs(): number {
+    return this.refillMs(this.taken - this.options.limit + 1);
+  }
+}

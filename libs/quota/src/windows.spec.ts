@@ -1,0 +1,180 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { accepted, HOLD_MS, newProvider, refused } from '../test/step-harness.js';
+import { guardMs } from './policy.js';
+
+const LIMIT = 4;
+const WINDOW_MS = 1_000;
+const GUARD_MS = guardMs(WINDOW_MS);
+
+let redis: Redis;
+beforeAll(() => {
+  redis = new Redis(process.env['TEST_REDIS_URL'] ?? '');
+});
+afterAll(() => redis.quit());
+
+const unknown = (epoch: number) => ({ epoch, settlement: { outcome: 'unknown' } as const });
+
+describe('a step for a fixed window that its first accept begins', () => {
+  const newWindow = () =>
+    newProvider(redis, {
+      policy: 'fixed-window',
+      limit: LIMIT,
+      windowMs: WINDOW_MS,
+      anchor: 'first-accept',
+      clockSkewMs: 0,
+    });
+
+  it('opens the next one a window and a guard after the first answer, however late the others came', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 1 });
+    clock.ms += 10;
+    await step({ want: 3, settled: [accepted(epoch)] });
+    clock.ms += 500;
+    expect(await step({ want: 1, settled: [accepted(epoch, 3)] })).toMatchObject({
+      granted: 0,
+      state: 'blocked',
+      waitMs: WINDOW_MS + GUARD_MS - 500,
+    });
+    clock.ms += WINDOW_MS + GUARD_MS - 500;
+    expect(await step({ want: 9 })).toMatchObject({ granted: LIMIT, epoch: epoch + 1, event: 'reopened' });
+  });
+
+  it('begins with the first grant, not with the first question', async () => {
+    const { step, clock } = await newWindow();
+    await step();
+    clock.ms += 5_000;
+    const { epoch } = await step({ want: 1 });
+    clock.ms += 900;
+    expect(await step({ want: 1, settled: [accepted(epoch)] })).toMatchObject({ granted: 0 });
+  });
+
+  it('grants nothing when an answer may come from the next one', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 1 });
+    clock.ms += 20;
+    await step({ settled: [accepted(epoch)] });
+    clock.ms += WINDOW_MS - GUARD_MS - 2 * 20 - 1;
+    expect((await step({ want: 1 })).granted).toBe(1);
+    clock.ms += 1;
+    expect(await step({ want: 1 })).toMatchObject({ granted: 0, state: 'blocked', epoch });
+  });
+
+  it('counts what is on its way at its end in the next one as well', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 2 });
+    await step({ settled: [accepted(epoch)] });
+    clock.ms += WINDOW_MS + GUARD_MS;
+    // Given up after the hold time; here it is answered before.
+    expect(await step({ want: 9, settled: [accepted(epoch)] })).toMatchObject({ granted: LIMIT - 1, epoch: epoch + 1 });
+  });
+
+  it.each([
+    ['follows an end the provider tells when rounding cannot explain it', 3_000, 4_000],
+    ['keeps to its own when rounding can', 9_000, 10_000 + guardMs(10_000)],
+    ['keeps to its own when the provider tells of another window', 86_400_000, 10_000 + guardMs(10_000)],
+  ])('%s', async (_what, resetMs, waitMs) => {
+    const tenSeconds = { windowMs: 10_000, anchor: 'first-accept', clockSkewMs: 0 } as const;
+    const { step } = await newProvider(redis, { policy: 'fixed-window', limit: LIMIT, ...tenSeconds });
+    const { epoch } = await step({ want: 4 });
+    const told = accepted(epoch, 4, { remaining: 0, resetMs });
+    expect(await step({ settled: [told] })).toMatchObject({ state: 'blocked', waitMs });
+  });
+
+  it('is careful with a window that somebody else began', async () => {
+    const { step } = await newWindow();
+    const { epoch } = await step({ want: 1 });
+    // It may end at any moment: a second of rounding is as long as the window.
+    const told = accepted(epoch, 1, { remaining: 1, resetMs: 1_000 });
+    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 0, foreign: 2, used: 3 });
+  });
+});
+
+describe('a step for a fixed window that follows the clock', () => {
+  const SKEW_MS = 30;
+  const newWindow = (startsAtMs: number) =>
+    newProvider(
+      redis,
+      { policy: 'fixed-window', limit: LIMIT, windowMs: WINDOW_MS, anchor: 'clock', clockSkewMs: SKEW_MS },
+      startsAtMs,
+    );
+
+  it('opens the next one when both clocks have passed the boundary, and is careful before it', async () => {
+    const { step, clock } = await newWindow(5_000_400);
+    const { epoch } = await step({ want: 9 });
+    clock.ms += 10;
+    expect(await step({ settled: [accepted(epoch, 4)] })).toMatchObject({
+      state: 'blocked',
+      waitMs: 600 - 10 + SKEW_MS,
+    });
+    clock.ms = 5_001_000 + SKEW_MS;
+    expect((await step({ want: 1 })).granted).toBe(1);
+    clock.ms = 5_002_000 - SKEW_MS;
+    expect((await step({ want: 1 })).granted).toBe(0);
+  });
+});
+
+describe('a step for a sliding window', () => {
+  const PART_MS = Math.ceil(WINDOW_MS / 256);
+  const newWindow = () => newProvider(redis, { policy: 'sliding-window', limit: LIMIT, windowMs: WINDOW_MS });
+
+  it('frees each slot a window and a guard after its own answer', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 9 });
+    await step({ settled: [accepted(epoch, 1)] });
+    clock.ms += 500;
+    const { state, waitMs } = await step({ settled: [accepted(epoch, 3)] });
+    expect(state).toBe('blocked');
+    expect(waitMs).toBeGreaterThanOrEqual(WINDOW_MS + GUARD_MS - 500);
+    expect(waitMs).toBeLessThan(WINDOW_MS + GUARD_MS - 500 + PART_MS);
+    clock.ms += waitMs - 1;
+    expect((await step({ want: 9 })).granted).toBe(0);
+    clock.ms += 1;
+    expect(await step({ want: 9 })).toMatchObject({ granted: 1, epoch });
+  });
+
+  it('counts what nobody answered as taken', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 4 });
+    await step({ settled: [unknown(epoch), unknown(epoch)] });
+    clock.ms += HOLD_MS;
+    expect(await step({ want: 9 })).toMatchObject({ granted: 0, state: 'blocked', used: 4 });
+  });
+
+  it('leaves alone what somebody else took, for a window', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 1 });
+    const told = accepted(epoch, 1, { remaining: 1 });
+    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 1, foreign: 2 });
+    clock.ms += WINDOW_MS + GUARD_MS + PART_MS;
+    expect((await step({ want: 9 })).granted).toBe(3);
+  });
+
+  it('is full when the provider refuses, and has its own slots back in their time', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 2 });
+    await step({ settled: [accepted(epoch)] });
+    clock.ms += 300;
+    expect(await step({ want: 1, settled: [refused(epoch)] })).toMatchObject({ granted: 0, used: 4, foreign: 3 });
+    clock.ms += WINDOW_MS + GUARD_MS + PART_MS - 300;
+    expect((await step({ want: 9 })).granted).toBe(1);
+  });
+
+  it('keeps no more moments than parts of its window', async () => {
+    const { step, clock, fields } = await newWindow();
+    for (let request = 0; request < 300; request += 1) {
+      clock.ms += 7;
+      const { epoch, granted } = await step({ want: 1 });
+      if (granted > 0) await step({ settled: [accepted(epoch)] });
+    }
+    expect((await fields())['slots']?.split(',').length).toBeLessThan(256 * 2);
+  });
+
+  it('gives slots their new time when the window is configured longer', async () => {
+    const { step } = await newWindow();
+    const { epoch } = await step({ want: 4 });
+    await step({ settled: [accepted(epoch, 4)] });
+    const { waitMs } = await step({ policy: { policy: 'sliding-window', limit: LIMIT, windowMs: 2 * WINDOW_MS } });
+    expect(waitMs).toBeGreaterThanOrEqual(2 * WINDOW_MS);
+  });
+});

@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Announcement } from '../src/announcement.js';
+import { quotaKey } from '../src/keys.js';
+import type { Settlement } from '../src/permit.js';
+import type { LimitedPolicy } from '../src/policy.js';
+import { QuotaStore, type StepReply } from '../src/quota-store.js';
+import { SettlementBatch } from '../src/settlement-batch.js';
+
+export const HOLD_MS = 500;
+
+export interface Settled {
+  epoch: number;
+  generation?: number;
+  settlement: Settlement;
+  ageMs?: number;
+  /** How long ago it was sent, if longer than its answer is old. */
+  sentMs?: number;
+  count?: number;
+}
+
+interface StepOptions {
+  pod?: string;
+  seq?: number;
+  want?: number;
+  settled?: Settled[];
+  knownEpoch?: number;
+  knownWaitMs?: number;
+  recordedSeq?: number;
+  server?: string;
+  whenForgotten?: 'blocked' | 'fresh';
+  policy?: LimitedPolicy;
+}
+
+/** A provider of its own, under a clock the test sets; steps are numbered by pod. */
+export async function newProvider(redis: Redis, policy: LimitedPolicy, startsAtMs = 1_000_000) {
+  const provider = `step-${randomBytes(6).toString('hex')}`;
+  const store = new QuotaStore(redis);
+  await store.provision(provider);
+  const seqs = new Map<string, number>();
+  const clock = { ms: startsAtMs };
+  const step = ({ pod = 'a', seq, want = 0, settled = [], ...options }: StepOptions = {}): Promise<StepReply> => {
+    const number = seq ?? (seqs.get(pod) ?? 0) + 1;
+    seqs.set(pod, number);
+    return store.step({
+      provider,
+      policy,
+      podId: pod,
+      seq: number,
+      want,
+      holdMs: HOLD_MS,
+      whenForgotten: 'blocked',
+      knownEpoch: 0,
+      knownWaitMs: 0,
+      recordedSeq: 0,
+      server: '',
+      ...options,
+      settlements: batchOf(settled),
+      nowMs: 10_000,
+      serverClockMs: clock.ms,
+    });
+  };
+  return { provider, clock, step, fields: () => redis.hgetall(quotaKey(provider)) };
+}
+
+export function accepted(epoch: number, count = 1, announced?: Announcement): Settled {
+  return { epoch, settlement: { outcome: 'accepted', announced }, count };
+}
+
+export function refused(epoch: number, retryAfterMs?: number): Settled {
+  return {
+    epoch,
+    settlement: { outcome: 'refused', announced: retryAfterMs === undefined ? undefined : { retryAfterMs } },
+  };
+}
+
+function batchOf(settled: Settled[]): SettlementBatch {
+  const batch = new SettlementBatch(1);
+  for (const { epoch, generation = 0, settlement, ageMs = 0, sentMs = ageMs, count = 1 } of settled) {
+    const permit = { epoch, generation };
+    for (let i = 0; i < count; i += 1) {
+      batch.add({ permit, settlement, nowMs: 10_000 - ageMs, sentAtMs: 10_000 - sentMs });
+    }
+  }
+  return batch;
+}
