@@ -12,6 +12,7 @@ const REFUSED = { outcome: 'refused', reason: 'invalid' };
 /** What Redis would know. */
 class KnownRevocations {
   state: 'live' | 'revoked' | 'unknown' = 'live';
+  hears = true;
   asked = 0;
   listener: RevocationListener | undefined;
 
@@ -191,6 +192,15 @@ describe('AccessTokenVerifier', () => {
       await verifier.verify(token);
       revocations.state = 'revoked';
       revocations.listener?.mayHaveMissed();
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+    });
+
+    it('asks about every token each time while it hears of no revocations', async () => {
+      const { verifier, revocations } = verifierWith();
+      revocations.hears = false;
+      const { token } = await tokenFor();
+      await verifier.verify(token);
+      revocations.state = 'revoked';
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 

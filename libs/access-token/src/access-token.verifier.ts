@@ -25,7 +25,7 @@ export interface VerifierOptions {
   keys: KeySource;
   issuer: string;
   audience: string;
-  revocations: Pick<Revocations, 'stateOf' | 'listen'>;
+  revocations: Pick<Revocations, 'stateOf' | 'listen' | 'hears'>;
   /** For tokens nobody can say of whether they were revoked. */
   whenRedisDown: 'accept' | 'refuse';
   /** Most tokens remembered; about 1 kB each. */
@@ -74,7 +74,8 @@ export class AccessTokenVerifier {
 
     const ends = caller.expiresAt.getTime() + CLOCK_TOLERANCE_MS;
     const until = unsure ? Math.min(ends, Date.now() + UNSURE_MS) : ends;
-    if (this.verified.revision === revision) this.verified.remember(token, caller, until);
+    const holds = unsure || this.options.revocations.hears;
+    if (holds && this.verified.revision === revision) this.verified.remember(token, caller, until);
     return checked;
   }
 

@@ -6,6 +6,8 @@ import { type Database, InjectDatabase, type Queries, revokedAccess } from '#dat
 /** No token signed before now is accepted after this long. A second more than that, for tokens being signed right now. */
 const REMEMBER_MS = ACCESS_TOKEN_TTL_MS + CLOCK_TOLERANCE_MS + 1_000;
 const RETRY_MS = 1_000;
+/** A Redis that is busy for a moment must not leave a session open; one that is down fails all tries at once. */
+const TRIES = 3;
 
 /**
  * Access ids whose tokens are refused from now on. Recorded in Postgres, together with what made them so; announced
@@ -36,10 +38,11 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** To be called after what was recorded is committed. Redis being down does not fail the caller. */
-  async announce(accessIds: string[]): Promise<void> {
+  async announce(accessIds: string[], tries = TRIES): Promise<void> {
     try {
       await this.revocations.revoke(accessIds, REMEMBER_MS);
     } catch (error) {
+      if (tries > 1) return this.announce(accessIds, tries - 1);
       this.logger.warn('revocations could not be announced', { count: accessIds.length, err: error });
       this.announceAllSoon();
     }
