@@ -9,6 +9,10 @@ export class PermitsInHand {
     return this.spares.length > 0;
   }
 
+  get count(): number {
+    return this.unsettled.size;
+  }
+
   get areAllSettled(): boolean {
     return this.unsettled.size === 0;
   }

@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { Credibility } from './credibility.js';
 import { PermitsInHand } from './permits-in-hand.js';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
@@ -30,6 +30,11 @@ const REPEAT_MS = 300_000;
 const RETRY_MS = 500;
 /** For how long a step that was recorded must still be in the hash: pods silent for longer are dropped from it. */
 const RECORDED_MS = 300_000;
+/** With so many requests under way their answers come, and new callers with them, several in each millisecond. */
+const CROWD = 32;
+/** A step of a crowd that has fewer callers waits for more of them. */
+const CROWD_SHARES = 8;
+const GATHER_MS = 1;
 /** Parts of a period within which answers are told as one. */
 const RESOLUTION = 256;
 
@@ -196,10 +201,9 @@ export class ProviderQuota {
   }
 
   private async run(): Promise<void> {
-    // Callers that arrive in the same turn of the event loop share the step.
-    await setImmediate();
     try {
       while (this.hasWork()) {
+        await this.gather();
         this.forgetOldStep();
         if (!this.hasWork()) return;
         const isRepeat = this.unconfirmed !== undefined;
@@ -214,6 +218,12 @@ export class ProviderQuota {
       // In the same turn as the last look for work: whoever comes later wakes it again.
       this.running = undefined;
     }
+  }
+
+  /** Callers that arrive in the same turn of the event loop share a step; in a crowd, those of the next moment too. */
+  private async gather(): Promise<void> {
+    await setImmediate();
+    if (this.inHand.count >= CROWD && this.waiters.length < CROWD_SHARES) await sleep(GATHER_MS);
   }
 
   private hasWork(): boolean {
