@@ -15,6 +15,7 @@ const PERFECT: Measures = {
   paid: 300,
   paidMore: 0,
   paidWhileOpen: 0,
+  carried: 0,
   answerMs: { p50: 2, p99: 5, count: 200 },
   lagMs: { p50: 3, p99: 6, count: 3 },
   lagAllowedMs: 58,

@@ -42,13 +42,13 @@ function alwaysMissed({ atOnce }: Scenario, measures: Measures, budgetMs: number
 }
 
 function calmMissed(measures: Measures): string[] {
-  const { free, possible, explained, lagMs, lagAllowedMs, fullSpells, paidWhileOpen } = measures;
+  const { free, possible, explained, lagMs, lagAllowedMs, fullSpells, paidWhileOpen, carried } = measures;
   const left = fullSpells === undefined ? 0 : fullSpells.all - fullSpells.full;
   return told([
     [isTooFew({ free, possible }, measures), `${tooFew({ free, possible })}, and ${explained.toFixed(1)} explained`],
     [lagMs.p99 > lagAllowedMs, `reopening used ${lagMs.p99.toFixed(0)} ms late, more than ${lagAllowedMs.toFixed(0)}`],
     [left > 0, `${left} windows not used to their last`],
-    [paidWhileOpen > 0, `${paidWhileOpen} paid while open`],
+    [paidWhileOpen > carried, `${paidWhileOpen} paid while open, ${carried} of them explained`],
   ]);
 }
 

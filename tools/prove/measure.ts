@@ -28,6 +28,8 @@ export interface Measures {
   /** Beyond those nobody could have sent free. */
   paidMore: number;
   paidWhileOpen: number;
+  /** Sends under way when a fixed window ended: until it is known which window they were of, they count in both. */
+  carried: number;
   answerMs: Spread;
   /** From reopenings to their first use. */
   lagMs: Spread;
@@ -94,7 +96,7 @@ function paidOf(log: RunLog, possible: number): Pick<Measures, 'unknown' | 'paid
 function promptnessOf(
   log: RunLog,
   policy: LimitedPolicy,
-): Pick<Measures, 'answerMs' | 'lagMs' | 'lagAllowedMs' | 'paidWhileOpen'> {
+): Pick<Measures, 'answerMs' | 'lagMs' | 'lagAllowedMs' | 'paidWhileOpen' | 'carried'> {
   const { spells } = log.provider;
   const records = recordsOf(log);
   const answersMs = records.filter(({ outcome }) => outcome === 'free').map(answerMsOf);
@@ -107,7 +109,21 @@ function promptnessOf(
     lagMs: spread(reopeningLagsMs(spells, records)),
     lagAllowedMs,
     paidWhileOpen: paidWhileOpen(log, policy, { graceMs: lagAllowedMs - answerMs.p99 + slowest, answerMs: slowest }),
+    carried: carriedOver(records, policy),
   };
+}
+
+/** Nobody can tell on which side of the end a request arrived that was under way then, give or take guard and skew. */
+function carriedOver(records: readonly MessageRecord[], policy: LimitedPolicy): number {
+  if (policy.policy !== 'fixed-window' || policy.anchor !== 'clock') return 0;
+  const { windowMs } = policy;
+  const marginMs = guardMs(windowMs) + policy.clockSkewMs;
+  const windowOf = (atMs: number): number => Math.floor(atMs / windowMs);
+  const sent = records.filter(({ outcome }) => outcome !== 'paid');
+  return sent.filter(
+    ({ decidedAtMs, answeredAtMs = decidedAtMs }) =>
+      windowOf(decidedAtMs - marginMs) < windowOf(answeredAtMs + marginMs),
+  ).length;
 }
 
 /** Messages paid for while a slot lay idle for all of the grace before and the answer time after. */
