@@ -1,0 +1,141 @@
+import { guardMs, type LimitedPolicy, limitOf, periodMsOf } from '#quota';
+import type { Memories, Rates } from './arrival-rate.js';
+
+/** Of what later windows will bring, the part that is not counted upon: rates are estimates, and pods act at once. */
+const MARGIN = 0.05;
+/** Urgent messages come at most this much of their usual rate: a lull. */
+const LULL = 0.5;
+/** Fewer urgent messages than this in a period: there are none to keep slots for. */
+const NEGLIGIBLE = 0.1;
+/** Thresholds in periods. Close together where a window more or less matters, far apart where only the sum does. */
+const PERIODS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96];
+
+/** The messages that wait, in numbers that one query gives. */
+export interface Waiting {
+  total: number;
+  /** How many must be sent within each of `dueThresholdsMs`, in that order. */
+  dueWithin: readonly number[];
+}
+
+export interface Situation {
+  policy: LimitedPolicy;
+  /** Open at this moment. */
+  slots: number;
+  /** Of a fixed window that has begun, how long it still lasts. */
+  windowEndsInMs?: number;
+  /** Urgent arrivals of all pods together. */
+  urgentPerSecond: Rates;
+  waiting: Waiting;
+  /** From a window's opening until the answer to what waited for it. */
+  roundTripMs: number;
+}
+
+export interface PatientShare {
+  /** How many of those that wait may take a slot now, nearest deadline first. */
+  take: number;
+  /** When to ask again, if slots are open until then. */
+  lookAgainMs: number;
+}
+
+/**
+ * Every block costs the urgent messages that come in it, and ends the use of whatever was kept for them. So patient
+ * ones wait, all of them, until some would no longer find a slot in time (`mustGo`), or urgent ones are in a lull.
+ * Then, if they can use the window to its end, they do so at once: one block for many of them, and a fresh window
+ * after it. If they cannot, only those go that must: each would take a slot that the next urgent ones may need.
+ * Where unused slots are lost (other policies), they take what urgent ones will not need before it is.
+ *
+ * With a steady urgent rate u no rule that does not know the future pays less than u·T/(N + u·T) of all messages, and
+ * every rule that pays for no patient one pays just that; what there is to win is in bursts and lulls.
+ */
+export function patientShare(situation: Situation): PatientShare {
+  const { policy, slots, waiting } = situation;
+  const must = mustGo(situation);
+  const may = policy.policy === 'count-then-block' ? toFill(situation, must) : unneeded(situation);
+  return { take: Math.min(slots, waiting.total, Math.max(must, may)), lookAgainMs: lookAgainMs(situation) };
+}
+
+/** For which times from now the waiting messages are to be counted, in milliseconds: 16, nearest first. */
+export function dueThresholdsMs({ policy, roundTripMs }: Pick<Situation, 'policy' | 'roundTripMs'>): number[] {
+  const cycleMs = cycleMsOf(policy, roundTripMs);
+  return PERIODS.map((periods) => Math.ceil(periods * cycleMs));
+}
+
+/** Over which times the urgent rate is to be estimated. */
+export function rateMemories(policy: LimitedPolicy): Memories {
+  return { recentMs: 2 * periodMsOf(policy), usualMs: 24 * periodMsOf(policy) };
+}
+
+/**
+ * How many cannot be left to what opens later, by earliest deadline first: of those due within some time, all that
+ * exceed what opens until the threshold before it.
+ */
+function mustGo(situation: Situation): number {
+  const { waiting } = situation;
+  const thresholdsMs = dueThresholdsMs(situation);
+  const excess = [...waiting.dueWithin, waiting.total].map(
+    (due, index) => due - opensWithin(situation, thresholdsMs[index - 1] ?? 0),
+  );
+  return Math.ceil(Math.max(0, ...excess));
+}
+
+/** How many free sends patient messages can count upon in that time, without the slots that are open now. */
+function opensWithin(situation: Situation, ms: number): number {
+  const { policy, urgentPerSecond, roundTripMs, windowEndsInMs } = situation;
+  const periodMs = periodMsOf(policy);
+  const limit = limitOf(policy) * (1 - MARGIN);
+  switch (policy.policy) {
+    case 'count-then-block':
+      return whatUrgentLeave(limit, urgentPerSecond, roundTripMs) * Math.floor(ms / cycleMsOf(policy, roundTripMs));
+    case 'fixed-window': {
+      const afterEndMs = ms - (windowEndsInMs ?? periodMs) - lookMs(policy) - roundTripMs;
+      const windows = Math.max(0, 1 + Math.floor(afterEndMs / periodMs));
+      return whatUrgentLeave(limit, urgentPerSecond, roundTripMs) * windows;
+    }
+    default:
+      return (whatUrgentLeave(limit, urgentPerSecond, periodMs) * ms) / periodMs;
+  }
+}
+
+function whatUrgentLeave(slots: number, { recent, usual }: Rates, ms: number): number {
+  return Math.max(0, slots - (Math.max(recent, usual) * ms) / 1_000);
+}
+
+/** All slots of the window if it can be used to its end and now is a good time for its block; else none. */
+function toFill({ policy, slots, urgentPerSecond, waiting }: Situation, must: number): number {
+  const { recent, usual } = urgentPerSecond;
+  if ((Math.max(recent, usual) * periodMsOf(policy)) / 1_000 < NEGLIGIBLE) return slots;
+  return waiting.total >= slots && (must > 0 || recent <= LULL * usual) ? slots : 0;
+}
+
+/** Slots that would be lost unused: more than urgent messages will want, by twice the standard deviation of their number. */
+function unneeded({ policy, slots, windowEndsInMs, urgentPerSecond, roundTripMs }: Situation): number {
+  const periodMs = periodMsOf(policy);
+  const limit = limitOf(policy);
+  const expectedIn = (ms: number) => (Math.max(urgentPerSecond.recent, 0) * Math.max(0, ms)) / 1_000;
+  if (policy.policy === 'fixed-window') {
+    const wanted = expectedIn((windowEndsInMs ?? periodMs) - lookMs(policy) - roundTripMs);
+    return Math.max(0, Math.floor(slots - wanted - 2 * Math.sqrt(wanted)));
+  }
+  const wanted = expectedIn(periodMs);
+  // A sliding window gives back what urgent ones used as they use more. A bucket only loses what it has no room for.
+  const kept = policy.policy === 'sliding-window' ? 0 : wanted;
+  const lostUntilNextLook = (limit * lookMs(policy)) / periodMs;
+  return Math.max(
+    0,
+    Math.floor(slots - Math.min(kept + 2 * Math.sqrt(wanted), limit - Math.max(1, lostUntilNextLook))),
+  );
+}
+
+/** From one opening to the next, if the window is used up as soon as a pod sees it open. */
+function cycleMsOf(policy: LimitedPolicy, roundTripMs: number): number {
+  const periodMs = periodMsOf(policy);
+  return periodMs + guardMs(periodMs) + roundTripMs + 2 * lookMs(policy);
+}
+
+function lookAgainMs({ policy }: Situation): number {
+  return lookMs(policy);
+}
+
+function lookMs(policy: LimitedPolicy): number {
+  return Math.min(10_000, Math.max(20, periodMsOf(policy) / 40));
+}
