@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Agent } from 'undici';
-import { callbackAgent } from './callback-agent.js';
+import { callbackAgent, type Lookup } from './callback-agent.js';
 
 let receiver: Server;
 let port: number;
@@ -38,7 +38,7 @@ const get = async (agent: Agent, host: string): Promise<string> => {
 };
 
 /** A name server of ours: every name has these addresses. */
-const resolvingTo = (...addresses: string[]): Parameters<typeof callbackAgent>[0]['lookup'] => {
+const resolvingTo = (...addresses: string[]): Lookup => {
   const found: LookupAddress[] = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
   return (_hostname, _options, tell) => tell(null, found);
 };
@@ -66,7 +66,7 @@ describe('callbackAgent', () => {
     const answers = [['127.0.0.1'], ['169.254.169.254']];
     const agent = agentThat({
       allowPrivate: true,
-      lookup: (hostname, options, found) => resolvingTo(...(answers.shift() ?? []))?.(hostname, options, found),
+      lookup: (hostname, options, found) => resolvingTo(...(answers.shift() ?? []))(hostname, options, found),
     });
     expect(await get(agent, 'hooks.example.com')).toBe('here');
     await expect(get(agent, 'hooks.example.com')).rejects.toMatchObject({ code: 'ADDRESS_REFUSED' });

@@ -17,7 +17,7 @@ export class AddressRefusedError extends Error {
 }
 
 type Found = (error: Error | null, addresses: LookupAddress[]) => void;
-type Lookup = (hostname: string, options: LookupOptions & { all: true }, found: Found) => void;
+export type Lookup = (hostname: string, options: LookupOptions & { all: true }, found: Found) => void;
 
 /**
  * Connects only to addresses callbacks may reach. What is checked is what is connected to, so a name that resolves to

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { DrizzleQueryError } from 'drizzle-orm';
 import type { Agent } from 'undici';
-import { callbackAgent } from './callback-agent.js';
+import { callbackAgent, type Lookup } from './callback-agent.js';
 import { callbackTries } from './callback-metrics.js';
 import { callbackRefusal } from './callback-refusal.js';
 import type { CallbackSettings } from './callback-settings.js';
@@ -17,6 +18,8 @@ export interface DeliveryOptions {
   tryTimeoutMs?: number;
   /** How long tries in flight may go on when the process stops. */
   stopGraceMs?: number;
+  /** How names are resolved; by default as the system does it. */
+  lookup?: Lookup;
   random?: () => number;
 }
 
@@ -49,7 +52,7 @@ interface Flight {
  */
 export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly logger = new Logger('callbacks');
-  private readonly options: Required<DeliveryOptions>;
+  private readonly options: Required<Omit<DeliveryOptions, 'lookup'>>;
   private readonly agent: Agent;
   private readonly flights = new Map<string, Flight>();
   private loop = Promise.resolve();
@@ -60,7 +63,7 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
 
   constructor(
     private readonly pending: PendingCallbacks,
-    options: DeliveryOptions,
+    { lookup, ...options }: DeliveryOptions,
   ) {
     this.options = {
       retryDelaysMs: RETRY_DELAYS_MS,
@@ -69,7 +72,7 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
       random: Math.random,
       ...options,
     };
-    this.agent = callbackAgent({ allowPrivate: options.settings.CALLBACK_ALLOW_PRIVATE });
+    this.agent = callbackAgent({ allowPrivate: options.settings.CALLBACK_ALLOW_PRIVATE, ...(lookup && { lookup }) });
   }
 
   onApplicationBootstrap(): void {
@@ -211,9 +214,10 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
     }
   }
 
-  /** With the cause alone: the error itself holds the query's parameters. */
   private tellDown(error: unknown): void {
-    if (!this.isDown) this.logger.warn('callbacks wait for the database', { reason: reasonOf(error) });
+    // The cause alone: Drizzle puts the query's parameters into its own message.
+    const reason = error instanceof DrizzleQueryError ? error.cause?.message : String(error);
+    if (!this.isDown) this.logger.warn('callbacks wait for the database', { reason });
     this.isDown = true;
   }
 }
@@ -223,9 +227,4 @@ async function within(ms: number, work: Promise<void>): Promise<void> {
   const timer = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);
   timer.abort();
-}
-
-function reasonOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  return error.cause instanceof Error ? error.cause.message : error.name;
 }

@@ -3,7 +3,6 @@ import { signCallback } from './sign-callback.js';
 
 /** How much of an answer is read: it only has to end so that its connection can be used again. */
 const MAX_ANSWER_BYTES = 16_384;
-const MAX_ERROR_CHARS = 200;
 
 /** What came of a try: an answer, or why there was none. */
 export type TryResult = { status: number } | { error: string };
@@ -46,7 +45,7 @@ export async function postCallback(
 
 /** Codes rather than messages: those name the addresses behind a host name. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'failed';
-  const reason = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-  return reason.slice(0, MAX_ERROR_CHARS);
+  if (typeof error !== 'object' || error === null) return 'failed';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return 'name' in error && typeof error.name === 'string' ? error.name : 'failed';
 }
