@@ -125,8 +125,13 @@ describe('a callback', () => {
   it('is not sent again before its wait is over, a jitter included', async () => {
     const receiver = await receiving((response) => response.writeHead(503).end());
     const id = await finished(receiver.url);
-    delivering({ retryDelaysMs: [600_000], random: () => 0.5 });
+    const delivery = delivering({ retryDelaysMs: [600_000], random: () => 0.5, stopGraceMs: 60_000 });
     await tried(id);
+    const other = await finished(receiver.url);
+    delivery.wake();
+    await tried(other);
+    await delivery.stop();
+    expect(receiver.received.map((request) => request.id)).toEqual([id, other]);
     const [{ waitMs } = { waitMs: 0 }] = await db
       .select({ waitMs: sql<number>`extract(epoch from ${callbacks.nextTryAt} - now())::float8 * 1000` })
       .from(callbacks)
@@ -340,20 +345,21 @@ describe('while Postgres is down', () => {
     expect(log.join()).not.toMatch(/hooks|params|status/);
   });
 
-  it('what came of a try is kept, so that the receiver is told once', async () => {
+  it('what came of tries is kept, so that each receiver is told once', async () => {
     const answers: ServerResponse[] = [];
     const receiver = await receiving((response) => answers.push(response));
     const { proxy, far } = await throughProxy();
     const log = logOfCallbacks();
-    const id = await finished(receiver.url);
+    const ids = [await finished(receiver.url), await finished(receiver.url), await finished(receiver.url)];
     delivering({}, far);
-    await waitUntil(() => answers.length === 1, { what: 'it is in flight' });
+    await waitUntil(() => answers.length === 3, { what: 'they are in flight' });
     proxy.goDown();
-    answers[0]?.end();
-    await waitUntil(() => log.length > 0, { what: 'the outcome cannot be written' });
+    for (const answer of answers) answer.end();
+    await waitUntil(() => log.length > 0, { what: 'the outcomes cannot be written' });
     proxy.comeBack();
-    await delivered(id);
-    expect(receiver.received).toHaveLength(1);
+    for (const id of ids) await delivered(id);
+    expect(receiver.received).toHaveLength(3);
+    expect(log.filter((line) => line.includes('wait for the database'))).toHaveLength(1);
   });
 });
 
