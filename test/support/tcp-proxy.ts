@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class TcpProxy {
   private readonly pairs = new Set<{ client: Socket; server: Socket }>();
   private isHoldingReplies = false;
+  private isDown = false;
 
   private constructor(
     private readonly listener: Server,
@@ -17,7 +18,10 @@ export class TcpProxy {
     });
     const address = listener.address();
     const proxy = new TcpProxy(listener, typeof address === 'object' && address !== null ? address.port : 0);
-    listener.on('connection', (client) => proxy.join(client, connect(target.port, target.host)));
+    listener.on('connection', (client) => {
+      if (proxy.isDown) client.destroy();
+      else proxy.join(client, connect(target.port, target.host));
+    });
     return proxy;
   }
 
@@ -39,6 +43,16 @@ export class TcpProxy {
       client.destroy();
       server.destroy();
     }
+  }
+
+  /** As if the server were down: breaks all connections and, until it comes back, every new one. */
+  goDown(): void {
+    this.isDown = true;
+    this.cut();
+  }
+
+  comeBack(): void {
+    this.isDown = false;
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
 import { commonSettings, httpUrl, port, postgresUrl, redisUrl, wholeNumber } from '#service';
+import { callbackSettings } from './callbacks/callback-settings.js';
 
 export const gatewaySettings = z.object({
   ...commonSettings,
@@ -20,5 +21,6 @@ export const gatewaySettings = z.object({
   MESSAGES_PER_SECOND: wholeNumber({ min: 1, max: 1_000_000 }).default(1_000),
   /** Messages in work at one pod; more are answered 503 at once. */
   MAX_IN_FLIGHT: wholeNumber({ min: 1, max: 1_000_000 }).default(5_000),
+  ...callbackSettings,
 });
 export type GatewaySettings = z.infer<typeof gatewaySettings>;

@@ -1,4 +1,5 @@
 export { accounts } from './accounts.js';
+export { callbacks } from './callbacks.js';
 export { DatabaseDownFilter } from './database-down.filter.js';
 export { DatabaseModule, InjectDatabase } from './database.module.js';
 export { inTransaction } from './in-transaction.js';

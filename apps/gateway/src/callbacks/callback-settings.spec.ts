@@ -1,0 +1,40 @@
+import { describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { readSettings } from '#service';
+import { callbackSettings } from './callback-settings.js';
+
+const read = (env: Record<string, string>) => readSettings(z.object(callbackSettings), env);
+const secretOf = (key: Buffer): string => `whsec_${key.toString('base64')}`;
+
+describe('callbackSettings', () => {
+  it('allow no callback and nothing private unless they are set', () => {
+    expect(read({})).toEqual({ CALLBACK_SECRETS: [], CALLBACK_HOSTS: [], CALLBACK_ALLOW_PRIVATE: false });
+  });
+
+  it('decode every secret', () => {
+    const keys = [randomBytes(24), randomBytes(64)];
+    expect(read({ CALLBACK_SECRETS: keys.map(secretOf).join(', ') }).CALLBACK_SECRETS).toEqual(keys);
+  });
+
+  it.each([
+    ['is too short', secretOf(randomBytes(23))],
+    ['is too long', secretOf(randomBytes(65))],
+    ['has no whsec_ before it', randomBytes(32).toString('base64')],
+    ['is not base64', `whsec_${'ab-cd_'.repeat(8)}`],
+    ['is bad beside a good one', `${secretOf(randomBytes(32))},whsec_`],
+  ])('refuse a secret that %s, without showing it', (_what, secret) => {
+    const reading = () => read({ CALLBACK_SECRETS: secret });
+    expect(reading).toThrow(/CALLBACK_SECRETS: must be whsec_ and 24 to 64 bytes/);
+    expect(reading).not.toThrow(secret);
+  });
+
+  it('list hosts in lower case', () => {
+    const { CALLBACK_HOSTS } = read({ CALLBACK_HOSTS: 'Hooks.Example.com, *.example.org' });
+    expect(CALLBACK_HOSTS).toEqual(['hooks.example.com', '*.example.org']);
+  });
+
+  it.each(['https://example.com', '*', 'a.*.com', '*example.com', 'example.com:443'])('refuse the host %s', (host) => {
+    expect(() => read({ CALLBACK_HOSTS: host })).toThrow(/CALLBACK_HOSTS: must be host names/);
+  });
+});

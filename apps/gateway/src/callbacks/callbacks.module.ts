@@ -1,0 +1,18 @@
+import { Module } from '@nestjs/common';
+import type { GatewaySettings } from '../gateway.settings.js';
+import { SETTINGS } from '../settings.token.js';
+import { CallbackDelivery } from './callback-delivery.service.js';
+import { PendingCallbacks } from './pending-callbacks.js';
+
+@Module({
+  providers: [
+    PendingCallbacks,
+    {
+      provide: CallbackDelivery,
+      inject: [PendingCallbacks, SETTINGS],
+      useFactory: (pending: PendingCallbacks, settings: GatewaySettings) => new CallbackDelivery(pending, { settings }),
+    },
+  ],
+  exports: [CallbackDelivery],
+})
+export class CallbacksModule {}
