@@ -1,4 +1,5 @@
-import type { Problem, ProviderStats } from '#contracts';
+import type { MessageList, MessageRecord, Problem, ProviderStats } from '#contracts';
+import { waitUntil } from '../../tools/stack/wait-until.js';
 
 export const DEMO_PASSWORD = 'octo-demo-password';
 
@@ -24,6 +25,8 @@ export async function login(origin: string, email = 'paid@octo.local'): Promise<
 export type MessageAnswer = Answer<
   Partial<Problem> & {
     id?: string;
+    expectedAt?: string;
+    deliverBy?: string;
     provider?: string;
     response?: string;
     costMicros?: number;
@@ -42,6 +45,29 @@ export async function postMessage(
     headers: { cookie, 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' || body instanceof Uint8Array ? (body as string) : JSON.stringify(body),
   });
+}
+
+/** What the journal holds of a message. */
+export async function recordOf(origin: string, cookie: string, id: string): Promise<Answer<MessageRecord>> {
+  return call(`${origin}/messages/${id}`, { headers: { cookie } });
+}
+
+export async function listOf(origin: string, cookie: string, query = ''): Promise<Answer<MessageList>> {
+  return call(`${origin}/messages?${query}`, { headers: { cookie } });
+}
+
+/** Waits until it is over with a message, one way or another. */
+export async function finished(origin: string, cookie: string, id: string, timeoutMs = 15_000): Promise<MessageRecord> {
+  let last: MessageRecord | undefined;
+  await waitUntil(
+    async () => {
+      last = (await recordOf(origin, cookie, id)).body;
+      return last.status !== 'waiting' && last.status !== 'sending';
+    },
+    { what: `message ${id} is over`, deadlineMs: timeoutMs },
+  );
+  if (last === undefined) throw new Error('never looked');
+  return last;
 }
 
 export async function call<Body>(url: string, init?: RequestInit): Promise<Answer<Body>> {

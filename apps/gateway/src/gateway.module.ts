@@ -2,7 +2,6 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AccessTokenModule } from '#access-token';
 import { DatabaseModule } from '#database';
 import { ServiceModule } from '#service';
-import { CallbacksModule } from './callbacks/callbacks.module.js';
 import type { GatewaySettings } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
 import { readProvidersFile } from './providers/providers-file.js';
@@ -28,7 +27,6 @@ export class GatewayModule {
           whenRedisDown: settings.REVOCATION_WHEN_REDIS_DOWN,
         }),
         QuotaModule.wired(),
-        CallbacksModule,
         MessagesModule,
       ],
       providers: [

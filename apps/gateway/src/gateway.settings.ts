@@ -17,6 +17,10 @@ export const gatewaySettings = z.object({
   QUOTA_WHEN_FORGOTTEN: z.enum(['blocked', 'fresh']).default('blocked'),
   /** How long a message waits for Redis before it goes on without a permit. */
   QUOTA_BUDGET_MS: wholeNumber({ min: 1, max: 60_000 }).default(100),
+  /** Messages that cannot be recorded: `refuse` them before anything is sent, or `continue` without a record. */
+  JOURNAL_DOWN: z.enum(['refuse', 'continue']).default('refuse'),
+  /** How long texts and responses are kept; the record of what happened stays. */
+  MESSAGE_RETENTION_DAYS: wholeNumber({ min: 1, max: 36_500 }).default(30),
   /** Of one account, at one pod. */
   MESSAGES_PER_SECOND: wholeNumber({ min: 1, max: 1_000_000 }).default(1_000),
   /** Messages in work at one pod; more are answered 503 at once. */

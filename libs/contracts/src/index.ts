@@ -18,13 +18,27 @@ export {
 } from './accounts.js';
 export {
   attemptSchema,
+  DELIVER_BY_MAX_MS,
   deliveredMessageSchema,
+  hopSchema,
+  idempotencyKeySchema,
   MESSAGE_MAX_BYTES,
+  messageListSchema,
+  messageRecordSchema,
+  messageStatusSchema,
+  messageSummarySchema,
   messageTextSchema,
   sendMessageSchema,
+  waitingMessageSchema,
   type Attempt,
   type DeliveredMessage,
+  type Hop,
+  type MessageList,
+  type MessageRecord,
+  type MessageStatus,
+  type MessageSummary,
   type SendMessage,
+  type WaitingMessage,
 } from './messages.js';
 export { PROBLEMS, problemSchema, type Problem, type ProblemCode } from './problems.js';
 export {

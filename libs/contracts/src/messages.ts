@@ -13,26 +13,36 @@ export const messageTextSchema = z
   })
   .meta({ description: `1 to ${MESSAGE_MAX_BYTES} bytes of UTF-8`, example: 'hello' });
 
-/** A field of the contract that this version does not serve yet: naming it is an error, never silently ignored. */
-const notSupportedYet = (what: string) =>
-  z
-    .unknown()
-    .refine((value) => value === undefined, { error: what, params: { problem: 'not_supported' } })
-    .optional();
+/** How far ahead a deadline may be. */
+export const DELIVER_BY_MAX_MS = 7 * 86_400_000;
+
+const deliverBySchema = z.iso
+  .datetime({ offset: true, error: 'must be a time such as 2026-11-20T12:00:00Z (RFC 3339)' })
+  .transform((text) => new Date(text))
+  .refine((time) => time.getTime() > Date.now(), 'must be in the future')
+  .refine((time) => time.getTime() <= Date.now() + DELIVER_BY_MAX_MS, 'must be at most 7 days ahead');
 
 export const sendMessageSchema = z
   .strictObject({
     message: messageTextSchema,
+    deliverBy: deliverBySchema
+      .optional()
+      .meta({ description: 'may wait for free quota until then', example: '2026-11-20T12:00:00Z' }),
     paid: z
       .enum(['allowed', 'never'])
       .default('allowed')
       .meta({ description: '`never` keeps this message off providers that cost money' }),
-    deliverBy: notSupportedYet('waiting for free quota is not supported yet; leave deliverBy out').meta({
-      description: 'not supported yet',
-    }),
+    callbackUrl: z
+      .string('must be a string')
+      .optional()
+      .meta({ description: 'is sent the message when it is finished, as a signed webhook (Standard Webhooks)' }),
   })
   .meta({ id: 'SendMessage' });
 export type SendMessage = z.infer<typeof sendMessageSchema>;
+
+export const idempotencyKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'Idempotency-Key must be 1 to 255 visible ASCII characters');
 
 export const attemptSchema = z
   .object({
@@ -62,3 +72,90 @@ export const deliveredMessageSchema = z
   })
   .meta({ id: 'DeliveredMessage' });
 export type DeliveredMessage = z.infer<typeof deliveredMessageSchema>;
+
+/** Accepted, and on disk: it is delivered later, by the cheapest way its deadline allows. */
+export const waitingMessageSchema = z
+  .object({
+    id: z.uuid(),
+    status: z.literal('waiting'),
+    expectedAt: z.iso.datetime().meta({ description: 'an estimate' }),
+    deliverBy: z.iso.datetime(),
+  })
+  .meta({ id: 'WaitingMessage' });
+export type WaitingMessage = z.infer<typeof waitingMessageSchema>;
+
+export const messageStatusSchema = z
+  .enum(['waiting', 'sending', 'delivered', 'failed', 'expired', 'cancelled', 'unknown'])
+  .meta({
+    description:
+      '`sending`: a pod works on it; `expired`: its deadline came first; `unknown`: it was sent and nobody can say whether it was delivered',
+  });
+export type MessageStatus = z.infer<typeof messageStatusSchema>;
+
+/** One thing that happened to a message. */
+export const hopSchema = z
+  .object({
+    at: z.iso.datetime(),
+    pod: z.string(),
+    step: z.enum([
+      'accepted',
+      'no_permit',
+      'sending',
+      'answered',
+      'waiting',
+      'taken_over',
+      'delivered',
+      'failed',
+      'expired',
+      'cancelled',
+      'unknown',
+    ]),
+    provider: z.string().optional(),
+    epoch: z.int().optional().meta({ description: 'window of the quota that the permit was of' }),
+    outcome: z.enum(['delivered', 'refused', 'failed', 'unknown']).optional(),
+    httpStatus: z.int().nullable().optional(),
+    costMicros: z.int().optional(),
+    durationMs: z.number().optional(),
+    waitMs: z.number().optional(),
+    reason: z.string().optional(),
+  })
+  .meta({ id: 'Hop' });
+export type Hop = z.infer<typeof hopSchema>;
+
+export const messageRecordSchema = z
+  .object({
+    id: z.uuid(),
+    status: messageStatusSchema,
+    message: z.string().nullable().meta({ description: 'null when it is older than the retention of texts' }),
+    mayPay: z.boolean(),
+    provider: z.string().nullable(),
+    response: z.string().nullable(),
+    costMicros: z.int(),
+    currency: z.string(),
+    createdAt: z.iso.datetime(),
+    deliverBy: z.iso.datetime().nullable(),
+    deliveredAt: z.iso.datetime().nullable(),
+    finishedAt: z.iso.datetime().nullable(),
+    reason: z.string().nullable().meta({ description: 'why it was not delivered: the code of a problem' }),
+    detail: z.string().nullable(),
+    requestId: z.string(),
+    traceId: z.string(),
+    idempotencyKey: z.string().nullable(),
+    callbackUrl: z.string().nullable(),
+    attempts: z.array(attemptSchema),
+    hops: z.array(hopSchema.extend({ seq: z.int().meta({ description: '1, 2, 3 …' }) })).meta({
+      description: 'everything that happened to it, in order',
+    }),
+  })
+  .meta({ id: 'MessageRecord' });
+export type MessageRecord = z.infer<typeof messageRecordSchema>;
+
+export const messageSummarySchema = messageRecordSchema
+  .omit({ message: true, response: true, attempts: true, hops: true })
+  .meta({ id: 'MessageSummary' });
+export type MessageSummary = z.infer<typeof messageSummarySchema>;
+
+export const messageListSchema = z
+  .object({ items: z.array(messageSummarySchema), nextCursor: z.string().nullable() })
+  .meta({ id: 'MessageList' });
+export type MessageList = z.infer<typeof messageListSchema>;

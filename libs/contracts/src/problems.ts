@@ -16,10 +16,14 @@ export const PROBLEMS = {
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
   request_timeout: [408, 'The request did not arrive in time'],
+  idempotency_in_progress: [409, 'A request with this key is in progress'],
+  already_delivered: [409, 'The message is on its way or delivered'],
   email_taken: [409, 'This e-mail address is already registered'],
+  cancelled: [410, 'The message was cancelled'],
   message_too_large: [413, 'The message is too large'],
   payload_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The body must be application/json'],
+  idempotency_key_reused: [422, 'This key was used with another request'],
   too_many_attempts: [429, 'Too many attempts'],
   too_many_requests: [429, 'Too many requests'],
   quota_exceeded: [429, 'The quota of this provider is spent'],
@@ -28,6 +32,7 @@ export const PROBLEMS = {
   provider_failed: [502, 'No provider could deliver the message'],
   unavailable: [503, 'Temporarily unavailable'],
   provider_timeout: [504, 'No provider answered in time'],
+  deadline_missed: [504, 'The message could not be delivered by its deadline'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

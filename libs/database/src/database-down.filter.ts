@@ -42,7 +42,7 @@ export class DatabaseDownFilter implements ExceptionFilter<DrizzleQueryError> {
   }
 }
 
-/** The database answered, and the answer was no. */
-function isRefusal(cause: unknown): boolean {
+/** The database answered, and the answer was no: a bug of ours, which trying again does not mend. */
+export function isRefusal(cause: unknown): boolean {
   return cause instanceof DatabaseError && !SERVER_CLASSES.has(cause.code?.slice(0, 2) ?? '');
 }

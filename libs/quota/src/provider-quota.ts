@@ -121,6 +121,11 @@ export class ProviderQuota {
     });
   }
 
+  /** How long it is known to stay blocked. */
+  get blockedForMs(): number {
+    return Math.max(0, this.blocked.untilMs - performance.now());
+  }
+
   /** Says what became of a permit. A second settlement of the same permit changes nothing. */
   settle(permit: Permit, settlement: Settlement): void {
     if (!this.inHand.remove(permit)) return;

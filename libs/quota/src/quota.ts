@@ -83,6 +83,14 @@ export class Quota {
     return this.of(provider).reserve();
   }
 
+  /**
+   * How long the quota is known to stay blocked, in milliseconds; 0 when it may be open. Asks nobody.
+   * @throws RangeError for a provider this quota was not given
+   */
+  blockedForMs(provider: string): number {
+    return this.of(provider).blockedForMs;
+  }
+
   /** Says what became of a permit. Every permit must be settled, once. */
   settle(permit: Permit, settlement: Settlement): void {
     this.of(permit.provider).settle(permit, settlement);

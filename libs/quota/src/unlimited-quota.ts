@@ -3,6 +3,7 @@ import type { QuotaState, Reservation } from './permit.js';
 /** A provider that accepts everything: nothing to count, nobody to ask. */
 export class UnlimitedQuota {
   readonly trips = 0;
+  readonly blockedForMs = 0;
 
   constructor(private readonly provider: string) {}
 

@@ -1,8 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { ProblemException } from '#service';
+import { callbackRefusal } from '../callbacks/callback-refusal.js';
 import type { GatewaySettings } from '../gateway.settings.js';
+import type { Message } from '../journal/message.js';
 import { SETTINGS } from '../settings.token.js';
+import { UrgentTraffic } from '../waiting/urgent-traffic.service.js';
 
 /** What one pod takes on: a rate per account and a number of messages in work. Costs no trip to a store. */
 @Injectable()
@@ -11,28 +14,40 @@ export class MessageLimits {
   private readonly maxInFlight: number;
   private inFlight = 0;
 
-  constructor(@Inject(SETTINGS) settings: GatewaySettings) {
+  constructor(
+    @Inject(SETTINGS) private readonly settings: GatewaySettings,
+    private readonly urgent: UrgentTraffic,
+  ) {
     this.rate = new RateLimiterMemory({ points: settings.MESSAGES_PER_SECOND, duration: 1 });
     this.maxInFlight = settings.MAX_IN_FLIGHT;
   }
 
   /**
    * Runs the work of one message if there is room for it.
-   * @throws ProblemException `too_many_requests` or `unavailable`
+   * @throws ProblemException `too_many_requests`, `unavailable`, or `invalid_message` for a callback that may not be
    */
-  async admit<Result>(accountId: string, work: () => Promise<Result>): Promise<Result> {
-    await this.countAgainstRate(accountId);
+  async admit<Result>(message: Message, work: () => Promise<Result>): Promise<Result> {
+    await this.countAgainstRate(message.accountId);
+    this.refuseCallback(message.callbackUrl);
     if (this.inFlight >= this.maxInFlight) {
       throw new ProblemException('unavailable', 'Too many messages are in work here. Try again.', {
         retryAfterMs: 1_000,
       });
     }
+    if (message.mayPay && message.deliverBy === undefined) this.urgent.note();
     this.inFlight += 1;
     try {
       return await work();
     } finally {
       this.inFlight -= 1;
     }
+  }
+
+  private refuseCallback(url: string | undefined): void {
+    const refusal = url === undefined ? undefined : callbackRefusal(url, this.settings);
+    if (refusal === undefined) return;
+    const errors = [{ pointer: '/callbackUrl', detail: refusal }];
+    throw new ProblemException('invalid_message', `/callbackUrl ${refusal}`, { errors });
   }
 
   private async countAgainstRate(accountId: string): Promise<void> {

@@ -1,41 +1,108 @@
-import { Controller, Headers, HttpCode, Post, Req, UseGuards } from '@nestjs/common';
-import { ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import { Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import { ApiCookieAuth, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AccessTokenGuard, type Caller, CurrentCaller } from '#access-token';
-import { type DeliveredMessage, deliveredMessageSchema, type SendMessage, sendMessageSchema } from '#contracts';
-import { ApiProblems, ValidBody } from '#service';
-import { refuseUnsupportedHeaders } from './unsupported-headers.js';
-import { SendMessageService } from './send-message.service.js';
+import {
+  deliveredMessageSchema,
+  type MessageList,
+  messageListSchema,
+  type MessageRecord,
+  messageRecordSchema,
+  type SendMessage,
+  sendMessageSchema,
+  waitingMessageSchema,
+} from '#contracts';
+import { DatabaseDownFilter } from '#database';
+import { ApiProblems, ValidBody, ValidQuery } from '#service';
+import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
+import { JournaledMessages } from './journaled-messages.service.js';
+import { MessageEvents } from './message-events.service.js';
+import { readWishes } from './read-wishes.js';
+import { type SendAnswer, SendMessageService } from './send-message.service.js';
 
 @ApiTags('messages')
 @ApiCookieAuth()
 @UseGuards(AccessTokenGuard)
+@UseFilters(DatabaseDownFilter)
 @Controller('messages')
 export class MessagesController {
-  constructor(private readonly messages: SendMessageService) {}
+  constructor(
+    private readonly messages: SendMessageService,
+    private readonly journaled: JournaledMessages,
+    private readonly events: MessageEvents,
+  ) {}
 
   @Post()
   @HttpCode(200)
   @ApiOperation({ summary: 'Send a message by the cheapest provider it may use' })
+  @ApiHeader({ name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters' })
+  @ApiHeader({ name: 'Prefer', required: false, description: '`respond-async`: accept it, and send it later' })
   @ApiResponse({ status: 200, standardSchema: deliveredMessageSchema })
+  @ApiResponse({ status: 202, standardSchema: waitingMessageSchema })
   @ApiProblems(
     'invalid_message',
     'unauthenticated',
     'paid_access_required',
+    'idempotency_in_progress',
     'message_too_large',
     'unsupported_media_type',
+    'idempotency_key_reused',
     'too_many_requests',
     'provider_failed',
     'unavailable',
     'provider_timeout',
   )
-  send(
+  async send(
     @ValidBody(sendMessageSchema, 'invalid_message') message: SendMessage,
     @CurrentCaller() caller: Caller,
     @Req() request: FastifyRequest,
-    @Headers('traceparent') traceparent: string | undefined,
-  ): Promise<DeliveredMessage> {
-    refuseUnsupportedHeaders(request.headers);
-    return this.messages.send(message, caller, { requestId: request.id, traceparent });
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SendAnswer> {
+    const answer = await this.messages.send(message, caller, readWishes(request.headers, request.id));
+    if (answer.status === 'waiting') reply.status(202).header('location', `/messages/${answer.id}`);
+    return answer;
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'Your messages, newest first' })
+  @ApiResponse({ status: 200, standardSchema: messageListSchema })
+  @ApiProblems('invalid_request', 'unauthenticated', 'unavailable')
+  list(@ValidQuery(messagePageSchema) page: MessagePage, @CurrentCaller() caller: Caller): Promise<MessageList> {
+    return this.journaled.list(page, caller);
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'Everything that happened to a message' })
+  @ApiResponse({ status: 200, standardSchema: messageRecordSchema })
+  @ApiProblems('unauthenticated', 'not_found', 'unavailable')
+  find(@Param('id') id: string, @CurrentCaller() caller: Caller): Promise<MessageRecord> {
+    return this.journaled.find(id, caller);
+  }
+
+  @Get(':id/events')
+  @ApiOperation({
+    summary: 'What happens to a message, as server-sent events named after its status, until it is over',
+  })
+  @ApiResponse({ status: 200, description: 'text/event-stream' })
+  @ApiProblems('unauthenticated', 'not_found', 'unavailable')
+  async watch(
+    @Param('id') id: string,
+    @CurrentCaller() caller: Caller,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const record = await this.journaled.find(id, caller);
+    reply.hijack();
+    reply.raw.setHeader('x-request-id', request.id);
+    this.events.stream(record, reply.raw);
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'Cancel a message that waits' })
+  @ApiResponse({ status: 204 })
+  @ApiProblems('unauthenticated', 'not_found', 'already_delivered', 'unavailable')
+  cancel(@Param('id') id: string, @CurrentCaller() caller: Caller): Promise<void> {
+    return this.journaled.cancel(id, caller);
   }
 }

@@ -1,8 +1,16 @@
 import { Module } from '@nestjs/common';
-import { ProviderClient } from '../providers/provider-client.js';
+import { DeliveryModule } from '../delivery/delivery.module.js';
+import { JournalModule } from '../journal/journal.module.js';
+import { WaitingModule } from '../waiting/waiting.module.js';
+import { JournaledMessages } from './journaled-messages.service.js';
+import { MessageEvents } from './message-events.service.js';
 import { MessageLimits } from './message-limits.js';
 import { MessagesController } from './messages.controller.js';
 import { SendMessageService } from './send-message.service.js';
 
-@Module({ controllers: [MessagesController], providers: [SendMessageService, ProviderClient, MessageLimits] })
+@Module({
+  imports: [JournalModule, DeliveryModule, WaitingModule],
+  controllers: [MessagesController],
+  providers: [SendMessageService, JournaledMessages, MessageEvents, MessageLimits],
+})
 export class MessagesModule {}

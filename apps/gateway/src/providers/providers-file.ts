@@ -13,6 +13,11 @@ const providerSchema = z.strictObject({
   timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
   /** Sent with every request, such as the key of the account. */
   headers: z.record(z.string().regex(/^[\w-]+$/), z.string()).default({}),
+  /**
+   * Whether it honours `Idempotency-Key`: a message sent to it again is delivered once and gets the first answer.
+   * Then a send whose answer was lost is repeated until it is known what came of it.
+   */
+  idempotent: z.boolean().default(false),
   /** None: the provider accepts without limit. */
   quota: quotaPolicySchema
     .optional()

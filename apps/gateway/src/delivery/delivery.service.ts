@@ -1,0 +1,103 @@
+import { Injectable } from '@nestjs/common';
+import { type Permit, periodMsOf, Quota, type Reservation } from '#quota';
+import { addHop, type Message } from '../journal/message.js';
+import { ProviderClient, type SendResult } from '../providers/provider-client.js';
+import type { Provider } from '../providers/providers-file.js';
+import { messageOutcomes } from './message-metrics.js';
+import { childTraceparent } from './trace-context.js';
+import type { Denial } from './undelivered.js';
+
+export type Delivery =
+  | { outcome: 'delivered'; provider: Provider; response: string }
+  /** `unknownAt`: who was sent it last without an answer. */
+  | { outcome: 'undelivered'; denials: Denial[]; unknownAt: Provider | undefined };
+
+const UNLIMITED = { granted: true, permit: undefined } as const;
+
+/** Sends one message, and notes in it what happened. */
+@Injectable()
+export class DeliveryService {
+  constructor(
+    private readonly quota: Quota,
+    private readonly client: ProviderClient,
+  ) {}
+
+  /**
+   * Tries these providers in turn, those with a quota only with a permit.
+   * @param intend is called before each send, when that is noted in the message: puts it on disk. When it fails the
+   * message is not sent.
+   */
+  async deliver(message: Message, route: readonly Provider[], intend?: () => Promise<void>): Promise<Delivery> {
+    const denials: Denial[] = [];
+    let unknownAt: Provider | undefined;
+    for (const provider of route) {
+      const reservation = await this.reserve(provider);
+      if (!reservation.granted) {
+        noteDenial(message, provider, reservation);
+        denials.push(reservation);
+        continue;
+      }
+      addHop(message, { step: 'sending', provider: provider.name, epoch: reservation.permit?.epoch });
+      const result = await this.sendAsIntended(message, provider, reservation.permit, intend);
+      if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };
+      if (result.outcome === 'refused') denials.push(denialOf(result, provider));
+      if (result.outcome === 'unknown') unknownAt = provider;
+    }
+    return { outcome: 'undelivered', denials, unknownAt };
+  }
+
+  /** Sends a message of which it is noted already that it is being sent, and notes the answer. */
+  async send(message: Message, provider: Provider, permit: Permit | undefined): Promise<SendResult> {
+    const startedMs = performance.now();
+    const isTooLate = permit !== undefined && startedMs >= permit.sendByMs;
+    const result = isTooLate ? NOT_SENT : await this.client.send(provider, outgoing(message));
+    if (permit !== undefined) this.quota.settle(permit, result.settlement);
+    messageOutcomes.inc({ provider: provider.name, outcome: result.outcome });
+    addHop(message, {
+      step: 'answered',
+      provider: provider.name,
+      outcome: result.outcome,
+      httpStatus: result.httpStatus,
+      costMicros: result.outcome === 'delivered' ? provider.priceMicros : 0,
+      durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
+      ...(isTooLate ? { reason: 'the permit had run out' } : {}),
+    });
+    return result;
+  }
+
+  private async sendAsIntended(
+    message: Message,
+    provider: Provider,
+    permit: Permit | undefined,
+    intend: (() => Promise<void>) | undefined,
+  ): Promise<SendResult> {
+    try {
+      await intend?.();
+    } catch (error) {
+      if (permit !== undefined) this.quota.settle(permit, NOT_SENT.settlement);
+      throw error;
+    }
+    return this.send(message, provider, permit);
+  }
+
+  private reserve({ name, quota }: Provider): Promise<Reservation> | typeof UNLIMITED {
+    return quota === undefined ? UNLIMITED : this.quota.reserve(name);
+  }
+}
+
+const NOT_SENT: SendResult = { outcome: 'failed', httpStatus: null, settlement: { outcome: 'notSent' } };
+
+function outgoing({ id, text, requestId, traceparent }: Message) {
+  return { id, text, requestId, traceparent: childTraceparent(traceparent) };
+}
+
+function noteDenial(message: Message, { name }: Provider, denial: Denial): void {
+  const waitMs = denial.reason === 'unavailable' ? undefined : Math.round(denial.waitMs);
+  addHop(message, { step: 'no_permit', provider: name, reason: denial.reason, waitMs });
+}
+
+function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
+  const said = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const waitMs = said ?? (quota === undefined ? 1_000 : periodMsOf(quota));
+  return { granted: false, reason: 'blocked', waitMs };
+}

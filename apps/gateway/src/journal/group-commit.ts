@@ -1,0 +1,44 @@
+interface Entry<Item, Result> {
+  item: Item;
+  resolve: (result: Result) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * One batch is under way; what is added meanwhile forms the next. Alone, an item waits for nothing; in a crowd one
+ * round trip serves all of it.
+ */
+export class GroupCommit<Item, Result> {
+  private waiting: Entry<Item, Result>[] = [];
+  private isRunning = false;
+
+  /**
+   * @param commit gives back one result for each item, in their order; when it throws, each of them fails with that
+   * @param maxItems most items in a batch
+   */
+  constructor(
+    private readonly commit: (items: Item[]) => Promise<Result[]>,
+    private readonly maxItems: number,
+  ) {}
+
+  add(item: Item): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ item, resolve, reject });
+      if (!this.isRunning) void this.run();
+    });
+  }
+
+  private async run(): Promise<void> {
+    this.isRunning = true;
+    while (this.waiting.length > 0) {
+      const batch = this.waiting.splice(0, this.maxItems);
+      try {
+        const results = await this.commit(batch.map(({ item }) => item));
+        for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.isRunning = false;
+  }
+}

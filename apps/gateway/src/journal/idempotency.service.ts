@@ -1,0 +1,54 @@
+import { Injectable } from '@nestjs/common';
+import { type DeliveredMessage, PROBLEMS, type ProblemCode, type WaitingMessage } from '#contracts';
+import { ProblemException } from '#service';
+import { deliveredAnswer, type Message } from './message.js';
+import { hopsOf, MessageQueries, type MessageRow } from './message-queries.service.js';
+
+/** A request with a key that was used before. */
+@Injectable()
+export class IdempotencyService {
+  constructor(private readonly queries: MessageQueries) {}
+
+  /**
+   * The answer that the first request with this key was given (draft-ietf-httpapi-idempotency-key-header).
+   * @throws ProblemException the same as then; `idempotency_key_reused` for another body; `idempotency_in_progress`
+   */
+  async answerOf({ accountId, idempotencyKey, fingerprint }: Message): Promise<DeliveredMessage | WaitingMessage> {
+    const owner = { accountId, key: idempotencyKey ?? '' };
+    const keyed = await this.queries.findByKey(owner);
+    if (keyed?.isExpired === true) await this.queries.releaseExpiredKey(owner);
+    // Given up between the two looks at it, or just now.
+    if (keyed === undefined || keyed.isExpired) throw inProgress();
+    if (keyed.fingerprint !== fingerprint) {
+      throw new ProblemException('idempotency_key_reused', 'Use a new Idempotency-Key for another request.');
+    }
+    if (keyed.row === undefined) throw inProgress();
+    return answerFrom(keyed.row);
+  }
+
+  /** The next request with its key is a new one. */
+  release({ accountId, id }: Message): Promise<void> {
+    return this.queries.releaseKey({ accountId, messageId: id });
+  }
+}
+
+function answerFrom(row: MessageRow): DeliveredMessage | WaitingMessage {
+  const { id, status, provider, response, costMicros, currency, reason, detail, createdAt, deliverBy, sendBy } = row;
+  const hops = hopsOf(row);
+  if (status === 'delivered' && provider !== null) {
+    const text = response?.toString('utf8') ?? '';
+    return deliveredAnswer({ id, createdAt, hops }, { provider, response: text, costMicros, currency });
+  }
+  const wasAccepted = row.deliverBy !== null && hops.some(({ step }) => step === 'waiting');
+  if (wasAccepted && (status === 'waiting' || status === 'sending')) {
+    const time = (at: Date | null): string => (at ?? createdAt).toISOString();
+    return { id, status: 'waiting', expectedAt: time(sendBy), deliverBy: time(deliverBy) };
+  }
+  if (reason !== null && reason in PROBLEMS) throw new ProblemException(reason as ProblemCode, detail ?? '');
+  throw inProgress();
+}
+
+function inProgress(): ProblemException {
+  const detail = 'The first request with this Idempotency-Key is not over. Send it again in a moment.';
+  return new ProblemException('idempotency_in_progress', detail, { retryAfterMs: 1_000 });
+}

@@ -1,0 +1,223 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import type { MessageStatus } from '#contracts';
+import { type Database, InjectDatabase, isRefusal } from '#database';
+import { ProblemException } from '#service';
+import type { GatewaySettings } from '../gateway.settings.js';
+import { SETTINGS } from '../settings.token.js';
+import type { ProvidersFile } from '../providers/providers-file.js';
+import { PROVIDERS } from '../providers/providers.token.js';
+import { CallbackDelivery } from '../callbacks/callback-delivery.service.js';
+import { GroupCommit } from './group-commit.js';
+import { journalStatements, notRecorded } from './journal-metrics.js';
+import type { Ending, Message } from './message.js';
+import {
+  type ChangeRow,
+  changeStatement,
+  endingColumns,
+  insertRow,
+  insertStatement,
+  type MessageRow,
+} from './statements.js';
+
+/** A batch of the longest messages is some 9 MB. */
+const BATCH_MAX = 100;
+/** How soon Postgres is asked again while it is down. */
+const PROBE_MS = 250;
+/** Longest that the sender of a message that was delivered waits for it to be recorded. */
+const IN_TIME_MS = 5_000;
+/** Most records kept in memory while Postgres is down; about 1 kB each, and their texts. */
+const LATER_MAX = 10_000;
+
+const idsSchema = z.array(z.object({ id: z.uuid() }));
+
+export interface Change {
+  status: MessageStatus;
+  ending?: Ending;
+  /** Not to be tried before so long from now. */
+  nextInMs?: number;
+  /** For how long this pod is believed to work on it. */
+  claimMs?: number;
+}
+
+/** The idempotency key was used before. */
+export class KeyTaken extends Error {}
+
+/** Writes what happens to messages, in batches: one statement is under way, the next takes all that came meanwhile. */
+@Injectable()
+export class Journal implements OnApplicationShutdown {
+  private readonly logger = new Logger('journal');
+  private readonly inserts = new GroupCommit<MessageRow, boolean>(
+    (rows) => this.commit(insertStatement(rows), rows),
+    BATCH_MAX,
+  );
+  private readonly changes = new GroupCommit<ChangeRow, boolean>(
+    (rows) => this.commit(changeStatement(rows), rows),
+    BATCH_MAX,
+  );
+  private probing: Promise<void> | undefined;
+  private isClosed = false;
+  /** Records of messages that were sent, to be written when Postgres is back. */
+  private later = 0;
+
+  constructor(
+    @InjectDatabase() private readonly db: Database,
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
+    @Inject(SETTINGS) private readonly settings: GatewaySettings,
+    private readonly callbacks: CallbackDelivery,
+  ) {}
+
+  /** Postgres did not answer when it was last asked. */
+  get isDown(): boolean {
+    return this.probing !== undefined;
+  }
+
+  /**
+   * Before anything is sent: a message that could not be recorded afterwards is turned away, if it must be recorded.
+   * @throws ProblemException `unavailable`
+   */
+  admit({ mustBeOnDisk }: { mustBeOnDisk: boolean }): void {
+    if (!this.isDown || (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue')) return;
+    const detail = 'The message cannot be recorded at the moment, and was not sent. Try again.';
+    throw new ProblemException('unavailable', detail, { retryAfterMs: 1_000 });
+  }
+
+  /**
+   * Puts a message on disk, with its idempotency key if it has one.
+   * @throws KeyTaken when its key was: then nothing is written
+   * @throws DrizzleQueryError
+   */
+  async insert(message: Message, { status, ending, claimMs }: Change): Promise<void> {
+    const { currency } = this.config;
+    const row = {
+      ...insertRow(message, currency),
+      ...endingColumns(ending, lastAt(message)),
+      status,
+      claim_ms: claimMs,
+    };
+    const hops = message.hops.length;
+    if (!(await this.inserts.add(row))) throw new KeyTaken();
+    message.hopsOnDisk = hops;
+    this.wakeCallback(message, ending);
+  }
+
+  /** Writes a message once, when it is over. It was sent: whatever happens now, it is tried until it is written. */
+  async insertFinished(message: Message, change: Change): Promise<void> {
+    const write = (): Promise<void> => this.insert(message, change);
+    if (this.settings.JOURNAL_DOWN === 'continue') return this.orLater(write);
+    return this.inTime(write);
+  }
+
+  /**
+   * Goes on trying in the background when it takes too long.
+   * @throws ProblemException `unavailable`: it is not recorded yet
+   */
+  async inTime(write: () => Promise<unknown>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_resolve, reject) => {
+      const detail = 'The message was sent, but could not be recorded yet. Look for it later before sending it again.';
+      timer = setTimeout(
+        () => reject(new ProblemException('unavailable', detail, { retryAfterMs: 5_000 })),
+        IN_TIME_MS,
+      );
+    });
+    try {
+      await Promise.race([this.surely(write), tooLate]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /**
+   * Records what happened to a message that is on disk.
+   * @returns false when another pod has taken it over
+   * @throws DrizzleQueryError
+   */
+  async change(message: Message, { status, ending, nextInMs, claimMs }: Change): Promise<boolean> {
+    const hops = message.hops.length;
+    const isChanged = await this.changes.add({
+      ...endingColumns(ending, lastAt(message)),
+      id: message.id,
+      hops_before: message.hopsOnDisk,
+      status,
+      send_by: message.sendBy,
+      next_in_ms: nextInMs,
+      only_provider: message.onlyProvider,
+      claim_ms: claimMs,
+      hops: message.hops.slice(message.hopsOnDisk),
+    });
+    message.hopsOnDisk = hops;
+    this.wakeCallback(message, ending);
+    return isChanged;
+  }
+
+  /** Does it again whenever Postgres was down, until it is done: for what has happened and must not be forgotten. */
+  async surely<Result>(write: () => Promise<Result>): Promise<Result> {
+    try {
+      return await write();
+    } catch (error) {
+      if (this.isClosed || !isDownError(error)) throw error;
+      await this.probing;
+      return this.surely(write);
+    }
+  }
+
+  private async orLater(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      if (!isDownError(error)) throw error;
+      if (this.later >= LATER_MAX) return notRecorded.inc();
+      this.later += 1;
+      void this.surely(write)
+        .catch(() => notRecorded.inc())
+        .finally(() => (this.later -= 1));
+    }
+  }
+
+  onApplicationShutdown(): void {
+    this.isClosed = true;
+  }
+
+  private wakeCallback({ callbackUrl }: Message, ending: Ending | undefined): void {
+    if (callbackUrl !== undefined && ending !== undefined) this.callbacks.wake();
+  }
+
+  /** @returns for each row whether it was among those the statement gave back */
+  private async commit(statement: SQL, rows: readonly { id: string }[]): Promise<boolean[]> {
+    try {
+      journalStatements.inc();
+      const { rows: found } = await this.db.execute(statement);
+      const done = new Set(idsSchema.parse(found).map(({ id }) => id));
+      return rows.map(({ id }) => done.has(id));
+    } catch (error) {
+      if (isDownError(error)) this.probing ??= this.probe(error);
+      throw error;
+    }
+  }
+
+  private async probe({ cause }: DrizzleQueryError): Promise<void> {
+    this.logger.warn('journal is down', { reason: cause?.message });
+    while (!this.isClosed) {
+      await sleep(PROBE_MS);
+      try {
+        await this.db.execute(sql`select 1`);
+        this.logger.log('journal is back');
+        break;
+      } catch {
+        // Said once, above.
+      }
+    }
+    this.probing = undefined;
+  }
+}
+
+function isDownError(error: unknown): error is DrizzleQueryError {
+  return error instanceof DrizzleQueryError && !isRefusal(error.cause);
+}
+
+function lastAt({ hops }: Message): string | undefined {
+  return hops.at(-1)?.at;
+}

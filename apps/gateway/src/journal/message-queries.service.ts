@@ -1,0 +1,130 @@
+import { Injectable } from '@nestjs/common';
+import { and, desc, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import { hopSchema, type MessageList, type MessageRecord, type MessageSummary } from '#contracts';
+import { type Database, idempotencyKeys, InjectDatabase, messages } from '#database';
+import { attemptsOf, type Message } from './message.js';
+import { cursorAfter, type MessagePage } from './message-page.js';
+
+export type MessageRow = typeof messages.$inferSelect;
+type Row = MessageRow;
+
+const { text: _text, response: _response, hops: _hops, ...summaryColumns } = getTableColumns(messages);
+
+const hopsSchema = z.array(hopSchema);
+
+/** A message found by its key, and the request that came with the key. */
+export interface Keyed {
+  fingerprint: string;
+  isExpired: boolean;
+  row: Row | undefined;
+}
+
+/** Reads the journal. */
+@Injectable()
+export class MessageQueries {
+  constructor(@InjectDatabase() private readonly db: Database) {}
+
+  /** A message of that account, or undefined. */
+  async find(id: string, accountId: string): Promise<Row | undefined> {
+    const found = await this.db
+      .select()
+      .from(messages)
+      .where(and(eq(messages.id, id), eq(messages.accountId, accountId)));
+    return found[0];
+  }
+
+  async findAll(ids: string[]): Promise<Row[]> {
+    return this.db.select().from(messages).where(inArray(messages.id, ids));
+  }
+
+  async list(accountId: string, { status, provider, limit, cursor }: MessagePage): Promise<MessageList> {
+    const conditions: (SQL | undefined)[] = [
+      eq(messages.accountId, accountId),
+      status && eq(messages.status, status),
+      provider === undefined ? undefined : eq(messages.provider, provider),
+      cursor === undefined ? undefined : lt(messages.id, cursor),
+    ];
+    const rows = await this.db
+      .select(summaryColumns)
+      .from(messages)
+      .where(and(...conditions))
+      .orderBy(desc(messages.id))
+      .limit(limit + 1);
+    const items = rows.slice(0, limit);
+    const last = items.at(-1);
+    return { items: items.map(summaryOf), nextCursor: rows.length > limit && last ? cursorAfter(last.id) : null };
+  }
+
+  async findByKey({ accountId, key }: { accountId: string; key: string }): Promise<Keyed | undefined> {
+    const [found] = await this.db
+      .select({
+        fingerprint: idempotencyKeys.fingerprint,
+        isExpired: sql<boolean>`${idempotencyKeys.expiresAt} <= now()`,
+        row: messages,
+      })
+      .from(idempotencyKeys)
+      .leftJoin(messages, eq(messages.id, idempotencyKeys.messageId))
+      .where(and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.key, key)));
+    return found === undefined ? undefined : { ...found, row: found.row ?? undefined };
+  }
+
+  /** Makes a key free for the next request: nothing came of the one that held it. */
+  async releaseKey({ accountId, messageId }: { accountId: string; messageId: string }): Promise<void> {
+    await this.db
+      .delete(idempotencyKeys)
+      .where(and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.messageId, messageId)));
+  }
+
+  async releaseExpiredKey({ accountId, key }: { accountId: string; key: string }): Promise<void> {
+    await this.db
+      .delete(idempotencyKeys)
+      .where(
+        and(
+          eq(idempotencyKeys.accountId, accountId),
+          eq(idempotencyKeys.key, key),
+          sql`${idempotencyKeys.expiresAt} <= now()`,
+        ),
+      );
+  }
+}
+
+export function hopsOf(row: Pick<Row, 'hops'>): Message['hops'] {
+  return hopsSchema.parse(row.hops);
+}
+
+/** Everything there is to know of a message. */
+export function recordOf(row: Row): MessageRecord {
+  const hops = hopsOf(row);
+  return {
+    ...summaryOf(row),
+    message: row.text?.toString('utf8') ?? null,
+    response: row.response?.toString('utf8') ?? null,
+    attempts: attemptsOf(hops),
+    hops: hops.map((hop, index) => Object.assign({ seq: index + 1 }, hop)),
+  };
+}
+
+function summaryOf(row: Omit<Row, 'text' | 'response' | 'hops'>): MessageSummary {
+  const time = (at: Date | null): string | null => at?.toISOString() ?? null;
+  const { id, status, mayPay, provider, costMicros, currency, reason, detail, requestId, idempotencyKey, callbackUrl } =
+    row;
+  return {
+    id,
+    status,
+    mayPay,
+    provider,
+    costMicros,
+    currency,
+    createdAt: row.createdAt.toISOString(),
+    deliverBy: time(row.deliverBy),
+    deliveredAt: status === 'delivered' ? time(row.finishedAt) : null,
+    finishedAt: time(row.finishedAt),
+    reason,
+    detail,
+    requestId,
+    traceId: row.traceparent.split('-')[1] ?? '',
+    idempotencyKey,
+    callbackUrl,
+  };
+}

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto';
+import { hostname } from 'node:os';
+import { v7 as uuidv7 } from 'uuid';
+import type { Attempt, DeliveredMessage, Hop, MessageStatus, SendMessage } from '#contracts';
+
+/** Names this process in the journal. */
+export const POD = `${hostname()}-${process.pid}`;
+
+/** A message while it is worked on. */
+export interface Message {
+  readonly id: string;
+  readonly accountId: string;
+  readonly text: string;
+  readonly mayPay: boolean;
+  deliverBy: Date | undefined;
+  /** The last safe moment: from here on it is paid for if it may be. Undefined for one that does not wait. */
+  sendBy: Date | undefined;
+  /** It may have been delivered by this one: nobody else may be tried before that is known. */
+  onlyProvider: string | undefined;
+  readonly callbackUrl: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  /** Of the request that came with the key. */
+  readonly fingerprint: string | undefined;
+  readonly requestId: string;
+  readonly traceparent: string;
+  readonly createdAt: Date;
+  /** Everything that happened to it. */
+  readonly hops: Hop[];
+  /** How many of these are on disk; 0 while the message itself is not. */
+  hopsOnDisk: number;
+}
+
+/** What became of a message. */
+export type Ending =
+  | { status: 'delivered'; provider: string; response: string; costMicros: number }
+  | { status: Exclude<MessageStatus, 'delivered' | 'waiting' | 'sending'>; reason: string; detail: string };
+
+export type NewMessage = Pick<
+  Message,
+  'accountId' | 'mayPay' | 'idempotencyKey' | 'fingerprint' | 'requestId' | 'traceparent'
+> &
+  Pick<SendMessage, 'message' | 'deliverBy' | 'callbackUrl'>;
+
+export function newMessage({ message, deliverBy, callbackUrl, ...rest }: NewMessage): Message {
+  const created: Message = {
+    ...rest,
+    id: uuidv7(),
+    text: message,
+    deliverBy,
+    sendBy: undefined,
+    onlyProvider: undefined,
+    callbackUrl,
+    createdAt: new Date(),
+    hops: [],
+    hopsOnDisk: 0,
+  };
+  addHop(created, { step: 'accepted' });
+  return created;
+}
+
+export function addHop(message: Message, hop: Omit<Hop, 'at' | 'pod'>): void {
+  message.hops.push({ at: new Date().toISOString(), pod: POD, ...hop });
+}
+
+/** Each send, and the answer that followed it; one without an answer is `unknown`. */
+export function attemptsOf(hops: readonly Hop[]): Attempt[] {
+  return hops.flatMap((hop, index) => {
+    if (hop.step !== 'sending' || hop.provider === undefined) return [];
+    const next = hops[index + 1];
+    const answer = next?.step === 'answered' ? next : undefined;
+    return {
+      provider: hop.provider,
+      outcome: answer?.outcome ?? 'unknown',
+      httpStatus: answer?.httpStatus ?? null,
+      startedAt: hop.at,
+      durationMs: answer?.durationMs ?? 0,
+    };
+  });
+}
+
+/** What the sender of a delivered message is answered, then and whenever the same key comes again. */
+export function deliveredAnswer(
+  { id, createdAt, hops }: Pick<Message, 'id' | 'createdAt' | 'hops'>,
+  {
+    provider,
+    response,
+    costMicros,
+    currency,
+  }: { provider: string; response: string; costMicros: number; currency: string },
+): DeliveredMessage {
+  const deliveredAt = hops.findLast(({ step }) => step === 'delivered')?.at ?? createdAt.toISOString();
+  const attempts = attemptsOf(hops);
+  return {
+    id,
+    status: 'delivered',
+    provider,
+    response,
+    costMicros,
+    currency,
+    createdAt: createdAt.toISOString(),
+    deliveredAt,
+    attempts,
+  };
+}
+
+/** Tells requests apart that come with the same key: SHA-256 of everything the caller asked for, base64url. */
+export function fingerprintOf({ message, deliverBy, paid, callbackUrl }: SendMessage): string {
+  const asked = [message, deliverBy?.toISOString() ?? null, paid, callbackUrl ?? null];
+  return createHash('sha256').update(JSON.stringify(asked)).digest('base64url');
+}

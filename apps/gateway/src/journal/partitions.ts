@@ -1,0 +1,37 @@
+import { sql } from 'drizzle-orm';
+import { type Database, inTransaction, type Queries } from '#database';
+
+/** Any number, the same in every pod: only one makes partitions at a time. */
+const PARTITIONS_LOCK = 4_718_203;
+/** Months before and after the present one: clocks differ, and a pod may be the only one and away for long. */
+const FROM_MONTH = -1;
+const TO_MONTH = 2;
+
+/** Makes the months that messages of now and soon belong to; those that exist stay as they are. */
+export async function ensurePartitions(db: Database, now: Date): Promise<void> {
+  await inTransaction(db, async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${PARTITIONS_LOCK})`);
+    await createPartitions(tx, now);
+  });
+}
+
+export async function createPartitions(tx: Queries, now: Date): Promise<void> {
+  const statements: string[] = [];
+  for (let month = FROM_MONTH; month <= TO_MONTH; month += 1) {
+    const from = monthOf(now, month);
+    const name = `messages_${from.toISOString().slice(0, 7).replace('-', '_')}`;
+    const bounds = `from ('${firstIdOf(from)}') to ('${firstIdOf(monthOf(now, month + 1))}')`;
+    statements.push(`create table if not exists ${name} partition of messages for values ${bounds}`);
+  }
+  await tx.execute(sql.raw(statements.join(';\n')));
+}
+
+/** The lowest UUID of version 7 that can be made from that moment on: its first 48 bits are the time (RFC 9562, 5.7). */
+export function firstIdOf(moment: Date): string {
+  const hex = moment.getTime().toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}
+
+function monthOf(now: Date, ahead: number): Date {
+  return new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead));
+}

@@ -1,0 +1,165 @@
+import { sql, type SQL } from 'drizzle-orm';
+import type { Hop } from '#contracts';
+import type { Ending, Message } from './message.js';
+
+/** Messages go to Postgres as one JSON array: one statement, however many they are. */
+export interface MessageRow {
+  id: string;
+  account_id: string;
+  status: string;
+  text: string;
+  may_pay: boolean;
+  deliver_by: Date | undefined;
+  send_by: Date | undefined;
+  claim_ms: number | undefined;
+  callback_url: string | undefined;
+  idempotency_key: string | undefined;
+  fingerprint: string | undefined;
+  request_id: string;
+  traceparent: string;
+  provider: string | undefined;
+  response: string | undefined;
+  cost_micros: number;
+  currency: string;
+  reason: string | undefined;
+  detail: string | undefined;
+  created_at: Date;
+  finished_at: string | undefined;
+  hops: readonly Hop[];
+}
+
+/** What changes when something happened to a message that is on disk. */
+export interface ChangeRow {
+  id: string;
+  /** How many hops it has on disk: a pod that was taken for dead, and another has taken over, changes nothing. */
+  hops_before: number;
+  status: string;
+  send_by: Date | undefined;
+  next_in_ms: number | undefined;
+  only_provider: string | undefined;
+  claim_ms: number | undefined;
+  provider: string | undefined;
+  response: string | undefined;
+  cost_micros: number;
+  reason: string | undefined;
+  detail: string | undefined;
+  finished_at: string | undefined;
+  hops: readonly Hop[];
+}
+
+export type EndingColumns = Pick<
+  MessageRow,
+  'status' | 'provider' | 'response' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'
+>;
+
+export function endingColumns(
+  ending: Ending | undefined,
+  finishedAt: string | undefined,
+): Omit<EndingColumns, 'status'> {
+  const columns = { provider: undefined, response: undefined, cost_micros: 0, reason: undefined, detail: undefined };
+  if (ending === undefined) return { ...columns, finished_at: undefined };
+  if (ending.status !== 'delivered') {
+    return { ...columns, reason: ending.reason, detail: ending.detail, finished_at: finishedAt };
+  }
+  const { provider, response, costMicros } = ending;
+  return { ...columns, provider, response: base64(response), cost_micros: costMicros, finished_at: finishedAt };
+}
+
+export function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
+
+/** Idempotency keys are remembered for 24 hours. */
+const KEYS_LIVE = sql.raw(`interval '24 hours'`);
+
+/**
+ * Writes messages and takes their idempotency keys. Gives back the ids that are on disk afterwards: a message is not
+ * when its key was taken. Repeating it, because nobody knows whether it was carried out, changes nothing.
+ */
+export function insertStatement(rows: readonly MessageRow[]): SQL {
+  return sql`
+    with given as materialized (
+      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as x(
+        id uuid, account_id uuid, status text, text text, may_pay boolean, deliver_by timestamptz, send_by timestamptz,
+        claim_ms float8, callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text,
+        provider text, response text, cost_micros bigint, currency text, reason text, detail text,
+        created_at timestamptz, finished_at timestamptz, hops jsonb)
+    ), keys as (
+      insert into idempotency_keys (account_id, key, fingerprint, message_id, expires_at)
+      select account_id, idempotency_key, fingerprint, id, now() + ${KEYS_LIVE} from given
+      where idempotency_key is not null
+      on conflict do nothing
+      returning message_id
+    ), written as (
+      insert into messages (id, account_id, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
+        idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
+        created_at, finished_at, hops)
+      select id, account_id, status, decode(text, 'base64'), may_pay, deliver_by, send_by,
+        now() + claim_ms * interval '1 ms', callback_url, idempotency_key, request_id, traceparent, provider,
+        decode(response, 'base64'), cost_micros, currency, reason, detail, created_at, finished_at, hops
+      from given
+      where idempotency_key is null or id in (select message_id from keys)
+      on conflict do nothing
+      returning *
+    ), called as (${callbacksOf(sql`written`)})
+    select id from written union select m.id from messages m join given g on g.id = m.id`;
+}
+
+/** Adds hops and what they changed. Gives back the ids that were changed; repeating it changes nothing. */
+export function changeStatement(rows: readonly ChangeRow[]): SQL {
+  return sql`
+    with given as materialized (
+      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as x(
+        id uuid, hops_before int, status text, send_by timestamptz, next_in_ms float8, only_provider text,
+        claim_ms float8, provider text, response text, cost_micros bigint, reason text, detail text,
+        finished_at timestamptz, hops jsonb)
+    ), changed as (
+    update messages m set
+      status = g.status, send_by = g.send_by, next_at = now() + g.next_in_ms * interval '1 ms',
+      only_provider = g.only_provider, claimed_until = now() + g.claim_ms * interval '1 ms', provider = g.provider,
+      response = decode(g.response, 'base64'), cost_micros = g.cost_micros, reason = g.reason, detail = g.detail,
+      finished_at = g.finished_at, hops = m.hops || g.hops
+    from given g
+    where m.id = g.id and jsonb_array_length(m.hops) = g.hops_before
+    returning m.*
+    ), called as (${callbacksOf(sql`changed`)})
+    select id from changed`;
+}
+
+/**
+ * For a `with` clause: whoever asked for a callback gets one in the same statement that ends the message. Its body
+ * names the message and how it ended; the texts are for those who log in.
+ */
+export function callbacksOf(ended: SQL): SQL {
+  const timestamp = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  return sql`
+    insert into callbacks (message_id, account_id, url, payload)
+    select id, account_id, callback_url, jsonb_build_object(
+      'type', 'message.' || status,
+      'timestamp', ${timestamp(sql`finished_at`)},
+      'data', jsonb_build_object(
+        'id', id, 'status', status, 'provider', provider, 'costMicros', cost_micros, 'currency', currency,
+        'reason', reason, 'detail', detail, 'createdAt', ${timestamp(sql`created_at`)},
+        'finishedAt', ${timestamp(sql`finished_at`)}))::text
+    from ${ended} where callback_url is not null and finished_at is not null
+    on conflict do nothing`;
+}
+
+export function insertRow(message: Message, currency: string): Omit<MessageRow, keyof EndingColumns | 'claim_ms'> {
+  return {
+    id: message.id,
+    account_id: message.accountId,
+    text: base64(message.text),
+    may_pay: message.mayPay,
+    deliver_by: message.deliverBy,
+    send_by: message.sendBy,
+    callback_url: message.callbackUrl,
+    idempotency_key: message.idempotencyKey,
+    fingerprint: message.fingerprint,
+    request_id: message.requestId,
+    traceparent: message.traceparent,
+    currency,
+    created_at: message.createdAt,
+    hops: message.hops,
+  };
+}

@@ -1,0 +1,28 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { idempotencyKeySchema } from '#contracts';
+import { ProblemException } from '#service';
+import { childTraceparent } from '../delivery/trace-context.js';
+import type { Wishes } from './send-message.service.js';
+
+/** `respond-async` among the preferences (RFC 7240, 4.1). */
+const RESPOND_ASYNC = /(^|,)\s*respond-async\s*(;|,|$)/i;
+
+/**
+ * What the headers of a request ask for.
+ * @throws ProblemException `invalid_message` for an idempotency key that is none
+ */
+export function readWishes(headers: IncomingHttpHeaders, requestId: string): Wishes {
+  return {
+    requestId,
+    traceparent: childTraceparent(headers['traceparent'] === undefined ? undefined : String(headers['traceparent'])),
+    idempotencyKey: keyOf(headers['idempotency-key']),
+    respondAsync: RESPOND_ASYNC.test(String(headers['prefer'] ?? '')),
+  };
+}
+
+function keyOf(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const key = idempotencyKeySchema.safeParse(header);
+  if (key.success) return key.data;
+  throw new ProblemException('invalid_message', key.error.issues.map(({ message }) => message).join('; '));
+}

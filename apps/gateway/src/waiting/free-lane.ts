@@ -1,0 +1,116 @@
+import type { Permit, Quota } from '#quota';
+import type { Message } from '../journal/message.js';
+import type { Provider } from '../providers/providers-file.js';
+import { Nudge } from './nudge.js';
+
+/** Most messages a pod has under way at once of those that waited. */
+const AT_ONCE = 256;
+/** How soon it is tried again when Redis or Postgres did not answer. */
+const RETRY_MS = 500;
+/** How often it is looked for messages of other pods that have ended: nobody told this one of them. */
+export const LOOK_MS = 2_000;
+
+export interface LaneWork {
+  /** How many may take a slot now, and when to ask again. */
+  share(provider: Provider): Promise<{ take: number; lookAgainMs: number }>;
+  claim(provider: Provider, permits: readonly Permit[]): Promise<Message[]>;
+  /** Sends a claimed message. Never fails. */
+  send(message: Message, provider: Provider, permit: Permit): Promise<void>;
+  failed(error: unknown): void;
+}
+
+/**
+ * Sends what waits through one provider with a quota: sleeps while it is blocked, asks for as many permits as there
+ * are messages when it opens, and claims as many messages as it was given permits.
+ */
+export class FreeLane {
+  private readonly nudge = new Nudge();
+  private readonly underWay = new Set<Promise<void>>();
+  private isClosed = false;
+  private running: Promise<void> | undefined;
+  private opensAtMs = -Infinity;
+
+  constructor(
+    readonly provider: Provider,
+    private readonly quota: Quota,
+    private readonly work: LaneWork,
+  ) {}
+
+  /** How long the quota is known to stay closed, in milliseconds. */
+  get opensInMs(): number {
+    return Math.max(this.opensAtMs - performance.now(), this.quota.blockedForMs(this.provider.name));
+  }
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  /** There may be something to send. */
+  wake(): void {
+    this.nudge.give();
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    this.nudge.give();
+    await this.running;
+    await Promise.all(this.underWay);
+  }
+
+  private async run(): Promise<void> {
+    while (!this.isClosed) {
+      try {
+        await this.nudge.wait(await this.round());
+      } catch (error) {
+        this.work.failed(error);
+        await this.nudge.wait(RETRY_MS);
+      }
+    }
+  }
+
+  /** @returns in how many milliseconds to go on, unless nudged */
+  private async round(): Promise<number> {
+    if (this.opensInMs > 0) return this.opensInMs;
+    const { take, lookAgainMs } = await this.work.share(this.provider);
+    const wanted = Math.min(take, AT_ONCE - this.underWay.size);
+    // Whoever ends nudges.
+    if (wanted <= 0) return take > 0 ? LOOK_MS : lookAgainMs;
+    const permits = await this.reserve(wanted);
+    if (permits.length === 0) return Math.max(this.opensInMs, 1);
+    const messages = await this.claim(permits);
+    for (const [index, permit] of permits.entries()) {
+      const message = messages[index];
+      if (message === undefined) this.quota.settle(permit, { outcome: 'notSent' });
+      else this.send(message, permit);
+    }
+    return take > wanted ? 0 : lookAgainMs;
+  }
+
+  private async reserve(count: number): Promise<Permit[]> {
+    const { name } = this.provider;
+    const reservations = await Promise.all(Array.from({ length: count }, () => this.quota.reserve(name)));
+    for (const reservation of reservations) {
+      if (reservation.granted) continue;
+      const waitMs = reservation.reason === 'unavailable' ? RETRY_MS : reservation.waitMs;
+      this.opensAtMs = performance.now() + waitMs;
+    }
+    return reservations.flatMap((reservation) => (reservation.granted ? [reservation.permit] : []));
+  }
+
+  private async claim(permits: readonly Permit[]): Promise<Message[]> {
+    try {
+      return await this.work.claim(this.provider, permits);
+    } catch (error) {
+      for (const permit of permits) this.quota.settle(permit, { outcome: 'notSent' });
+      throw error;
+    }
+  }
+
+  private send(message: Message, permit: Permit): void {
+    const sent = this.work.send(message, this.provider, permit).finally(() => {
+      if (this.underWay.size === AT_ONCE) this.nudge.give();
+      this.underWay.delete(sent);
+    });
+    this.underWay.add(sent);
+  }
+}

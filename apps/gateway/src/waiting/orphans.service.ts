@@ -1,0 +1,61 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { afterDeath } from '../delivery/after-attempt.js';
+import { claimMsOf } from '../delivery/claim-time.js';
+import { IdempotencyService } from '../journal/idempotency.service.js';
+import { Journal } from '../journal/journal.service.js';
+import type { Message } from '../journal/message.js';
+import type { ProvidersFile } from '../providers/providers-file.js';
+import { PROVIDERS } from '../providers/providers.token.js';
+import { Claims } from './claims.service.js';
+import { Nudge } from './nudge.js';
+
+const EVERY_MS = 2_000;
+const AT_ONCE = 100;
+
+/** Takes over messages whose pod died while it worked on them. */
+@Injectable()
+export class Orphans implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly nudge = new Nudge();
+  private running: Promise<void> | undefined;
+  private isClosed = false;
+
+  constructor(
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
+    private readonly claims: Claims,
+    private readonly journal: Journal,
+    private readonly idempotency: IdempotencyService,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.running = this.run();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.isClosed = true;
+    this.nudge.give();
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.isClosed) {
+      await this.nudge.wait(EVERY_MS);
+      try {
+        if (!this.isClosed) await this.sweep();
+      } catch {
+        // Postgres is down: the journal says so, and the next sweep finds the same.
+      }
+    }
+  }
+
+  private async sweep(): Promise<void> {
+    const orphans = await this.claims.orphans({ count: AT_ONCE, claimMs: claimMsOf(this.config) });
+    await Promise.all(orphans.map((message) => this.takeOver(message)));
+  }
+
+  private async takeOver(message: Message): Promise<void> {
+    const change = afterDeath(message, this.config.providers, Date.now());
+    const isOurs = await this.journal.change(message, change);
+    // Nobody was promised anything, and nothing was sent: the sender may try again with the same key.
+    if (isOurs && change.status === 'failed') await this.idempotency.release(message);
+  }
+}

@@ -1,0 +1,132 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { type LimitedPolicy, limitOf, periodMsOf, type Permit, Quota } from '#quota';
+import { claimMsOf } from '../delivery/claim-time.js';
+import type { Message } from '../journal/message.js';
+import type { Provider, ProvidersFile } from '../providers/providers-file.js';
+import { PROVIDERS } from '../providers/providers.token.js';
+import { Attempts } from './attempts.service.js';
+import { Claims } from './claims.service.js';
+import { FailureLog } from './failure-log.js';
+import { FreeLane, LOOK_MS } from './free-lane.js';
+import { Nudge } from './nudge.js';
+import { Queue } from './queue.service.js';
+
+/** Most messages sent at once whose last safe moment has come. */
+const DUE_AT_ONCE = 50;
+
+/** Messages that wait, in the journal: sent when free quota opens, paid for at the last safe moment. */
+@Injectable()
+export class WaitingService implements OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly lanes: FreeLane[];
+  private readonly due = new Nudge();
+  private readonly claimMs: number;
+  private running: Promise<void> | undefined;
+  private isClosed = false;
+
+  constructor(
+    @Inject(PROVIDERS) config: ProvidersFile,
+    quota: Quota,
+    private readonly queue: Queue,
+    private readonly claims: Claims,
+    private readonly attempts: Attempts,
+    private readonly failures: FailureLog,
+  ) {
+    const work = {
+      share: (provider: Provider) => this.queue.share(provider),
+      claim: (provider: Provider, permits: readonly Permit[]) => this.claim(provider, permits),
+      send: (message: Message, provider: Provider, permit: Permit) => this.sendFree(message, provider, permit),
+      failed: (error: unknown) => this.failures.note(error),
+    };
+    this.lanes = freeWithQuota(config).map((provider) => new FreeLane(provider, quota, work));
+    this.claimMs = claimMsOf(config);
+  }
+
+  onApplicationBootstrap(): void {
+    for (const lane of this.lanes) lane.start();
+    this.running = this.run();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.isClosed = true;
+    this.due.give();
+    await Promise.all([this.running, ...this.lanes.map((lane) => lane.close())]);
+  }
+
+  /** Nobody waits, and free quota is not known to be closed: a message need not queue. */
+  get isIdle(): boolean {
+    return this.queue.length === 0 && this.lanes.some((lane) => lane.opensInMs === 0);
+  }
+
+  /** When a message that waits from now on will probably find a free slot. */
+  freeAt(nowMs: number): Date {
+    return new Date(nowMs + Math.min(8.64e7, ...this.lanes.map((lane) => slotInMs(lane, this.queue.length))));
+  }
+
+  /** Something waits that was not there before. */
+  added(): void {
+    this.queue.added();
+    this.due.give();
+    for (const lane of this.lanes) lane.wake();
+  }
+
+  /** A message may be due sooner than was known. */
+  wake(): void {
+    this.due.give();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.isClosed) {
+      let restMs = LOOK_MS;
+      try {
+        restMs = await this.sendDue();
+        this.failures.noteSuccess();
+      } catch (error) {
+        this.failures.note(error);
+      }
+      await this.due.wait(restMs);
+    }
+  }
+
+  /** @returns in how many milliseconds the next is due, at most `LOOK_MS` */
+  private async sendDue(): Promise<number> {
+    const wasEmpty = this.queue.length === 0;
+    const dueInMs = (await this.queue.look()) ?? LOOK_MS;
+    if (wasEmpty && this.queue.length > 0) for (const lane of this.lanes) lane.wake();
+    if (dueInMs > 0) return Math.min(LOOK_MS, dueInMs);
+    await this.claims.expire();
+    const messages = await this.claims.due({ count: DUE_AT_ONCE, claimMs: this.claimMs });
+    await Promise.all(messages.map((message) => this.attempts.byAnybody(message)));
+    return 0;
+  }
+
+  private async sendFree(message: Message, provider: Provider, permit: Permit): Promise<void> {
+    await this.attempts.withPermit(message, provider, permit);
+  }
+
+  private async claim({ name }: Provider, permits: readonly Permit[]): Promise<Message[]> {
+    const [first] = permits;
+    if (first === undefined) return [];
+    const { epoch } = first;
+    const claimed = await this.claims.forPermits({
+      provider: name,
+      epoch,
+      count: permits.length,
+      claimMs: this.claimMs,
+    });
+    this.queue.claimed(claimed.length);
+    return claimed;
+  }
+}
+
+type Limited = Provider & { quota: LimitedPolicy };
+
+function freeWithQuota({ providers }: ProvidersFile): Limited[] {
+  return providers.filter(
+    (provider): provider is Limited => provider.quota !== undefined && provider.priceMicros === 0,
+  );
+}
+
+/** Behind what waits already, a window's worth in each period. */
+function slotInMs({ provider: { quota }, opensInMs }: FreeLane, waiting: number): number {
+  return quota === undefined ? 0 : opensInMs + Math.floor(waiting / limitOf(quota)) * periodMsOf(quota);
+}
