@@ -13,7 +13,7 @@ export interface Memories {
 
 /**
  * How often something comes, of late and usually: two counts that decay exponentially (Poisson arrivals at rate u are
- * told with a standard deviation of √(u / 2·memory)). Rates of several pods may be added.
+ * told with a standard deviation of √(u / (2·memory))). Rates of several pods may be added.
  */
 export class ArrivalRate {
   private readonly recent: DecayingCount;

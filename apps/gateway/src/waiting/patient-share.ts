@@ -38,20 +38,22 @@ export interface PatientShare {
 }
 
 /**
- * Every block costs the urgent messages that come in it, and ends the use of whatever was kept for them. So patient
- * ones wait, all of them, until some would no longer find a slot in time (`mustGo`), or urgent ones are in a lull.
- * Then, if they can use the window to its end, they do so at once: one block for many of them, and a fresh window
- * after it. If they cannot, only those go that must: each would take a slot that the next urgent ones may need.
- * Where unused slots are lost (other policies), they take what urgent ones will not need before it is.
+ * How many of the messages that can wait may take one of the open slots.
  *
- * With a steady urgent rate u no rule that does not know the future pays less than u·T/(N + u·T) of all messages, and
- * every rule that pays for no patient one pays just that; what there is to win is in bursts and lulls.
+ * A block costs the urgent messages that come in it, so the fewer and the better timed blocks the better: patient
+ * messages wait, all of them, until the first would no longer find a slot in time, or until urgent ones are in a lull.
+ * If they can then use the window to its end, they do so at once: one block for many of them, and a whole window for
+ * the next burst. If they are too few for that, only those go that must; a slot taken from a burst is one paid message.
+ * Where what is left at the end is lost (other policies), they take what urgent ones will not need before it is.
+ *
+ * While urgent messages come at a steady rate u, at random, whoever does not know the future pays for u·T/(N + u·T) of
+ * all messages whatever he does, unless he pays for patient ones too. What is to be won lies in bursts and lulls.
  */
 export function patientShare(situation: Situation): PatientShare {
   const { policy, slots, waiting } = situation;
   const must = mustGo(situation);
   const may = policy.policy === 'count-then-block' ? toFill(situation, must) : unneeded(situation);
-  return { take: Math.min(slots, waiting.total, Math.max(must, may)), lookAgainMs: lookAgainMs(situation) };
+  return { take: Math.min(slots, waiting.total, Math.max(must, may)), lookAgainMs: lookMs(policy) };
 }
 
 /** For which times from now the waiting messages are to be counted, in milliseconds: 16, nearest first. */
@@ -92,7 +94,8 @@ function opensWithin(situation: Situation, ms: number): number {
       return whatUrgentLeave(limit, urgentPerSecond, roundTripMs) * windows;
     }
     default:
-      return (whatUrgentLeave(limit, urgentPerSecond, periodMs) * ms) / periodMs;
+      // What comes back one by one goes to whoever asks first; patient ones that must go get half of it at least.
+      return (Math.max(limit / 2, whatUrgentLeave(limit, urgentPerSecond, periodMs)) * ms) / periodMs;
   }
 }
 
@@ -111,7 +114,7 @@ function toFill({ policy, slots, urgentPerSecond, waiting }: Situation, must: nu
 function unneeded({ policy, slots, windowEndsInMs, urgentPerSecond, roundTripMs }: Situation): number {
   const periodMs = periodMsOf(policy);
   const limit = limitOf(policy);
-  const expectedIn = (ms: number) => (Math.max(urgentPerSecond.recent, 0) * Math.max(0, ms)) / 1_000;
+  const expectedIn = (ms: number) => (urgentPerSecond.recent * Math.max(0, ms)) / 1_000;
   if (policy.policy === 'fixed-window') {
     const wanted = expectedIn((windowEndsInMs ?? periodMs) - lookMs(policy) - roundTripMs);
     return Math.max(0, Math.floor(slots - wanted - 2 * Math.sqrt(wanted)));
@@ -130,10 +133,6 @@ function unneeded({ policy, slots, windowEndsInMs, urgentPerSecond, roundTripMs 
 function cycleMsOf(policy: LimitedPolicy, roundTripMs: number): number {
   const periodMs = periodMsOf(policy);
   return periodMs + guardMs(periodMs) + roundTripMs + 2 * lookMs(policy);
-}
-
-function lookAgainMs({ policy }: Situation): number {
-  return lookMs(policy);
 }
 
 function lookMs(policy: LimitedPolicy): number {
