@@ -5,8 +5,8 @@ import type { Memories, Rates } from './arrival-rate.js';
 const MARGIN = 0.05;
 /** Urgent messages come at most this much of their usual rate: a lull. */
 const LULL = 0.5;
-/** Fewer urgent messages than this in a period: there are none to keep slots for. */
-const NEGLIGIBLE = 0.1;
+/** Urgent messages of a period would take less than this part of a window, or are less than one: none to wait for. */
+const QUIET = 0.05;
 /** Thresholds in periods. Close together where a window more or less matters, far apart where only the sum does. */
 const PERIODS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96];
 
@@ -106,7 +106,7 @@ function whatUrgentLeave(slots: number, { recent, usual }: Rates, ms: number): n
 /** All slots of the window if it can be used to its end and now is a good time for its block; else none. */
 function toFill({ policy, slots, urgentPerSecond, waiting }: Situation, must: number): number {
   const { recent, usual } = urgentPerSecond;
-  if ((Math.max(recent, usual) * periodMsOf(policy)) / 1_000 < NEGLIGIBLE) return slots;
+  if ((recent * periodMsOf(policy)) / 1_000 < Math.max(1, QUIET * limitOf(policy))) return slots;
   return waiting.total >= slots && (must > 0 || recent <= LULL * usual) ? slots : 0;
 }
 
