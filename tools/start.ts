@@ -1,5 +1,5 @@
 // `npm start [-- --pods N] [--fresh]`: engines and apps, each a process of its own, until Ctrl-C.
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -9,6 +9,7 @@ import { lockDataDir } from './stack/data-dir-lock.js';
 import { describeFreeQuota } from './stack/describe-free-quota.js';
 import { formatLog } from './stack/format-log.js';
 import { type Stack, startStack } from './stack/stack.js';
+import { databaseUrlFile } from './trace/database-url.js';
 
 const USAGE = `npm start [-- options]
   --pods N   how many gateways (default 1)
@@ -53,7 +54,9 @@ async function main(): Promise<void> {
     onLine: print,
   });
   stopOnSignal(starting, unlock);
-  announce(await starting.catch(unlockAndThrow(unlock)), settings);
+  const stack = await starting.catch(unlockAndThrow(unlock));
+  writeFileSync(databaseUrlFile(settings.DATA_DIR), stack.databaseUrl, { mode: 0o600 });
+  announce(stack, settings);
 }
 
 /** An empty variable counts as not set. */

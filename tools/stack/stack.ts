@@ -26,6 +26,8 @@ export interface Stack {
   /** Base URLs, such as `http://127.0.0.1:3000`. */
   origins: { auth: string; free: string; paid: string; gateways: string[] };
   processes: ManagedProcess[];
+  /** Of the server given, or of the embedded one. */
+  databaseUrl: string;
   stop: () => Promise<void>;
 }
 
@@ -55,7 +57,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // Reference providers need no engine, and gateways nothing of auth until somebody logs in.
     await startAll([...engines.processes, ...planned.providers]);
     await startAll([...planned.auth, ...planned.gateways]);
-    return { origins, processes, stop };
+    return { origins, processes, databaseUrl: env['DATABASE_URL'] ?? '', stop };
   } catch (error) {
     await stop();
     throw error;

@@ -2,7 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { type DeliveredMessage, PROBLEMS, type ProblemCode, type WaitingMessage } from '#contracts';
 import { ProblemException } from '#service';
 import { deliveredAnswer, type Message } from './message.js';
-import { hopsOf, MessageQueries, type MessageRow } from './message-queries.service.js';
+import { MessageQueries } from './message-queries.service.js';
+import { hopsOf, type MessageRow } from './message-record.js';
 
 /** A request with a key that was used before. */
 @Injectable()

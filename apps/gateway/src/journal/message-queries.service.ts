@@ -1,23 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { and, desc, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm';
-import { z } from 'zod';
-import { hopSchema, type MessageList, type MessageRecord, type MessageSummary } from '#contracts';
+import type { MessageList } from '#contracts';
 import { type Database, idempotencyKeys, InjectDatabase, messages } from '#database';
-import { attemptsOf, type Message } from './message.js';
 import { cursorAfter, type MessagePage } from './message-page.js';
-
-export type MessageRow = typeof messages.$inferSelect;
-type Row = MessageRow;
+import { type MessageRow, summaryOf } from './message-record.js';
 
 const { text: _text, response: _response, hops: _hops, ...summaryColumns } = getTableColumns(messages);
-
-const hopsSchema = z.array(hopSchema);
 
 /** A message found by its key, and the request that came with the key. */
 export interface Keyed {
   fingerprint: string;
   isExpired: boolean;
-  row: Row | undefined;
+  row: MessageRow | undefined;
 }
 
 /** Reads the journal. */
@@ -26,7 +20,7 @@ export class MessageQueries {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
   /** A message of that account, or undefined. */
-  async find(id: string, accountId: string): Promise<Row | undefined> {
+  async find(id: string, accountId: string): Promise<MessageRow | undefined> {
     const found = await this.db
       .select()
       .from(messages)
@@ -34,7 +28,7 @@ export class MessageQueries {
     return found[0];
   }
 
-  async findAll(ids: string[]): Promise<Row[]> {
+  async findAll(ids: string[]): Promise<MessageRow[]> {
     return this.db.select().from(messages).where(inArray(messages.id, ids));
   }
 
@@ -87,44 +81,4 @@ export class MessageQueries {
         ),
       );
   }
-}
-
-export function hopsOf(row: Pick<Row, 'hops'>): Message['hops'] {
-  return hopsSchema.parse(row.hops);
-}
-
-/** Everything there is to know of a message. */
-export function recordOf(row: Row): MessageRecord {
-  const hops = hopsOf(row);
-  return {
-    ...summaryOf(row),
-    message: row.text?.toString('utf8') ?? null,
-    response: row.response?.toString('utf8') ?? null,
-    attempts: attemptsOf(hops),
-    hops: hops.map((hop, index) => Object.assign({ seq: index + 1 }, hop)),
-  };
-}
-
-function summaryOf(row: Omit<Row, 'text' | 'response' | 'hops'>): MessageSummary {
-  const time = (at: Date | null): string | null => at?.toISOString() ?? null;
-  const { id, status, mayPay, provider, costMicros, currency, reason, detail, requestId, idempotencyKey, callbackUrl } =
-    row;
-  return {
-    id,
-    status,
-    mayPay,
-    provider,
-    costMicros,
-    currency,
-    createdAt: row.createdAt.toISOString(),
-    deliverBy: time(row.deliverBy),
-    deliveredAt: status === 'delivered' ? time(row.finishedAt) : null,
-    finishedAt: time(row.finishedAt),
-    reason,
-    detail,
-    requestId,
-    traceId: row.traceparent.split('-')[1] ?? '',
-    idempotencyKey,
-    callbackUrl,
-  };
 }

@@ -4,7 +4,8 @@ import type { Caller } from '#access-token';
 import type { MessageList, MessageRecord } from '#contracts';
 import { ProblemException } from '#service';
 import type { MessagePage } from '../journal/message-page.js';
-import { MessageQueries, type MessageRow, recordOf } from '../journal/message-queries.service.js';
+import { MessageQueries } from '../journal/message-queries.service.js';
+import { type MessageRow, recordOf } from '../journal/message-record.js';
 import { Claims } from '../waiting/claims.service.js';
 
 const idSchema = z.uuid();

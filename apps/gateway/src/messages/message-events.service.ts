@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import type { MessageRecord } from '#contracts';
-import { MessageQueries, recordOf } from '../journal/message-queries.service.js';
+import { MessageQueries } from '../journal/message-queries.service.js';
+import { recordOf } from '../journal/message-record.js';
 
 /** How often it is looked whether something has happened to the messages that are watched. */
 const LOOK_MS = 500;

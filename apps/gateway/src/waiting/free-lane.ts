@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, Quota } from '#quota';
 import type { Message } from '../journal/message.js';
 import type { Provider } from '../providers/providers-file.js';
@@ -5,6 +6,8 @@ import { Nudge } from './nudge.js';
 
 /** Most messages a pod has under way at once of those that waited. */
 const AT_ONCE = 256;
+/** How long before it opens it is looked for who waits: the permits are asked for as it opens. */
+const PREPARE_MS = 100;
 /** How soon it is tried again when Redis or Postgres did not answer. */
 const RETRY_MS = 500;
 /** How often it is looked for messages of other pods that have ended: nobody told this one of them. */
@@ -70,8 +73,9 @@ export class FreeLane {
 
   /** @returns in how many milliseconds to go on, unless nudged */
   private async round(): Promise<number> {
-    if (this.opensInMs > 0) return this.opensInMs;
+    if (this.opensInMs > PREPARE_MS) return this.opensInMs - PREPARE_MS;
     const { take, lookAgainMs } = await this.work.share(this.provider);
+    if (take > 0) await sleep(this.opensInMs);
     const wanted = Math.min(take, AT_ONCE - this.underWay.size);
     // Whoever ends nudges.
     if (wanted <= 0) return take > 0 ? LOOK_MS : lookAgainMs;

@@ -1,0 +1,35 @@
+// `npm run trace -- ID`: everything that happened to a message, from the journal.
+import { existsSync } from 'node:fs';
+import { eq } from 'drizzle-orm';
+import { z } from 'zod';
+import { messages, openDatabase } from '#database';
+import { recordOf } from '../apps/gateway/src/journal/message-record.js';
+import { databaseUrl } from './trace/database-url.js';
+import { formatTrace } from './trace/format-trace.js';
+
+const USAGE = `npm run trace -- ID
+  Prints every hop of a message. Reads the Postgres of DATABASE_URL, or the one of a running \`npm start\`.`;
+
+if (existsSync('.env')) process.loadEnvFile('.env');
+process.exitCode = await main(process.argv[2], databaseUrl(process.env));
+
+async function main(id: string | undefined, url: string | undefined): Promise<number> {
+  if (!z.uuid().safeParse(id).success || id === undefined) return refuse(USAGE);
+  if (url === undefined) return refuse('There is no Postgres to ask: set DATABASE_URL, or run `npm start` first.');
+  const db = openDatabase(url, { connections: 1 });
+  try {
+    const [row] = await db.select().from(messages).where(eq(messages.id, id));
+    if (row === undefined) return refuse(`The journal has no message ${id}.`);
+    console.log(formatTrace(recordOf(row)));
+    return 0;
+  } catch {
+    return refuse('Postgres cannot be asked: set DATABASE_URL, or run `npm start` first.');
+  } finally {
+    await db.$client.end();
+  }
+}
+
+function refuse(why: string): number {
+  console.error(why);
+  return 1;
+}
