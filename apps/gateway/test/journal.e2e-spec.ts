@@ -178,7 +178,7 @@ describe('a message that may wait', () => {
     const { status, body, headers } = await postMessage(gateway, paid, { message: 'patient', deliverBy: soon(10_000) });
     expect(status).toBe(202);
     expect(headers.get('location')).toBe(`/messages/${body.id}`);
-    expect(Date.parse(body.expectedAt ?? '')).toBeGreaterThan(Date.now());
+    expect(Date.parse(body.expectedAt ?? '')).toBeLessThan(Date.parse(body.deliverBy ?? ''));
     const record = await finished(gateway, paid, body.id ?? '');
     expect(record).toMatchObject({ status: 'delivered', provider: 'free', costMicros: 0, response: 'tneitap' });
     const steps = record.hops.map(({ step }) => step);

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type DeliveredMessage, PROBLEMS, type ProblemCode, type WaitingMessage } from '#contracts';
 import { ProblemException } from '#service';
-import { deliveredAnswer, type Message } from './message.js';
+import { attemptsOf, deliveredAnswer, type Message } from './message.js';
 import { MessageQueries } from './message-queries.service.js';
 import { hopsOf, type MessageRow } from './message-record.js';
 
@@ -20,6 +20,11 @@ export class IdempotencyService {
     if (keyed?.isExpired === true) await this.queries.releaseExpiredKey(owner);
     // Given up between the two looks at it, or just now.
     if (keyed === undefined || keyed.isExpired) throw inProgress();
+    if (keyed.row !== undefined && wasNeverSent(keyed.row)) {
+      // Its process ended before it could say so.
+      await this.queries.releaseKey({ accountId, messageId: keyed.row.id });
+      throw inProgress();
+    }
     if (keyed.fingerprint !== fingerprint) {
       throw new ProblemException('idempotency_key_reused', 'Use a new Idempotency-Key for another request.');
     }
@@ -47,6 +52,10 @@ function answerFrom(row: MessageRow): DeliveredMessage | WaitingMessage {
   }
   if (reason !== null && reason in PROBLEMS) throw new ProblemException(reason as ProblemCode, detail ?? '');
   throw inProgress();
+}
+
+function wasNeverSent(row: MessageRow): boolean {
+  return row.status === 'failed' && attemptsOf(hopsOf(row)).length === 0;
 }
 
 function inProgress(): ProblemException {

@@ -26,6 +26,7 @@ export class AcceptService {
     message.deliverBy ??= new Date(message.createdAt.getTime() + DELIVER_BY_MAX_MS);
     message.sendBy ??= this.lastSafeMoment(message, { waits });
     addHop(message, { step: 'waiting' });
+    this.journal.admit({ mustBeOnDisk: true });
     await (message.hopsOnDisk === 0
       ? this.journal.insert(message, { status: 'waiting' })
       : this.journal.change(message, { status: 'waiting' }));

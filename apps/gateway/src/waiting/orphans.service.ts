@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { afterDeath } from '../delivery/after-attempt.js';
 import { claimMsOf } from '../delivery/claim-time.js';
 import { IdempotencyService } from '../journal/idempotency.service.js';
@@ -14,7 +14,7 @@ const AT_ONCE = 100;
 
 /** Takes over messages whose pod died while it worked on them. */
 @Injectable()
-export class Orphans implements OnApplicationBootstrap, OnApplicationShutdown {
+export class Orphans implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly nudge = new Nudge();
   private running: Promise<void> | undefined;
   private isClosed = false;
@@ -30,7 +30,7 @@ export class Orphans implements OnApplicationBootstrap, OnApplicationShutdown {
     this.running = this.run();
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  async beforeApplicationShutdown(): Promise<void> {
     this.isClosed = true;
     this.nudge.give();
     await this.running;

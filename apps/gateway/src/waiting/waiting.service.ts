@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { type LimitedPolicy, limitOf, periodMsOf, type Permit, Quota } from '#quota';
 import { claimMsOf } from '../delivery/claim-time.js';
 import type { Message } from '../journal/message.js';
@@ -16,7 +16,7 @@ const DUE_AT_ONCE = 50;
 
 /** Messages that wait, in the journal: sent when free quota opens, paid for at the last safe moment. */
 @Injectable()
-export class WaitingService implements OnApplicationBootstrap, OnApplicationShutdown {
+export class WaitingService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly lanes: FreeLane[];
   private readonly due = new Nudge();
   private readonly claimMs: number;
@@ -46,7 +46,7 @@ export class WaitingService implements OnApplicationBootstrap, OnApplicationShut
     this.running = this.run();
   }
 
-  async onApplicationShutdown(): Promise<void> {
+  async beforeApplicationShutdown(): Promise<void> {
     this.isClosed = true;
     this.due.give();
     await Promise.all([this.running, ...this.lanes.map((lane) => lane.close())]);
