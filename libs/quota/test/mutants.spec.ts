@@ -213,13 +213,20 @@ const MUTANTS: Mutant[] = [
   },
 ];
 
+/** Some take hundreds of plans until one breaks, on a busy machine for minutes. */
+const SEARCH_MS = 600_000;
+
 describe('a broken engine is caught', () => {
-  it.each(MUTANTS)('$breaks: that $that', async ({ policy = 'count-then-block', world = CALM, from, to }) => {
-    const script = STEP_SCRIPTS[policyNameOf(policy)];
-    expect(script.split(from).length - 1).toBe(1);
-    const scripts = { ...STEP_SCRIPTS, [policyNameOf(policy)]: script.replace(from, () => to) };
-    expect(await firstBroken(planOf(policy, world), { scripts, runs: 2_000, seed: 3 })).toContain('BrokenPromise');
-  });
+  it.each(MUTANTS)(
+    '$breaks: that $that',
+    async ({ policy = 'count-then-block', world = CALM, from, to }) => {
+      const script = STEP_SCRIPTS[policyNameOf(policy)];
+      expect(script.split(from).length - 1).toBe(1);
+      const scripts = { ...STEP_SCRIPTS, [policyNameOf(policy)]: script.replace(from, () => to) };
+      expect(await firstBroken(planOf(policy, world), { scripts, runs: 2_000, seed: 3 })).toContain('BrokenPromise');
+    },
+    SEARCH_MS,
+  );
 });
 
 function policyNameOf(policy: PolicyCase): keyof typeof STEP_SCRIPTS {
