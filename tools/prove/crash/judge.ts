@@ -49,6 +49,7 @@ interface Case extends Evidence {
   rows: ReadonlyMap<string, JournalRow>;
   rowsOfText: ReadonlyMap<string, readonly JournalRow[]>;
   acceptedIds: Record<ProviderName, ReadonlySet<string>>;
+  neverPaid: ReadonlySet<string>;
 }
 
 /** Judges by what the providers, the client and Postgres say. */
@@ -60,6 +61,7 @@ export function judge(evidence: Evidence): Verdict {
     rows: new Map(journal.map((row) => [row.id, row])),
     rowsOfText: groupBy(journal, ({ text }) => text),
     acceptedIds: { free: ids(accepted.free), paid: ids(accepted.paid) },
+    neverPaid: new Set(evidence.sent.flatMap(({ text, isNeverPaid }) => (isNeverPaid ? [text] : []))),
   };
   const unrecorded = [...new Set([...all.acceptedIds.free, ...all.acceptedIds.paid])].filter((id) => !all.rows.has(id));
   const offences = [
@@ -94,15 +96,14 @@ function judgeMessage({ text, answers, outcome }: SentMessage, { rows, rowsOfTex
 }
 
 /** What the journal says of a message, against the providers. */
-function judgeRow({ id, status, provider, text, hops }: JournalRow, { acceptedIds, sent }: Case): Offence[] {
+function judgeRow({ id, status, provider, text, hops }: JournalRow, { acceptedIds, neverPaid }: Case): Offence[] {
   const goals: Goal[] = [];
   const [isFree, isPaid] = [acceptedIds.free.has(id), acceptedIds.paid.has(id)];
   if (status === 'waiting' || status === 'sending') goals.push('unfinished');
   if (status === 'delivered' && !(provider === 'free' ? isFree : isPaid)) goals.push('not accepted');
   if (['failed', 'expired', 'cancelled'].includes(status) && (isFree || isPaid)) goals.push('denied');
   if (isFree && isPaid && !hasDoubt(hops)) goals.push('twice');
-  if (isPaid && sent.find((message) => message.text === text)?.isNeverPaid === true)
-    goals.push('paid against its will');
+  if (isPaid && neverPaid.has(text)) goals.push('paid against its will');
   return goals.map((goal) => offence(goal, [id], text));
 }
 

@@ -130,6 +130,7 @@ function conclude(
     offences: offences.map(detailed),
     doubts: doubts.map(({ id, what }) => detailed({ what, ids: [id] })),
     unrecorded,
+    refusals: refusalsIn(evidence),
     log,
   };
   writeFileSync(path, JSON.stringify(findings, undefined, 2));
@@ -141,4 +142,13 @@ function conclude(
     `\n${missed.length === 0 ? 'every goal met' : missed.join('\n')}\n${missed.length === 0 ? 'doubts' : 'offences'}: ${path}`,
   );
   return missed.length === 0 ? 0 : 1;
+}
+
+/** When the free provider refused which message, and of which window its permit was. */
+function refusalsIn({ journal }: Evidence): object[] {
+  return journal.flatMap(({ id, hops }) =>
+    hops.flatMap(({ at, outcome, provider, pod }, index) =>
+      outcome === 'refused' ? [{ at, id, provider, pod, epoch: hops[index - 1]?.epoch }] : [],
+    ),
+  );
 }

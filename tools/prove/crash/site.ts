@@ -58,6 +58,7 @@ export class Site {
   async strike({ at, draw }: Strike): Promise<boolean> {
     if (at === 'pod') return this.killPod(draw);
     const engine = at === 'redis' ? this.redis : this.postgres;
+    this.note(at, 'is crashed');
     await engine?.crash();
     await engine?.startAgain();
     return engine !== undefined;
@@ -87,6 +88,7 @@ export class Site {
     const victim: ManagedProcess | undefined = alive[Math.floor(draw * alive.length)];
     if (victim === undefined) return false;
     this.struck.set(victim.name, victim.pid);
+    this.note(victim.name, `is killed, process ${victim.pid}`);
     victim.kill('SIGKILL');
     return true;
   }
