@@ -95,6 +95,7 @@ async function untilAnswered(planned: PlannedMessage, post: () => Promise<Answer
 }
 
 /** Without a key only what was certainly not sent. */
-function isWorthRepeating({ key }: PlannedMessage, { status }: Answer): boolean {
-  return status === 'refused' || (key !== undefined && WORTH_REPEATING.has(status));
+function isWorthRepeating({ key }: PlannedMessage, { status, code }: Answer): boolean {
+  if (status === 'refused') return true;
+  return key !== undefined && WORTH_REPEATING.has(status) && code !== 'deadline_missed';
 }
