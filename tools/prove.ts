@@ -1,9 +1,10 @@
 // `npm run prove [-- --quick] [--seed N] [--only TEXT] [--json FILE] [--markdown FILE]`: pods as processes of their own
 // against the real free provider over HTTP; what each strategy makes of the same arrivals, judged by the provider's own
-// log. Exit code 1 when Octo misses a goal.
+// log. Exit code 1 when Octo misses a goal. `npm run prove -- crash …` is another proof: see prove/crash.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { proveCrash } from './prove/crash/prove-crash.js';
 import { batchesOf } from './prove/batches.js';
 import { FAULTS } from './prove/faults.js';
 import { goalsMissed, isDisturbed } from './prove/judge.js';
@@ -12,6 +13,9 @@ import { hasNativeRedis } from './prove/redis-server.js';
 import { nameOf, type Scenario, scenariosOf } from './prove/scenarios.js';
 import { Stage } from './prove/stage.js';
 import { header, LEGEND, lines, markdown, type Row } from './prove/table.js';
+
+const [proof, ...options] = process.argv.slice(2);
+if (proof === 'crash') process.exit(await proveCrash(options));
 
 const { values } = parseArgs({
   options: {

@@ -35,17 +35,7 @@ export async function startNativeRedis(options: { port?: number; args?: string[]
 export async function startNativePostgres(): Promise<NativeEngine> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'octo-postgres-'));
-  const owner = unprivilegedUser();
-  if (owner !== undefined) chownSync(dir, owner.uid, owner.gid);
-  const as = owner === undefined ? {} : { uid: owner.uid, gid: owner.gid };
-  const data = join(dir, 'data');
-  const init = spawnSync(binary('initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], { ...as });
-  if (init.status !== 0) throw new Error(`initdb failed: ${String(init.stderr)}`);
-  const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=${dir}`, '-c', 'fsync=off'];
-  const child = spawn(binary('postgres'), ['-D', data, '-p', String(port), ...settings], { stdio: 'ignore', ...as });
-  await untilListening(port, child);
-  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  await waitUntil(() => answers(url), { what: 'Postgres answers' });
+  const { url, child } = await runPostgres({ dir, port });
   return {
     url,
     pid: child.pid ?? 0,
@@ -54,6 +44,36 @@ export async function startNativePostgres(): Promise<NativeEngine> {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Resolves when it answers. A folder that holds a database is gone on with, also after a crash. */
+export async function runPostgres({
+  dir,
+  port,
+}: {
+  dir: string;
+  port: number;
+}): Promise<{ url: string; child: ChildProcess }> {
+  const owner = unprivilegedUser();
+  if (owner !== undefined) chownSync(dir, owner.uid, owner.gid);
+  const as = owner === undefined ? {} : { uid: owner.uid, gid: owner.gid };
+  const data = join(dir, 'data');
+  if (!existsSync(data)) {
+    const init = spawnSync(binary('initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], { ...as });
+    if (init.status !== 0) throw new Error(`initdb failed: ${String(init.stderr)}`);
+  }
+  // What was written survives the end of the server, though not that of the machine.
+  const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=${dir}`, '-c', 'fsync=off'];
+  const child = spawn(binary('postgres'), ['-D', data, '-p', String(port), ...settings], { stdio: 'ignore', ...as });
+  await untilListening(port, child);
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  await waitUntil(() => answers(url), { what: 'Postgres answers' });
+  return { url, child };
+}
+
+/** Whether this machine has Postgres. */
+export function hasNativePostgres(): boolean {
+  return [binary('initdb'), binary('postgres')].every((name) => spawnSync(name, ['--version']).status === 0);
 }
 
 export async function createDatabase(adminUrl: string): Promise<string> {

@@ -158,6 +158,20 @@ describe('an idempotency key', () => {
     expect(await finished(gateway, free, accepted.body.id ?? '')).toMatchObject({ status: 'delivered' });
   });
 
+  it('tells what became of a message also after its deadline', async () => {
+    await spendFreeQuota();
+    const key = withKey();
+    const body = { message: 'late', deliverBy: soon(FREE_BLOCK_MS + 500), paid: 'never' };
+    const first = await postMessage(gateway, paid, body, key);
+    expect(first.status).toBe(202);
+    await finished(gateway, paid, first.body.id ?? '');
+    await waitUntil(() => Date.now() > Date.parse(body.deliverBy), { what: 'the deadline has passed' });
+    const again = await postMessage(gateway, paid, body, key);
+    expect({ status: again.status, id: again.body.id }).toEqual({ status: 200, id: first.body.id });
+    expect((await postMessage(gateway, paid, body, withKey())).status).toBe(400);
+    expect((await postMessage(gateway, paid, body)).status).toBe(400);
+  });
+
   it('finds out what came of a message whose answer was lost', async () => {
     await setFaults(stack.origin.free, { loseReplyRate: 1, times: 1 });
     await setFaults(stack.origin.paid, {});
@@ -171,6 +185,20 @@ describe('an idempotency key', () => {
     const again = await postMessage(gateway, paid, { message: 'lost', paid: 'never' }, key);
     expect({ status: again.status, id: again.body.id }).toEqual({ status: 200, id });
     expect((await statsOf(stack.origin.free)).accepted).toBe(before.accepted + 1);
+  });
+
+  it('asked for again at the provider is not taken for counted there, so that the next window opens when it does', async () => {
+    await spendFreeQuota();
+    await waitForFree();
+    await setFaults(stack.origin.free, { loseReplyRate: 1, times: 1 });
+    const before = await statsOf(stack.origin.free);
+    await postMessage(gateway, paid, { message: 'lost again', paid: 'never' }, withKey());
+    const id = (await listOf(gateway, paid, 'limit=1')).body.items[0]?.id ?? '';
+    expect(await finished(gateway, paid, id)).toMatchObject({ status: 'delivered', provider: 'free' });
+    await spendFreeQuota();
+    await waitForFree();
+    await inParallel(FREE_LIMIT, FREE_LIMIT, () => postMessage(gateway, paid));
+    expect((await statsOf(stack.origin.free)).refused - before.refused).toBeLessThanOrEqual(1);
   });
 });
 

@@ -42,10 +42,13 @@ export {
 } from './messages.js';
 export { PROBLEMS, problemSchema, type Problem, type ProblemCode } from './problems.js';
 export {
+  acceptedRequestsSchema,
   faultsSchema,
   providerAnswerSchema,
   providerRequestSchema,
   providerStatsSchema,
+  type AcceptedRequest,
+  type AcceptedRequests,
   type Faults,
   type ProviderAnswer,
   type ProviderRequest,

@@ -13,13 +13,12 @@ export const messageTextSchema = z
   })
   .meta({ description: `1 to ${MESSAGE_MAX_BYTES} bytes of UTF-8`, example: 'hello' });
 
-/** How far ahead a deadline may be. */
+/** How far ahead a deadline may be. That it has not passed is asked later: a repeated request may come after it. */
 export const DELIVER_BY_MAX_MS = 7 * 86_400_000;
 
 const deliverBySchema = z.iso
   .datetime({ offset: true, error: 'must be a time such as 2026-11-20T12:00:00Z (RFC 3339)' })
   .transform((text) => new Date(text))
-  .refine((time) => time.getTime() > Date.now(), 'must be in the future')
   .refine((time) => time.getTime() <= Date.now() + DELIVER_BY_MAX_MS, 'must be at most 7 days ahead');
 
 export const sendMessageSchema = z

@@ -25,6 +25,13 @@ export const providerStatsSchema = z
   .meta({ id: 'ProviderStats' });
 export type ProviderStats = z.infer<typeof providerStatsSchema>;
 
+/** Of requests that came with an idempotency key: each one that was counted, oldest first. Repeats are not. */
+export const acceptedRequestsSchema = z
+  .object({ items: z.array(z.object({ key: z.string(), acceptedAt: z.iso.datetime() })) })
+  .meta({ id: 'AcceptedRequests' });
+export type AcceptedRequests = z.infer<typeof acceptedRequestsSchema>;
+export type AcceptedRequest = AcceptedRequests['items'][number];
+
 const rate = z.number().min(0).max(1).default(0);
 
 /** Trouble on demand. Rates are probabilities per request; `times` bounds how many requests they may hit. */

@@ -1,3 +1,4 @@
+import type { AcceptanceLog } from './acceptance-log.js';
 import type { Admission, Decision } from './admission.js';
 import type { FaultInjector } from './faults.js';
 import type { RememberedAnswers } from './remembered-answers.js';
@@ -20,6 +21,7 @@ export class MessageIntake {
     private readonly admission: Admission,
     private readonly faults: FaultInjector,
     private readonly remembered: RememberedAnswers,
+    private readonly accepted: AcceptanceLog,
     private readonly nowMs: () => number,
   ) {}
 
@@ -46,7 +48,10 @@ export class MessageIntake {
     const decision = this.admission.decide(nowMs);
     if (!decision.accepted) return decision;
     const response = reverseGraphemes(message);
-    if (idempotencyKey !== undefined) this.remembered.add({ key: idempotencyKey, answer: response });
+    if (idempotencyKey !== undefined) {
+      this.remembered.add({ key: idempotencyKey, answer: response });
+      this.accepted.add({ key: idempotencyKey, nowMs });
+    }
     return { accepted: true, response };
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Controller, Get, HttpCode, Inject, Post, Put, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
+  type AcceptedRequests,
   type Faults,
   faultsSchema,
   type ProviderAnswer,
@@ -10,6 +11,7 @@ import {
   type ProviderStats,
 } from '#contracts';
 import { ProblemException, sendProblem, ValidBody } from '#service';
+import { AcceptanceLog } from './acceptance-log.js';
 import type { Admission } from './admission.js';
 import { FaultInjector } from './faults.js';
 import { MessageIntake, type Outcome } from './message-intake.js';
@@ -24,6 +26,7 @@ export class ReferenceProviderController {
   constructor(
     private readonly intake: MessageIntake,
     private readonly faults: FaultInjector,
+    private readonly accepted: AcceptanceLog,
     @Inject(ADMISSION) private readonly admission: Admission,
   ) {}
 
@@ -47,9 +50,15 @@ export class ReferenceProviderController {
     return this.admission.stats();
   }
 
+  @Get('stats/accepted')
+  acceptedRequests(): AcceptedRequests {
+    return { items: this.accepted.latest() };
+  }
+
   @Post('stats/reset')
   @HttpCode(204)
   resetStats(): void {
+    this.accepted.reset();
     this.admission.resetStats();
   }
 

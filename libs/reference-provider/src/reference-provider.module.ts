@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { MESSAGE_MAX_BYTES } from '#contracts';
 import { ServiceModule } from '#service';
+import { AcceptanceLog } from './acceptance-log.js';
 import type { Admission } from './admission.js';
 import { FaultInjector } from './faults.js';
 import { MessageIntake } from './message-intake.js';
@@ -28,7 +29,8 @@ export class ReferenceProviderModule {
     { nowMs = monotonicMs, random = Math.random, memory = MEMORY }: ReferenceProviderOptions = {},
   ): DynamicModule {
     const faults = new FaultInjector(random);
-    const intake = new MessageIntake(admission, faults, new RememberedAnswers(memory), nowMs);
+    const accepted = new AcceptanceLog(memory.maxAnswers);
+    const intake = new MessageIntake(admission, faults, new RememberedAnswers(memory), accepted, nowMs);
     return {
       module: ReferenceProviderModule,
       imports: [ServiceModule],
@@ -36,6 +38,7 @@ export class ReferenceProviderModule {
       providers: [
         { provide: ADMISSION, useValue: admission },
         { provide: FaultInjector, useValue: faults },
+        { provide: AcceptanceLog, useValue: accepted },
         { provide: MessageIntake, useValue: intake },
       ],
     };

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import {
+  acceptedRequestsSchema,
   type Faults,
   faultsSchema,
   MESSAGE_MAX_BYTES,
@@ -338,6 +339,15 @@ describe('operations', () => {
     expect(await provider.stats()).toMatchObject({ accepted: 1 });
     expect((await provider.call('POST', '/stats/reset')).status).toBe(204);
     expect(await provider.stats()).toEqual({ accepted: 0, refused: 0, windows: [] });
+  });
+
+  it('tells at /stats/accepted which keys it accepted, each as often as it was counted', async () => {
+    const provider = await startProvider(firstFew(2));
+    for (const key of ['a', 'a', 'b', 'refused']) await provider.send('hello', { 'idempotency-key': key });
+    const { items } = acceptedRequestsSchema.parse(await (await provider.call('GET', '/stats/accepted')).json());
+    expect(items.map(({ key }) => key)).toEqual(['a', 'b']);
+    await provider.call('POST', '/stats/reset');
+    expect(await (await provider.call('GET', '/stats/accepted')).json()).toEqual({ items: [] });
   });
 
   it.each(['/health/live', '/health/ready', '/metrics'])('answers 200 at %s', async (path) => {

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Permit, periodMsOf, Quota, type Reservation } from '#quota';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
 import { addHop, type Message } from '../journal/message.js';
 import { ProviderClient, type SendResult } from '../providers/provider-client.js';
 import type { Provider } from '../providers/providers-file.js';
@@ -51,7 +51,7 @@ export class DeliveryService {
     const startedMs = performance.now();
     const isTooLate = permit !== undefined && startedMs >= permit.sendByMs;
     const result = isTooLate ? NOT_SENT : await this.client.send(provider, outgoing(message));
-    if (permit !== undefined) this.quota.settle(permit, result.settlement);
+    if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, result));
     messageOutcomes.inc({ provider: provider.name, outcome: result.outcome });
     addHop(message, {
       step: 'answered',
@@ -86,6 +86,12 @@ export class DeliveryService {
 }
 
 const NOT_SENT: SendResult = { outcome: 'failed', httpStatus: null, settlement: { outcome: 'notSent' } };
+
+/** Who is asked again and counted it the first time gives the same answer and counts nothing: nobody can know which. */
+function settlementOf({ onlyProvider }: Message, { name }: Provider, { settlement }: SendResult): Settlement {
+  const isCountUnknown = onlyProvider === name && settlement.outcome === 'accepted';
+  return isCountUnknown ? { outcome: 'unknown' } : settlement;
+}
 
 function outgoing({ id, text, requestId, traceparent }: Message) {
   return { id, text, requestId, traceparent: childTraceparent(traceparent) };

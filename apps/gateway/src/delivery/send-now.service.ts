@@ -3,7 +3,7 @@ import type { DeliveredMessage } from '#contracts';
 import { ProblemException } from '#service';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { type Change, Journal } from '../journal/journal.service.js';
-import { addHop, attemptsOf, deliveredAnswer, type Message } from '../journal/message.js';
+import { addHop, attemptsOf, deliveredAnswer, type Message, wasSent } from '../journal/message.js';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
 import { askAgain, delivered } from './after-attempt.js';
@@ -52,8 +52,7 @@ export class SendNowService {
     const attempts = attemptsOf(message.hops);
     const { denials, unknownAt } = delivery;
     const problem = undelivered({ attempts, denials, mayPay: message.mayPay, nowMs: Date.now() });
-    const isSent = attempts.some(({ outcome }) => outcome !== 'refused');
-    await (isSent ? this.writeSent(message, problem, unknownAt) : this.forget(message, problem));
+    await (wasSent(message.hops) ? this.writeSent(message, problem, unknownAt) : this.forget(message, problem));
     throw problem;
   }
 

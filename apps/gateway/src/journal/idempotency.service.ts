@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type DeliveredMessage, PROBLEMS, type ProblemCode, type WaitingMessage } from '#contracts';
 import { ProblemException } from '#service';
-import { attemptsOf, deliveredAnswer, type Message } from './message.js';
+import { deliveredAnswer, type Message, wasSent } from './message.js';
 import { MessageQueries } from './message-queries.service.js';
 import { hopsOf, type MessageRow } from './message-record.js';
 
@@ -14,28 +14,45 @@ export class IdempotencyService {
    * The answer that the first request with this key was given (draft-ietf-httpapi-idempotency-key-header).
    * @throws ProblemException the same as then; `idempotency_key_reused` for another body; `idempotency_in_progress`
    */
-  async answerOf({ accountId, idempotencyKey, fingerprint }: Message): Promise<DeliveredMessage | WaitingMessage> {
-    const owner = { accountId, key: idempotencyKey ?? '' };
-    const keyed = await this.queries.findByKey(owner);
-    if (keyed?.isExpired === true) await this.queries.releaseExpiredKey(owner);
+  async answerOf(message: Message): Promise<DeliveredMessage | WaitingMessage> {
+    const answer = await this.answerIfUsed(message);
     // Given up between the two looks at it, or just now.
-    if (keyed === undefined || keyed.isExpired) throw inProgress();
-    if (keyed.row !== undefined && wasNeverSent(keyed.row)) {
-      // Its process ended before it could say so.
-      await this.queries.releaseKey({ accountId, messageId: keyed.row.id });
-      throw inProgress();
+    if (answer === undefined) throw inProgress();
+    return answer;
+  }
+
+  /** The same, and undefined when there was no request with this key, or nothing came of it. */
+  async answerIfUsed({
+    accountId,
+    idempotencyKey,
+    fingerprint,
+  }: Message): Promise<DeliveredMessage | WaitingMessage | undefined> {
+    if (idempotencyKey === undefined) return undefined;
+    const owner = { accountId, key: idempotencyKey };
+    const keyed = await this.queries.findByKey(owner);
+    if (keyed === undefined) return undefined;
+    if (keyed.isExpired) {
+      await this.queries.releaseExpiredKey(owner);
+      return undefined;
     }
     if (keyed.fingerprint !== fingerprint) {
       throw new ProblemException('idempotency_key_reused', 'Use a new Idempotency-Key for another request.');
     }
     if (keyed.row === undefined) throw inProgress();
-    return answerFrom(keyed.row);
+    if (!isGivenUp(keyed.row)) return answerFrom(keyed.row);
+    await this.queries.releaseKey({ accountId, messageId: keyed.row.id });
+    return undefined;
   }
 
   /** The next request with its key is a new one. */
   release({ accountId, id }: Message): Promise<void> {
     return this.queries.releaseKey({ accountId, messageId: id });
   }
+}
+
+/** Nothing came of it; whoever ended it died, or lost Postgres, before it gave the key back. */
+function isGivenUp(row: MessageRow): boolean {
+  return row.status === 'failed' && !wasSent(hopsOf(row));
 }
 
 function answerFrom(row: MessageRow): DeliveredMessage | WaitingMessage {
@@ -52,10 +69,6 @@ function answerFrom(row: MessageRow): DeliveredMessage | WaitingMessage {
   }
   if (reason !== null && reason in PROBLEMS) throw new ProblemException(reason as ProblemCode, detail ?? '');
   throw inProgress();
-}
-
-function wasNeverSent(row: MessageRow): boolean {
-  return row.status === 'failed' && attemptsOf(hopsOf(row)).length === 0;
 }
 
 function inProgress(): ProblemException {

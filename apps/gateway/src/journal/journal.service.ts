@@ -159,7 +159,7 @@ export class Journal implements OnApplicationShutdown {
       return await write();
     } catch (error) {
       if (this.isClosed || !isDownError(error)) throw error;
-      await this.probing;
+      await (this.probing ??= this.probe(error));
       return this.surely(write);
     }
   }

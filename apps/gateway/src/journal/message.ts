@@ -78,6 +78,11 @@ export function attemptsOf(hops: readonly Hop[]): Attempt[] {
   });
 }
 
+/** Whether anybody may have got it: a refusal says that they did not. */
+export function wasSent(hops: readonly Hop[]): boolean {
+  return attemptsOf(hops).some(({ outcome }) => outcome !== 'refused');
+}
+
 /** What the sender of a delivered message is answered, then and whenever the same key comes again. */
 export function deliveredAnswer(
   { id, createdAt, hops }: Pick<Message, 'id' | 'createdAt' | 'hops'>,

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '#access-token';
 import type { DeliveredMessage, SendMessage, WaitingMessage } from '#contracts';
+import { ProblemException } from '#service';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { KeyTaken } from '../journal/journal.service.js';
 import { fingerprintOf, type Message, newMessage } from '../journal/message.js';
@@ -43,6 +44,7 @@ export class SendMessageService {
   }
 
   private async sendOnce(message: Message, respondAsync: boolean): Promise<SendAnswer> {
+    if (message.deliverBy !== undefined && message.deliverBy <= message.createdAt) return this.answerLate(message);
     try {
       if (respondAsync) return await this.waiting.accept(message);
       return await (message.deliverBy === undefined ? this.now.send(message) : this.waiting.sendOrWait(message));
@@ -50,5 +52,13 @@ export class SendMessageService {
       if (error instanceof KeyTaken) return this.idempotency.answerOf(message);
       throw error;
     }
+  }
+
+  /** Too late for a new message; who repeats a request that came in time is told what became of it. */
+  private async answerLate(message: Message): Promise<SendAnswer> {
+    const answer = await this.idempotency.answerIfUsed(message);
+    if (answer !== undefined) return answer;
+    const errors = [{ pointer: '/deliverBy', detail: 'must be in the future' }];
+    throw new ProblemException('invalid_message', '/deliverBy must be in the future', { errors });
   }
 }

@@ -1,0 +1,154 @@
+// `npm run prove -- crash [--quick] [--seed N]`: real apps on a real redis-server and a real Postgres, under load, while
+// pods are killed and both engines crash. Judged by what the providers, the clients and Postgres say, not by what the
+// gateways think. Exit code 1 when a goal is missed.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { acceptedRequestsSchema, providerStatsSchema } from '#contracts';
+import { hasNativePostgres } from '../../stack/native-engines.js';
+import { waitUntil } from '../../stack/wait-until.js';
+import { hasNativeRedis } from '../redis-server.js';
+import { Client, type SentMessage } from './client.js';
+import { countUnfinished, readJournal } from './journal.js';
+import { type Evidence, GOALS, judge, type Verdict } from './judge.js';
+import { type Extent, FULL, type Plan, planOf, QUICK } from './plan.js';
+import { type Course, report } from './report.js';
+import { Site } from './site.js';
+
+const ACCOUNT = { email: 'paid@octo.local', password: 'octo-demo-password' };
+const READY_MS = 30_000;
+
+/** @returns the exit code */
+export async function proveCrash(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      quick: { type: 'boolean', default: false },
+      seed: { type: 'string', default: String(Date.now() % 1e6) },
+    },
+  });
+  if (!hasNativeRedis() || !hasNativePostgres()) {
+    console.log('not run: it takes a redis-server and a Postgres on the PATH, which can crash and come back');
+    return 1;
+  }
+  const site = new Site();
+  const interrupt = (exitCode: number) => (): void => void site.stop().then(() => process.exit(exitCode));
+  process.once('SIGINT', interrupt(130)).once('SIGTERM', interrupt(143)).once('disconnect', interrupt(1));
+  try {
+    return await prove(site, values.quick ? QUICK : FULL, Number(values.seed));
+  } finally {
+    await site.stop();
+  }
+}
+
+async function prove(site: Site, extent: Extent, seed: number): Promise<number> {
+  const startedMs = performance.now();
+  const { messages, pods, kills } = extent;
+  console.log(`crash proof: ${messages} messages, ${pods} gateways, ${kills} kills, seed ${seed}\n`);
+  await site.start(extent);
+  const { sent, strikes } = await runLoad(site, planOf(extent, seed));
+  await untilOver(site, extent);
+  const evidence = await collect(site, sent);
+  const verdict = judge(evidence);
+  const course = { strikes, seed, tookMs: performance.now() - startedMs };
+  console.log(report(evidence, verdict, course));
+  return conclude(site, evidence, verdict, course);
+}
+
+/** Each message and each strike at its moment, whatever became of those before. */
+async function runLoad(
+  site: Site,
+  { messages, strikes }: Plan,
+): Promise<{ sent: SentMessage[] } & Pick<Course, 'strikes'>> {
+  const client = new Client(site.origins.gateways, await logIn(site));
+  const startMs = performance.now();
+  const at = (atMs: number): Promise<void> => delay(Math.max(0, atMs - (performance.now() - startMs)));
+  const struck: Course['strikes'] = { pod: 0, redis: 0, postgres: 0 };
+  const striking = strikes.map(async (strike) => {
+    await at(strike.atMs);
+    if (await site.strike(strike)) struck[strike.at] += 1;
+  });
+  const sending: Promise<SentMessage>[] = [];
+  for (const message of messages) {
+    await at(message.atMs);
+    sending.push(client.send(message));
+  }
+  const [sent] = await Promise.all([Promise.all(sending), ...striking]);
+  await client.close();
+  return { sent, strikes: struck };
+}
+
+async function logIn({ origins }: Site): Promise<string> {
+  const response = await fetch(`${origins.gateways[0]}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(ACCOUNT),
+  });
+  if (!response.ok) throw new Error(`the login was answered ${response.status}`);
+  return response.headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(';', 1)[0])
+    .join('; ');
+}
+
+/** What is not over by then is told by the verdict. */
+async function untilOver(site: Site, { settleMs }: Extent): Promise<void> {
+  await site.untilReady(READY_MS);
+  const isOver = async (): Promise<boolean> => (await countUnfinished(site.databaseUrl)) === 0;
+  await waitUntil(isOver, { what: 'no message waits', deadlineMs: settleMs, everyMs: 250 }).catch((error: Error) =>
+    console.log(error.message),
+  );
+}
+
+async function collect({ databaseUrl, origins }: Site, sent: SentMessage[]): Promise<Evidence> {
+  const ask = async (origin: string, path: string): Promise<unknown> => (await fetch(origin + path)).json();
+  const acceptedAt = async (origin: string) => acceptedRequestsSchema.parse(await ask(origin, '/stats/accepted')).items;
+  return {
+    sent,
+    journal: await readJournal(databaseUrl),
+    accepted: { free: await acceptedAt(origins.free), paid: await acceptedAt(origins.paid) },
+    freeStats: providerStatsSchema.parse(await ask(origins.free, '/stats')),
+  };
+}
+
+function conclude(
+  { log }: Site,
+  evidence: Evidence,
+  { offences, doubts, unrecorded }: Verdict,
+  course: Course,
+): number {
+  const path = join(mkdtempSync(join(tmpdir(), 'octo-crash-')), 'findings.json');
+  const detailed = <Finding extends { ids: string[] }>(finding: Finding) => ({
+    ...finding,
+    sent: evidence.sent.filter(({ text }) => 'text' in finding && text === finding.text),
+    journal: evidence.journal.filter(({ id }) => finding.ids.includes(id)),
+  });
+  const findings = {
+    course,
+    offences: offences.map(detailed),
+    doubts: doubts.map(({ id, what }) => detailed({ what, ids: [id] })),
+    unrecorded,
+    refusals: refusalsIn(evidence),
+    log,
+  };
+  writeFileSync(path, JSON.stringify(findings, undefined, 2));
+  const missed = Object.entries(GOALS).flatMap(([goal, meaning]) => {
+    const count = offences.filter((offence) => offence.goal === goal).length;
+    return count === 0 ? [] : [`MISSED: ${goal}, ${count} times: ${meaning}`];
+  });
+  console.log(
+    `\n${missed.length === 0 ? 'every goal met' : missed.join('\n')}\n${missed.length === 0 ? 'doubts' : 'offences'}: ${path}`,
+  );
+  return missed.length === 0 ? 0 : 1;
+}
+
+/** When the free provider refused which message, and of which window its permit was. */
+function refusalsIn({ journal }: Evidence): object[] {
+  return journal.flatMap(({ id, hops }) =>
+    hops.flatMap(({ at, outcome, provider, pod }, index) =>
+      outcome === 'refused' ? [{ at, id, provider, pod, epoch: hops[index - 1]?.epoch }] : [],
+    ),
+  );
+}
