@@ -1,6 +1,6 @@
 // `npm run prove [-- --quick] [--seed N] [--only TEXT] [--json FILE] [--markdown FILE]`: pods as processes of their own
 // against the real free provider over HTTP; what each strategy makes of the same arrivals, judged by the provider's own
-// log. Exit code 1 when Octo misses a goal. `npm run prove -- crash …` is another proof: see prove/crash.
+// log. Exit code 1 when Octo misses a goal. `npm run prove -- crash …` and `-- waiting …` are other proofs.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -13,9 +13,11 @@ import { hasNativeRedis } from './prove/redis-server.js';
 import { nameOf, type Scenario, scenariosOf } from './prove/scenarios.js';
 import { Stage } from './prove/stage.js';
 import { header, LEGEND, lines, markdown, type Row } from './prove/table.js';
+import { proveWaiting } from './prove/waiting/prove-waiting.js';
 
 const [proof, ...options] = process.argv.slice(2);
 if (proof === 'crash') process.exit(await proveCrash(options));
+if (proof === 'waiting') process.exit(await proveWaiting(options));
 
 const { values } = parseArgs({
   options: {

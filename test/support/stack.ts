@@ -14,6 +14,8 @@ export interface Stack {
   /** Process id of the Redis of this stack. */
   redisPid: number;
   process: (name: string) => ManagedProcess;
+  /** Ends everything and starts it anew, with what was on disk. */
+  restart: () => Promise<Stack>;
   stop: () => Promise<void>;
 }
 
@@ -21,12 +23,18 @@ export interface StackOptions {
   apps?: AppName[];
   pods?: number;
   env?: Record<string, string>;
+  /** Whether it has a disk: embedded engines keep everything in memory otherwise. */
+  hasDisk?: boolean;
 }
 
 /** The real apps as separate processes, on ports and engines of their own. */
-export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}): Promise<Stack> {
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const dir = mkdtempSync(join(tmpdir(), 'octo-stack-'));
-  const engines = await nativeEngines(env);
+  return startOn(dir, await nativeEngines(options.env ?? {}), options);
+}
+
+async function startOn(dir: string, engines: Engines, options: StackOptions): Promise<Stack> {
+  const { apps, pods = 1, env = {}, hasDisk = false } = options;
   const log: Stack['log'] = [];
   const stack = await start({
     env: {
@@ -41,6 +49,7 @@ export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}
     pods,
     ports: { auth: 0, 'free-provider': 0, 'paid-provider': 0, gateway: 0 },
     ...(apps && { apps }),
+    dataDir: hasDisk ? dir : undefined,
     onLine: (name, line) => log.push(parse(name, line)),
   });
   const { auth, free, paid, gateways } = stack.origins;
@@ -54,6 +63,10 @@ export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}
       if (found === undefined) throw new Error(`no process "${name}"`);
       return found;
     },
+    restart: async () => {
+      await stack.stop();
+      return startOn(dir, engines, options);
+    },
     stop: async () => {
       await stack.stop();
       await engines.stop();
@@ -62,11 +75,14 @@ export async function startStack({ apps, pods = 1, env = {} }: StackOptions = {}
   };
 }
 
-async function nativeEngines(env: Record<string, string>): Promise<{
+interface Engines {
   env: Record<string, string>;
   redisPid?: number | undefined;
   stop: () => Promise<void>;
-}> {
+}
+
+/** On this machine's Redis and Postgres, if the tests are to use those. */
+async function nativeEngines(env: Record<string, string>): Promise<Engines> {
   const adminUrl = process.env['TEST_POSTGRES_URL'];
   if (adminUrl === undefined) return { env: {}, stop: () => Promise.resolve() };
   const redis = env['REDIS_URL'] === undefined ? await startNativeRedis() : undefined;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Hop } from '#contracts';
-import type { Answer, SentMessage } from './client.js';
-import type { JournalRow } from './journal.js';
+import type { Answer } from '../poster.js';
+import type { SentMessage } from './client.js';
+import type { JournalRow } from '../journal.js';
 import { type Evidence, judge } from './judge.js';
 
 const AT = '2026-11-20T12:00:00.000Z';

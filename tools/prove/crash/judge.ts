@@ -1,6 +1,6 @@
 import type { AcceptedRequest, Hop, ProviderStats } from '#contracts';
 import type { SentMessage } from './client.js';
-import type { JournalRow } from './journal.js';
+import type { JournalRow } from '../journal.js';
 
 /** What everybody says of a run. */
 export interface Evidence {

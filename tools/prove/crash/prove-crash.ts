@@ -6,18 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { acceptedRequestsSchema, providerStatsSchema } from '#contracts';
-import { hasNativePostgres } from '../../stack/native-engines.js';
+import { acceptedRequestsSchema } from '#contracts';
 import { waitUntil } from '../../stack/wait-until.js';
-import { hasNativeRedis } from '../redis-server.js';
+import { countUnfinished, readJournal } from '../journal.js';
+import { Poster } from '../poster.js';
+import { hasEngines } from '../system.js';
 import { Client, type SentMessage } from './client.js';
-import { countUnfinished, readJournal } from './journal.js';
 import { type Evidence, GOALS, judge, type Verdict } from './judge.js';
 import { type Extent, FULL, type Plan, planOf, QUICK } from './plan.js';
 import { type Course, report } from './report.js';
 import { Site } from './site.js';
 
-const ACCOUNT = { email: 'paid@octo.local', password: 'octo-demo-password' };
 const READY_MS = 30_000;
 
 /** @returns the exit code */
@@ -29,17 +28,17 @@ export async function proveCrash(args: string[]): Promise<number> {
       seed: { type: 'string', default: String(Date.now() % 1e6) },
     },
   });
-  if (!hasNativeRedis() || !hasNativePostgres()) {
+  if (!hasEngines()) {
     console.log('not run: it takes a redis-server and a Postgres on the PATH, which can crash and come back');
     return 1;
   }
   const site = new Site();
-  const interrupt = (exitCode: number) => (): void => void site.stop().then(() => process.exit(exitCode));
+  const interrupt = (exitCode: number) => (): void => void site.system.stop().then(() => process.exit(exitCode));
   process.once('SIGINT', interrupt(130)).once('SIGTERM', interrupt(143)).once('disconnect', interrupt(1));
   try {
     return await prove(site, values.quick ? QUICK : FULL, Number(values.seed));
   } finally {
-    await site.stop();
+    await site.system.stop();
   }
 }
 
@@ -62,7 +61,8 @@ async function runLoad(
   site: Site,
   { messages, strikes }: Plan,
 ): Promise<{ sent: SentMessage[] } & Pick<Course, 'strikes'>> {
-  const client = new Client(site.origins.gateways, await logIn(site));
+  const poster = new Poster(site.system.origins.gateways, await site.system.logIn());
+  const client = new Client(poster);
   const startMs = performance.now();
   const at = (atMs: number): Promise<void> => delay(Math.max(0, atMs - (performance.now() - startMs)));
   const struck: Course['strikes'] = { pod: 0, redis: 0, postgres: 0 };
@@ -76,45 +76,33 @@ async function runLoad(
     sending.push(client.send(message));
   }
   const [sent] = await Promise.all([Promise.all(sending), ...striking]);
-  await client.close();
+  await poster.close();
   return { sent, strikes: struck };
-}
-
-async function logIn({ origins }: Site): Promise<string> {
-  const response = await fetch(`${origins.gateways[0]}/auth/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(ACCOUNT),
-  });
-  if (!response.ok) throw new Error(`the login was answered ${response.status}`);
-  return response.headers
-    .getSetCookie()
-    .map((cookie) => cookie.split(';', 1)[0])
-    .join('; ');
 }
 
 /** What is not over by then is told by the verdict. */
 async function untilOver(site: Site, { settleMs }: Extent): Promise<void> {
   await site.untilReady(READY_MS);
-  const isOver = async (): Promise<boolean> => (await countUnfinished(site.databaseUrl)) === 0;
+  const isOver = async (): Promise<boolean> => (await countUnfinished(site.system.databaseUrl)) === 0;
   await waitUntil(isOver, { what: 'no message waits', deadlineMs: settleMs, everyMs: 250 }).catch((error: Error) =>
     console.log(error.message),
   );
 }
 
-async function collect({ databaseUrl, origins }: Site, sent: SentMessage[]): Promise<Evidence> {
-  const ask = async (origin: string, path: string): Promise<unknown> => (await fetch(origin + path)).json();
-  const acceptedAt = async (origin: string) => acceptedRequestsSchema.parse(await ask(origin, '/stats/accepted')).items;
+async function collect({ system }: Site, sent: SentMessage[]): Promise<Evidence> {
+  const { databaseUrl, origins } = system;
+  const acceptedAt = async (origin: string) =>
+    acceptedRequestsSchema.parse(await (await fetch(`${origin}/stats/accepted`)).json()).items;
   return {
     sent,
     journal: await readJournal(databaseUrl),
     accepted: { free: await acceptedAt(origins.free), paid: await acceptedAt(origins.paid) },
-    freeStats: providerStatsSchema.parse(await ask(origins.free, '/stats')),
+    freeStats: await system.statsOf('free'),
   };
 }
 
 function conclude(
-  { log }: Site,
+  { system: { log } }: Site,
   evidence: Evidence,
   { offences, doubts, unrecorded }: Verdict,
   course: Course,

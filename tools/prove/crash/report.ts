@@ -1,6 +1,6 @@
 import type { ProviderStats } from '#contracts';
 import type { Evidence, Verdict } from './judge.js';
-import type { JournalRow } from './journal.js';
+import type { JournalRow } from '../journal.js';
 import { KINDS, type KindName } from './plan.js';
 
 export interface Course {

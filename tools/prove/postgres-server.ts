@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../stack/free-port.js';
-import { ManagedProcess } from '../../stack/managed-process.js';
+import { freePort } from '../stack/free-port.js';
+import { ManagedProcess } from '../stack/managed-process.js';
 
 /** A Postgres of a proof's own, which can crash and come back on the same port with what it had written. */
 export class PostgresServer {
@@ -22,7 +22,7 @@ export class PostgresServer {
   }
 
   async startAgain(): Promise<void> {
-    const entry = join(import.meta.dirname, '../../stack/native-postgres.js');
+    const entry = join(import.meta.dirname, '../stack/native-postgres.js');
     const env = { PATH: process.env['PATH'], PORT: String(this.port), DATA_DIR: this.dir };
     this.server = new ManagedProcess({ name: 'postgres', entry, env, onLine: () => {} });
     await this.server.start();
