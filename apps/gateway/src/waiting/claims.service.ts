@@ -54,8 +54,11 @@ const queueSchema = z.tuple([
   z.object({ total: z.int(), due_within: z.array(z.int()), recent: z.number(), usual: z.number() }),
 ]);
 
-/** What waits may go to any provider, now. */
-const MAY_GO = sql`status = 'waiting' and only_provider is null and (next_at is null or next_at <= now())`;
+/**
+ * What waits may go to any provider, now. Said as what is not so: Postgres then expects nearly all that wait to be meant,
+ * walks them in order and stops at the limit; it would sort everything if it expected few.
+ */
+const MAY_GO = sql`status = 'waiting' and (only_provider > '') is not true and (next_at > now()) is not true`;
 
 /** Heard of lately. */
 const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
@@ -90,7 +93,7 @@ export class Claims {
       this.db,
       sql`
       with picked as materialized (
-        select id from messages where ${MAY_GO} and deliver_by > now()
+        select id from messages where ${MAY_GO} and (deliver_by <= now()) is not true
         order by send_by, id limit ${count} for update skip locked)
       update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms',
         hops = m.hops || ${sending}

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type LimitedPolicy, limitOf, Quota } from '#quota';
+import { type LimitedPolicy, limitOf, periodMsOf, Quota } from '#quota';
 import type { Provider } from '../providers/providers-file.js';
 import type { Rates } from './arrival-rate.js';
 import { Claims } from './claims.service.js';
@@ -9,13 +9,17 @@ import { UrgentTraffic } from './urgent-traffic.service.js';
 
 /** From a window's opening until the answer to what waited for it. */
 const ROUND_TRIP_MS = 50;
-/** Longest look at what waits: beyond it, more makes no difference. */
+/** Longest look at what waits. */
 const COUNT_MAX = 10_000;
+/** What waits beyond so many windows' worth makes no difference to what may go now. */
+const WINDOWS_MAX = 100;
 
 /** What waits, as this pod knows it. */
 @Injectable()
 export class Queue {
   private waiting = 0;
+  /** Urgent traffic of the other pods, as of the last look. */
+  private others: Rates = { recent: 0, usual: 0 };
 
   constructor(
     private readonly claims: Claims,
@@ -47,13 +51,26 @@ export class Queue {
   async share({ name, quota: policy }: Provider): Promise<PatientShare> {
     if (policy === undefined || this.waiting === 0) return { take: 0, lookAgainMs: LOOK_MS };
     const thresholdsMs = dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS });
-    const { waiting, others } = await this.claims.queue(thresholdsMs, COUNT_MAX);
-    this.waiting = waiting.total;
+    const most = this.mostCounted(policy);
+    const { waiting, others } = await this.claims.queue(thresholdsMs, most);
+    if (waiting.total < most) this.waiting = waiting.total;
+    this.others = others;
     if (waiting.total === 0) return { take: 0, lookAgainMs: LOOK_MS };
-    const own = this.urgent.perSecond();
-    const urgentPerSecond = { recent: own.recent + others.recent, usual: own.usual + others.usual };
+    const urgentPerSecond = this.urgentPerSecond();
     const slots = await this.openSlots(name, policy, urgentPerSecond);
     return patientShare({ policy, slots, urgentPerSecond, waiting, roundTripMs: ROUND_TRIP_MS });
+  }
+
+  /** How many to count: a window's worth may go if there are no urgent messages to keep slots for. */
+  private mostCounted(policy: LimitedPolicy): number {
+    const { recent, usual } = this.urgentPerSecond();
+    const isQuiet = (Math.max(recent, usual) * periodMsOf(policy)) / 1_000 < 1;
+    return isQuiet ? limitOf(policy) : Math.min(COUNT_MAX, WINDOWS_MAX * limitOf(policy));
+  }
+
+  private urgentPerSecond(): Rates {
+    const own = this.urgent.perSecond();
+    return { recent: own.recent + this.others.recent, usual: own.usual + this.others.usual };
   }
 
   /** Without urgent messages to keep slots for, the permits tell by themselves how many there are. */
