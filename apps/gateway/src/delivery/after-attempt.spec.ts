@@ -54,6 +54,19 @@ describe('after a try', () => {
     expect(new Set(waits).size).toBe(3);
   });
 
+  it('waits no longer than until it is paid for, and half of the time it has left', () => {
+    const nowMs = Date.now();
+    const message = messageWith(sent('honouring'), sent('honouring'), sent('honouring'));
+    const waitMs = (sendInMs: number, deliverInMs: number): number => {
+      message.sendBy = new Date(nowMs + sendInMs);
+      message.deliverBy = new Date(nowMs + deliverInMs);
+      return afterAttempt(message, { outcome: 'undelivered', unknownAt: undefined }, nowMs).nextInMs ?? 0;
+    };
+    expect([waitMs(300, 60_000), waitMs(-1, 3_000), waitMs(-1, 100), waitMs(60_000, 60_000)]).toEqual([
+      300, 1_500, 500, 4_000,
+    ]);
+  });
+
   it('one whose answer was lost is asked for only where it may be', () => {
     const message = messageWith(sent('honouring'));
     expect(afterAttempt(message, { outcome: 'undelivered', unknownAt: honouring }, Date.now()).status).toBe('waiting');

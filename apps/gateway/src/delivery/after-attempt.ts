@@ -24,7 +24,7 @@ export function afterAttempt(message: Message, attempted: Attempted, nowMs: numb
   if (unknownAt === undefined) {
     // A refusal or a failure now says nothing of what came of it where it was sent before.
     if (isOld && message.onlyProvider !== undefined) return neverKnown(message, { name: message.onlyProvider });
-    const nextInMs = attempted.waitMs ?? backOffMs(message);
+    const nextInMs = attempted.waitMs ?? retryInMs(message, nowMs);
     addHop(message, { step: 'waiting', reason: 'not delivered', waitMs: Math.round(nextInMs) });
     return { status: 'waiting', nextInMs };
   }
@@ -53,6 +53,15 @@ export function neverKnown(message: Message, { name }: { name: string }): Change
   const detail = `No answer came from ${name}; the message may have been delivered all the same.`;
   addHop(message, { step: 'unknown', provider: name });
   return { status: 'unknown', ending: { status: 'unknown', reason: 'provider_timeout', detail } };
+}
+
+/** A back-off that neither passes the moment from which it is paid for, nor spends its last chance before the deadline. */
+function retryInMs(message: Message, nowMs: number): number {
+  const { mayPay, sendBy, deliverBy } = message;
+  const msUntil = (time: Date | undefined): number => (time === undefined ? Infinity : time.getTime() - nowMs);
+  const retryMs = Math.max(BACK_OFF_MS, Math.min(backOffMs(message), msUntil(deliverBy) / 2));
+  const untilPaidMs = mayPay ? msUntil(sendBy) : Infinity;
+  return untilPaidMs > 0 ? Math.min(retryMs, untilPaidMs) : retryMs;
 }
 
 /** Doubles with each send. */
