@@ -1,4 +1,5 @@
-import { BODY_LIMIT_BYTES, ReferenceProviderModule } from '#reference-provider';
+import { MESSAGE_BODY_MAX_BYTES } from '#contracts';
+import { ReferenceProviderModule } from '#reference-provider';
 import { runApp } from '#service';
 import { chooseAdmission } from './choose-admission.js';
 import { freeProviderSettings } from './free-provider.settings.js';
@@ -7,5 +8,5 @@ await runApp({
   name: 'free-provider',
   settings: freeProviderSettings,
   module: (settings) => ReferenceProviderModule.with(chooseAdmission(settings)),
-  http: () => ({ bodyLimitBytes: BODY_LIMIT_BYTES }),
+  http: () => ({ bodyLimitBytes: MESSAGE_BODY_MAX_BYTES }),
 });

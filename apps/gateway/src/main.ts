@@ -1,3 +1,4 @@
+import { MESSAGE_BODY_MAX_BYTES } from '#contracts';
 import { runApp } from '#service';
 import { serveApiDocs } from './api-docs.js';
 import { forwardToAuth } from './auth-proxy.js';
@@ -9,7 +10,7 @@ await runApp({
   settings: gatewaySettings,
   module: (settings) => GatewayModule.with(settings),
   http: ({ TRUST_PROXY }) => ({
-    bodyLimitBytes: 131_072,
+    bodyLimitBytes: MESSAGE_BODY_MAX_BYTES,
     bodyProblems: { invalid: 'invalid_message', tooLarge: 'message_too_large' },
     trustProxy: TRUST_PROXY,
   }),

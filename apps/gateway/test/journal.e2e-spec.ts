@@ -86,9 +86,12 @@ describe('the journal', () => {
     expect((await listOf(gateway, paid, 'status=expired')).body).toEqual({ items: [], nextCursor: null });
   });
 
-  it.each(['cursor=forged', 'cursor=', 'limit=0', 'status=lost', 'since=yesterday'])('refuses %s', async (query) => {
-    expect(await listOf(gateway, paid, query)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
-  });
+  it.each(['cursor=forged', 'cursor=', 'limit=0', 'status=lost', 'since=yesterday', 'provider=%00', 'provider='])(
+    'refuses %s',
+    async (query) => {
+      expect(await listOf(gateway, paid, query)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+    },
+  );
 
   it('holds nothing of a bad request, nor of one that nobody took', async () => {
     await spendFreeQuota();
@@ -213,6 +216,16 @@ describe('a message that may wait', () => {
     await waitUntil(goesAtOnce, { what: 'one goes at once', everyMs: 1_000 });
   });
 
+  it('with a key is answered the same again while it waits', async () => {
+    await spendFreeQuota();
+    const key = withKey();
+    const body = { message: 'a', deliverBy: soon(60_000), paid: 'never' };
+    const first = await postMessage(gateway, paid, body, key);
+    const again = await postMessage(gateway, paid, body, key);
+    expect({ status: again.status, body: again.body }).toEqual({ status: first.status, body: first.body });
+    expect(first.status).toBe(202);
+  });
+
   it('waits for free quota rather than being paid for', async () => {
     await spendFreeQuota();
     const { status, body, headers } = await postMessage(gateway, paid, { message: 'patient', deliverBy: soon(10_000) });
@@ -237,6 +250,19 @@ describe('a message that may wait', () => {
     const record = await finished(gateway, paid, body.id ?? '');
     expect(record).toMatchObject({ status: 'delivered', provider: 'paid' });
     expect(Date.parse(record.deliveredAt ?? '')).toBeLessThan(Date.parse(record.deliverBy ?? ''));
+  });
+
+  it('is paid for in time also when hundreds are due at the same moment', async () => {
+    await setFaults(stack.origin.paid, { latencyMs: 300 });
+    await spendFreeQuota();
+    const body = { message: 'a', deliverBy: soon(6_000) };
+    const accepted = await inParallel(400, 40, () => postMessage(gateway, paid, body, { prefer: 'respond-async' }));
+    expect(accepted.filter(({ status }) => status !== 202)).toEqual([]);
+    const records = await inParallel(400, 4, (index) => finished(gateway, paid, accepted[index]?.body.id ?? ''));
+    const isInTime = ({ deliveredAt }: { deliveredAt: string | null }): boolean =>
+      deliveredAt !== null && Date.parse(deliveredAt) <= Date.parse(body.deliverBy);
+    expect(records.filter((record) => !isInTime(record))).toEqual([]);
+    await setFaults(stack.origin.paid, {});
   });
 
   it('expires at its deadline when it may not be paid for, saying why', async () => {
@@ -307,6 +333,31 @@ describe('the events of a message', () => {
     expect({ first: names.at(0), last: names.at(-1) }).toEqual({ first: 'waiting', last: 'delivered' });
   });
 
+  it('are not told twice to who says what it was told, and HEAD ends at once', async () => {
+    const { body } = await postMessage(gateway, paid);
+    const url = `${gateway}/messages/${body.id}/events`;
+    const all = await fetch(url, { headers: { cookie: paid } });
+    const last = [...(await all.text()).matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? '';
+    const again = await fetch(url, { headers: { cookie: paid, 'last-event-id': last } });
+    expect({ status: again.status, body: await again.text() }).toEqual({ status: 204, body: '' });
+    const head = await fetch(url, { method: 'HEAD', headers: { cookie: paid } });
+    expect(head.status).toBe(200);
+  });
+
+  it('can be watched a hundred at a time by one account', async () => {
+    await spendFreeQuota();
+    const { body } = await postMessage(gateway, paid, { message: 'a', deliverBy: soon(60_000), paid: 'never' });
+    const ended = new AbortController();
+    const watch = () =>
+      fetch(`${gateway}/messages/${body.id}/events`, { headers: { cookie: paid }, signal: ended.signal });
+    const answers = await inParallel(101, 10, watch);
+    expect(answers.map(({ status }) => status)).toContain(429);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(100);
+    ended.abort();
+    const isWatched = async (): Promise<boolean> => (await watchOnce(body.id ?? '')) === 200;
+    await waitUntil(isWatched, { what: 'there is room again' });
+  });
+
   it('of somebody else are not found', async () => {
     const { body } = await postMessage(gateway, paid);
     expect(await call(`${gateway}/messages/${body.id}/events`, { headers: { cookie: free } })).toMatchObject({
@@ -314,3 +365,14 @@ describe('the events of a message', () => {
     });
   });
 });
+
+/** The status of a stream that is given up at once. */
+async function watchOnce(id: string): Promise<number> {
+  const ended = new AbortController();
+  const { status } = await fetch(`${gateway}/messages/${id}/events`, {
+    headers: { cookie: paid },
+    signal: ended.signal,
+  });
+  ended.abort();
+  return status;
+}

@@ -99,6 +99,7 @@ describe('POST /messages', () => {
     ['the longest message', 'x'.repeat(65_536), 'x'.repeat(65_536)],
     ['grapheme clusters', 'a👨‍👩‍👧e\u0301', 'e\u0301👨‍👩‍👧a'],
     ['quotes and control characters', '"\n\u0000', '\u0000\n"'],
+    ['the longest message of characters that JSON escapes', '\u0001'.repeat(65_536), '\u0001'.repeat(65_536)],
   ])('carries %s there and back', async (_what, message, response) => {
     expect((await postMessage(gateway, paid, { message })).body.response).toBe(response);
   });
@@ -126,7 +127,21 @@ describe('a bad request', () => {
     ['no body', '', 400, 'invalid_message', ''],
     ['a body that is not UTF-8', utf16, 400, 'invalid_message', undefined],
     ['a message over 65 536 bytes', { message: 'é'.repeat(32_769) }, 413, 'message_too_large', '/message'],
-    ['a body over 128 KiB', { message: 'x'.repeat(140_000) }, 413, 'message_too_large', undefined],
+    ['a body that no message can need', { message: 'x'.repeat(500_000) }, 413, 'message_too_large', undefined],
+    [
+      'a callback with half a surrogate pair',
+      { message: 'a', callbackUrl: 'https://example.com/\ud800' },
+      400,
+      'invalid_message',
+      '/callbackUrl',
+    ],
+    [
+      'a callback with NUL',
+      { message: 'a', callbackUrl: 'https://example.com/\u0000' },
+      400,
+      'invalid_message',
+      '/callbackUrl',
+    ],
   ])(
     'with %s is answered by its code, names the field, and counts nothing',
     async (_what, body, status, code, pointer) => {
@@ -159,6 +174,13 @@ describe('a bad request', () => {
 
   it('to an address that does not exist is answered 404 as a problem', async () => {
     const { status, body } = await call<{ code: string }>(`${gateway}/nothing`);
+    expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
+  });
+
+  it('for an id longer than any is answered 404', async () => {
+    const { status, body } = await call<{ code: string }>(`${gateway}/messages/${'x'.repeat(500)}`, {
+      headers: { cookie: paid },
+    });
     expect({ status, code: body.code }).toEqual({ status: 404, code: 'not_found' });
   });
 });
@@ -266,8 +288,31 @@ describe('what operators and tools read', () => {
     );
     const statuses = Object.keys(body.paths['/messages']?.['post']?.responses ?? {});
     expect(statuses).toEqual(
-      expect.arrayContaining(['200', '400', '401', '403', '413', '415', '429', '502', '503', '504']),
+      expect.arrayContaining([
+        '200',
+        '202',
+        '400',
+        '401',
+        '403',
+        '409',
+        '410',
+        '413',
+        '415',
+        '422',
+        '429',
+        '502',
+        '503',
+        '504',
+      ]),
     );
+    // A reference that leads nowhere makes the document useless to generators.
+    const references = [...JSON.stringify(body).matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference = '']) => reference);
+    const leadsTo = (reference: string): unknown =>
+      reference
+        .slice(2)
+        .split('/')
+        .reduce<unknown>((node, name) => (node as Record<string, unknown> | undefined)?.[name], body);
+    expect(references.filter((reference) => leadsTo(reference) === undefined)).toEqual([]);
     expect(Object.keys(body.paths)).toEqual(
       expect.arrayContaining(['/messages', '/quota', '/auth/login', '/auth/users/{id}', '/.well-known/jwks.json']),
     );

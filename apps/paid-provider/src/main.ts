@@ -1,4 +1,5 @@
-import { BODY_LIMIT_BYTES, ReferenceProviderModule } from '#reference-provider';
+import { MESSAGE_BODY_MAX_BYTES } from '#contracts';
+import { ReferenceProviderModule } from '#reference-provider';
 import { runApp } from '#service';
 import { AlwaysAccept } from './always-accept.js';
 import { paidProviderSettings } from './paid-provider.settings.js';
@@ -7,5 +8,5 @@ await runApp({
   name: 'paid-provider',
   settings: paidProviderSettings,
   module: () => ReferenceProviderModule.with(new AlwaysAccept()),
-  http: () => ({ bodyLimitBytes: BODY_LIMIT_BYTES }),
+  http: () => ({ bodyLimitBytes: MESSAGE_BODY_MAX_BYTES }),
 });

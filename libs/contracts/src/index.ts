@@ -22,6 +22,7 @@ export {
   deliveredMessageSchema,
   hopSchema,
   idempotencyKeySchema,
+  MESSAGE_BODY_MAX_BYTES,
   MESSAGE_MAX_BYTES,
   messageListSchema,
   messageRecordSchema,

@@ -2,6 +2,8 @@ import { z } from 'zod';
 
 /** Longest message, in bytes of UTF-8. */
 export const MESSAGE_MAX_BYTES = 65_536;
+/** Longest body that holds one: JSON may write each byte as six (`\u000a`), and there are other fields. */
+export const MESSAGE_BODY_MAX_BYTES = 6 * MESSAGE_MAX_BYTES + 16_384;
 
 export const messageTextSchema = z
   .string('must be a string')
@@ -33,6 +35,7 @@ export const sendMessageSchema = z
       .meta({ description: '`never` keeps this message off providers that cost money' }),
     callbackUrl: z
       .string('must be a string')
+      .regex(/^[\x21-\x7e]*$/, 'must be an absolute URL of visible ASCII characters (RFC 3986)')
       .optional()
       .meta({ description: 'is sent the message when it is finished, as a signed webhook (Standard Webhooks)' }),
   })

@@ -34,6 +34,8 @@ export function openDatabase(
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
     query_timeout: statementTimeoutMs + ANSWER_GRACE_MS,
+    // A process that is stopped amid a transaction holds its locks no longer than that.
+    idle_in_transaction_session_timeout: statementTimeoutMs,
     keepAlive: true,
   });
   surviveLostConnections(pool);

@@ -1,5 +1,4 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { MESSAGE_MAX_BYTES } from '#contracts';
 import { ServiceModule } from '#service';
 import { AcceptanceLog } from './acceptance-log.js';
 import type { Admission } from './admission.js';
@@ -7,9 +6,6 @@ import { FaultInjector } from './faults.js';
 import { MessageIntake } from './message-intake.js';
 import { ADMISSION, ReferenceProviderController } from './reference-provider.controller.js';
 import { type MemoryLimits, RememberedAnswers } from './remembered-answers.js';
-
-/** The longest message is longer in JSON, where some characters are escaped. */
-export const BODY_LIMIT_BYTES = 2 * MESSAGE_MAX_BYTES;
 
 export interface ReferenceProviderOptions {
   /** Milliseconds since 1970, never going back. */

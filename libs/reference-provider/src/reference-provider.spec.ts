@@ -5,13 +5,14 @@ import {
   acceptedRequestsSchema,
   type Faults,
   faultsSchema,
+  MESSAGE_BODY_MAX_BYTES,
   MESSAGE_MAX_BYTES,
   problemSchema,
   type ProviderStats,
   providerStatsSchema,
 } from '#contracts';
 import { type BodyProblems, createAdapter, ProblemFilter } from '#service';
-import { type Admission, BODY_LIMIT_BYTES, ReferenceProviderModule, type ReferenceProviderOptions } from './index.js';
+import { type Admission, ReferenceProviderModule, type ReferenceProviderOptions } from './index.js';
 
 /** A quota of `limit` requests, and none ever after. */
 function firstFew(limit = Infinity): Admission {
@@ -43,7 +44,7 @@ async function startProvider(admission: Admission = firstFew(), options: Referen
   const bodyProblems: BodyProblems = { invalid: 'invalid_request', tooLarge: 'payload_too_large' };
   const app = await NestFactory.create<NestFastifyApplication>(
     ReferenceProviderModule.with(admission, options),
-    createAdapter({ bodyLimitBytes: BODY_LIMIT_BYTES, bodyProblems, trustProxy: '' }),
+    createAdapter({ bodyLimitBytes: MESSAGE_BODY_MAX_BYTES, bodyProblems, trustProxy: '' }),
     { logger: false, bodyParser: false },
   );
   started.push(app);

@@ -52,6 +52,8 @@ export function problemOf(error: unknown, bodyProblems: BodyProblems): ProblemEx
   if (error instanceof ProblemException) return error;
   switch (statusOf(error)) {
     case 404:
+    // A part of the path that is longer than any id.
+    case 414:
       return new ProblemException('not_found', 'There is nothing at this address.');
     case 405:
       return new ProblemException('method_not_allowed', 'This address does not know that method.');

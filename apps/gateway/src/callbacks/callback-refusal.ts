@@ -21,9 +21,9 @@ export function callbackRefusal(callbackUrl: string, settings: CallbackSettings)
   return hostRefusal(hostOf(url), settings);
 }
 
-/** Without the brackets of an IPv6 address and the dot that may end a name. */
+/** Without the brackets of an IPv6 address and the dots that may end a name. */
 function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+  return hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.+$/, '');
 }
 
 function hostRefusal(host: string, settings: CallbackSettings): string | undefined {

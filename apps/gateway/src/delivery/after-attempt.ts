@@ -6,6 +6,8 @@ import type { Provider } from '../providers/providers-file.js';
 const RESOLVE_MS = 86_400_000;
 const BACK_OFF_MS = 500;
 const BACK_OFF_MAX_MS = 30_000;
+/** Of what is only asked for: nobody waits for it, and every try is written down. */
+const ASK_MAX_MS = 600_000;
 
 /** What came of trying to send a message that waits. */
 export type Attempted =
@@ -19,12 +21,12 @@ export type Attempted =
  */
 export function afterAttempt(message: Message, attempted: Attempted, nowMs: number): Change {
   if (attempted.outcome === 'delivered') return delivered(message, attempted);
-  const isOld = nowMs - message.createdAt.getTime() >= RESOLVE_MS;
+  const isOld = nowMs - firstSentMs(message) >= RESOLVE_MS;
   const { unknownAt } = attempted;
   if (unknownAt === undefined) {
     // A refusal or a failure now says nothing of what came of it where it was sent before.
     if (isOld && message.onlyProvider !== undefined) return neverKnown(message, { name: message.onlyProvider });
-    const nextInMs = attempted.waitMs ?? retryInMs(message, nowMs);
+    const nextInMs = message.onlyProvider === undefined ? retryInMs(message, attempted, nowMs) : askInMs(message);
     addHop(message, { step: 'waiting', reason: 'not delivered', waitMs: Math.round(nextInMs) });
     return { status: 'waiting', nextInMs };
   }
@@ -42,7 +44,7 @@ export function delivered(
 
 /** Only there, and until it is known: sent again with the same key it is delivered once. */
 export function askAgain(message: Message, provider: Provider, nowMs: number): Change {
-  const nextInMs = backOffMs(message);
+  const nextInMs = askInMs(message);
   message.onlyProvider = provider.name;
   message.sendBy = new Date(nowMs);
   addHop(message, { step: 'waiting', provider: provider.name, reason: 'no answer: asking again', waitMs: nextInMs });
@@ -55,19 +57,31 @@ export function neverKnown(message: Message, { name }: { name: string }): Change
   return { status: 'unknown', ending: { status: 'unknown', reason: 'provider_timeout', detail } };
 }
 
-/** A back-off that neither passes the moment from which it is paid for, nor spends its last chance before the deadline. */
-function retryInMs(message: Message, nowMs: number): number {
+/**
+ * When the quota opens if it is only that, else a back-off: one that neither passes the moment from which it is paid
+ * for, nor spends its last chance before the deadline.
+ */
+function retryInMs(message: Message, { waitMs }: { waitMs?: number | undefined }, nowMs: number): number {
+  if (waitMs !== undefined) return waitMs;
   const { mayPay, sendBy, deliverBy } = message;
   const msUntil = (time: Date | undefined): number => (time === undefined ? Infinity : time.getTime() - nowMs);
-  const retryMs = Math.max(BACK_OFF_MS, Math.min(backOffMs(message), msUntil(deliverBy) / 2));
+  const retryMs = Math.max(BACK_OFF_MS, Math.min(backOffMs(message), BACK_OFF_MAX_MS, msUntil(deliverBy) / 2));
   const untilPaidMs = mayPay ? msUntil(sendBy) : Infinity;
   return untilPaidMs > 0 ? Math.min(retryMs, untilPaidMs) : retryMs;
 }
 
-/** Doubles with each send. */
+function askInMs(message: Message): number {
+  return Math.min(backOffMs(message), ASK_MAX_MS);
+}
+
+/** Doubles with each try, whether it was sent or there was no permit for it. */
 function backOffMs({ hops }: Message): number {
-  const sends = hops.filter(({ step }) => step === 'sending').length;
-  return Math.min(BACK_OFF_MAX_MS, BACK_OFF_MS * 2 ** Math.min(16, sends));
+  const tries = hops.filter(({ step }) => step === 'sending' || step === 'no_permit').length;
+  return BACK_OFF_MS * 2 ** Math.min(16, tries);
+}
+
+function firstSentMs({ hops, createdAt }: Message): number {
+  return Date.parse(hops.find(({ step }) => step === 'sending')?.at ?? createdAt.toISOString());
 }
 
 /**

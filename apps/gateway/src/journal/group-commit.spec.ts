@@ -48,4 +48,12 @@ describe('GroupCommit', () => {
     batches[1]?.end();
     expect(await second).toBe(20);
   });
+
+  it('tries each alone when one of a batch may be at fault', async () => {
+    const commit = (items: number[]): Promise<number[]> =>
+      items.includes(3) ? Promise.reject(new Error('refused')) : Promise.resolve(items);
+    const group = new GroupCommit(commit, 10, () => true);
+    const results = await Promise.allSettled([1, 2, 3, 4].map((item) => group.add(item)));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
+  });
 });

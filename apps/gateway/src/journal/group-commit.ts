@@ -15,11 +15,18 @@ export class GroupCommit<Item, Result> {
   /**
    * @param commit gives back one result for each item, in their order; when it throws, each of them fails with that
    * @param maxItems most items in a batch
+   * @param isOfOne whether an error may be the fault of one item: then each is tried alone
    */
   constructor(
     private readonly commit: (items: Item[]) => Promise<Result[]>,
     private readonly maxItems: number,
+    private readonly isOfOne: (error: unknown) => boolean = () => false,
   ) {}
+
+  /** How many wait for a batch of theirs. */
+  get length(): number {
+    return this.waiting.length;
+  }
 
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
@@ -36,9 +43,16 @@ export class GroupCommit<Item, Result> {
         const results = await this.commit(batch.map(({ item }) => item));
         for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        if (batch.length > 1 && this.isOfOne(error)) await this.eachAlone(batch);
+        else for (const { reject } of batch) reject(error);
       }
     }
     this.isRunning = false;
+  }
+
+  private async eachAlone(batch: Entry<Item, Result>[]): Promise<void> {
+    for (const { item, resolve, reject } of batch) {
+      await this.commit([item]).then(([result]) => resolve(result as Result), reject);
+    }
   }
 }

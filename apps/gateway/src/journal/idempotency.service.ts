@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type DeliveredMessage, PROBLEMS, type ProblemCode, type WaitingMessage } from '#contracts';
 import { ProblemException } from '#service';
-import { deliveredAnswer, type Message, wasSent } from './message.js';
+import { deliveredAnswer, type Message, waitingAnswer, wasSent } from './message.js';
 import { MessageQueries } from './message-queries.service.js';
 import { hopsOf, type MessageRow } from './message-record.js';
 
@@ -40,13 +40,13 @@ export class IdempotencyService {
     }
     if (keyed.row === undefined) throw inProgress();
     if (!isGivenUp(keyed.row)) return answerFrom(keyed.row);
-    await this.queries.releaseKey({ accountId, messageId: keyed.row.id });
+    await this.queries.releaseKey({ ...owner, id: keyed.row.id });
     return undefined;
   }
 
   /** The next request with its key is a new one. */
-  release({ accountId, id }: Message): Promise<void> {
-    return this.queries.releaseKey({ accountId, messageId: id });
+  async release({ accountId, id, idempotencyKey: key }: Message): Promise<void> {
+    if (key !== undefined) await this.queries.releaseKey({ accountId, key, id });
   }
 }
 
@@ -56,16 +56,15 @@ function isGivenUp(row: MessageRow): boolean {
 }
 
 function answerFrom(row: MessageRow): DeliveredMessage | WaitingMessage {
-  const { id, status, provider, response, costMicros, currency, reason, detail, createdAt, deliverBy, sendBy } = row;
+  const { id, status, provider, response, costMicros, currency, reason, detail, createdAt, deliverBy } = row;
   const hops = hopsOf(row);
   if (status === 'delivered' && provider !== null) {
     const text = response?.toString('utf8') ?? '';
     return deliveredAnswer({ id, createdAt, hops }, { provider, response: text, costMicros, currency });
   }
-  const wasAccepted = row.deliverBy !== null && hops.some(({ step }) => step === 'waiting');
-  if (wasAccepted && (status === 'waiting' || status === 'sending')) {
-    const time = (at: Date | null): string => (at ?? createdAt).toISOString();
-    return { id, status: 'waiting', expectedAt: time(sendBy), deliverBy: time(deliverBy) };
+  const accepted = hops.find(({ step }) => step === 'waiting');
+  if (accepted !== undefined && deliverBy !== null && (status === 'waiting' || status === 'sending')) {
+    return waitingAnswer({ id, deliverBy }, accepted);
   }
   if (reason !== null && reason in PROBLEMS) throw new ProblemException(reason as ProblemCode, detail ?? '');
   throw inProgress();

@@ -31,6 +31,9 @@ const IN_TIME_MS = 5_000;
 /** Most records kept in memory while Postgres is down; about 1 kB each, and their texts. */
 const LATER_MAX = 10_000;
 
+/** Most rows that wait to be written; with more Postgres is too slow for what comes. */
+const BEHIND_MAX = 10_000;
+
 const idsSchema = z.array(z.object({ id: z.uuid() }));
 
 export interface Change {
@@ -52,10 +55,12 @@ export class Journal implements OnApplicationShutdown {
   private readonly inserts = new GroupCommit<MessageRow, boolean>(
     (rows) => this.commit(insertStatement(rows), rows),
     BATCH_MAX,
+    isRefused,
   );
   private readonly changes = new GroupCommit<ChangeRow, boolean>(
     (rows) => this.commit(changeStatement(rows), rows),
     BATCH_MAX,
+    isRefused,
   );
   private probing: Promise<void> | undefined;
   private isClosed = false;
@@ -79,7 +84,8 @@ export class Journal implements OnApplicationShutdown {
    * @throws ProblemException `unavailable`
    */
   admit({ mustBeOnDisk }: { mustBeOnDisk: boolean }): void {
-    if (!this.isDown || (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue')) return;
+    const isBehind = this.inserts.length + this.changes.length > BEHIND_MAX;
+    if (!isBehind && (!this.isDown || (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue'))) return;
     const detail = 'The message cannot be recorded at the moment, and was not sent. Try again.';
     throw new ProblemException('unavailable', detail, { retryAfterMs: 1_000 });
   }
@@ -98,7 +104,9 @@ export class Journal implements OnApplicationShutdown {
       claim_ms: claimMs,
     };
     const hops = message.hops.length;
-    if (!(await this.inserts.add(row))) throw new KeyTaken();
+    // Without a key it is there all the same: a repeated statement may not see what the first one has just written.
+    const isWritten = await this.inserts.add(row);
+    if (!isWritten && message.idempotencyKey !== undefined) throw new KeyTaken();
     message.hopsOnDisk = hops;
     this.wakeCallback(message, ending);
   }
@@ -106,8 +114,12 @@ export class Journal implements OnApplicationShutdown {
   /** Writes a message once, when it is over. It was sent: whatever happens now, it is tried until it is written. */
   async insertFinished(message: Message, change: Change): Promise<void> {
     const write = (): Promise<void> => this.insert(message, change);
-    if (this.settings.JOURNAL_DOWN === 'continue') return this.orLater(write);
-    return this.inTime(write);
+    try {
+      await (this.settings.JOURNAL_DOWN === 'continue' ? this.orLater(write) : this.inTime(write));
+    } catch (error) {
+      if (isRefused(error)) this.logger.error('sent, and cannot be recorded', { id: message.id });
+      throw error;
+    }
   }
 
   /**
@@ -216,6 +228,10 @@ export class Journal implements OnApplicationShutdown {
 
 function isDownError(error: unknown): error is DrizzleQueryError {
   return error instanceof DrizzleQueryError && !isRefusal(error.cause);
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof DrizzleQueryError && isRefusal(error.cause);
 }
 
 function lastAt({ hops }: Message): string | undefined {

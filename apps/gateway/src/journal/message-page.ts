@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { messageStatusSchema } from '#contracts';
 import { wholeNumber } from '#service';
+import { providerNameSchema } from '../providers/providers-file.js';
 
 /** A page begins after this message: its id, as 16 bytes in base64url. */
 const cursorSchema = z
@@ -10,7 +11,7 @@ const cursorSchema = z
 
 export const messagePageSchema = z.strictObject({
   status: messageStatusSchema.optional(),
-  provider: z.string().max(63).optional(),
+  provider: providerNameSchema.optional(),
   limit: wholeNumber({ min: 1, max: 100 }).default(50),
   cursor: cursorSchema.optional(),
 });

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { and, desc, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm';
-import type { MessageList } from '#contracts';
+import type { MessageList, MessageRecord } from '#contracts';
 import { type Database, idempotencyKeys, InjectDatabase, messages } from '#database';
 import { cursorAfter, type MessagePage } from './message-page.js';
-import { type MessageRow, summaryOf } from './message-record.js';
+import { type MessageRow, numberedHopsOf, summaryOf } from './message-record.js';
 
 const { text: _text, response: _response, hops: _hops, ...summaryColumns } = getTableColumns(messages);
 
@@ -13,6 +13,9 @@ export interface Keyed {
   isExpired: boolean;
   row: MessageRow | undefined;
 }
+
+/** What an event tells. */
+export type Progress = Pick<MessageRecord, 'id' | 'status' | 'provider' | 'reason' | 'costMicros' | 'hops'>;
 
 /** Reads the journal. */
 @Injectable()
@@ -28,8 +31,12 @@ export class MessageQueries {
     return found[0];
   }
 
-  async findAll(ids: string[]): Promise<MessageRow[]> {
-    return this.db.select().from(messages).where(inArray(messages.id, ids));
+  /** What happened to these, without their texts. */
+  async progressOf(ids: string[]): Promise<Progress[]> {
+    const { id, status, provider, reason, costMicros, hops } = messages;
+    const columns = { id, status, provider, reason, costMicros, hops };
+    const rows = await this.db.select(columns).from(messages).where(inArray(messages.id, ids));
+    return rows.map((row) => Object.assign(row, { hops: numberedHopsOf(row) }));
   }
 
   async list(accountId: string, { status, provider, limit, cursor }: MessagePage): Promise<MessageList> {
@@ -64,10 +71,9 @@ export class MessageQueries {
   }
 
   /** Makes a key free for the next request: nothing came of the one that held it. */
-  async releaseKey({ accountId, messageId }: { accountId: string; messageId: string }): Promise<void> {
-    await this.db
-      .delete(idempotencyKeys)
-      .where(and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.messageId, messageId)));
+  async releaseKey({ accountId, key, id }: { accountId: string; key: string; id: string }): Promise<void> {
+    const isOfKey = and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.key, key));
+    await this.db.delete(idempotencyKeys).where(and(isOfKey, eq(idempotencyKeys.messageId, id)));
   }
 
   async releaseExpiredKey({ accountId, key }: { accountId: string; key: string }): Promise<void> {

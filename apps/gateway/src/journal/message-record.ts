@@ -11,15 +11,18 @@ export function hopsOf(row: Pick<MessageRow, 'hops'>): Message['hops'] {
   return hopsSchema.parse(row.hops);
 }
 
+export function numberedHopsOf(row: Pick<MessageRow, 'hops'>): MessageRecord['hops'] {
+  return hopsOf(row).map((hop, index) => Object.assign({ seq: index + 1 }, hop));
+}
+
 /** Everything there is to know of a message. */
 export function recordOf(row: MessageRow): MessageRecord {
-  const hops = hopsOf(row);
   return {
     ...summaryOf(row),
     message: row.text?.toString('utf8') ?? null,
     response: row.response?.toString('utf8') ?? null,
-    attempts: attemptsOf(hops),
-    hops: hops.map((hop, index) => Object.assign({ seq: index + 1 }, hop)),
+    attempts: attemptsOf(hopsOf(row)),
+    hops: numberedHopsOf(row),
   };
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { v7 as uuidv7 } from 'uuid';
-import type { Attempt, DeliveredMessage, Hop, MessageStatus, SendMessage } from '#contracts';
+import type { Attempt, DeliveredMessage, Hop, MessageStatus, SendMessage, WaitingMessage } from '#contracts';
 
 /** Names this process in the journal. */
 export const POD = `${hostname()}-${process.pid}`;
@@ -58,8 +58,10 @@ export function newMessage({ message, deliverBy, callbackUrl, ...rest }: NewMess
   return created;
 }
 
-export function addHop(message: Message, hop: Omit<Hop, 'at' | 'pod'>): void {
-  message.hops.push({ at: new Date().toISOString(), pod: POD, ...hop });
+export function addHop(message: Message, hop: Omit<Hop, 'at' | 'pod'>): Hop {
+  const added = { at: new Date().toISOString(), pod: POD, ...hop };
+  message.hops.push(added);
+  return added;
 }
 
 /** Each send, and the answer that followed it; one without an answer is `unknown`. */
@@ -106,6 +108,15 @@ export function deliveredAnswer(
     deliveredAt,
     attempts,
   };
+}
+
+/** What the sender of a message that waits is answered, then and whenever the same key comes again. */
+export function waitingAnswer(
+  { id, deliverBy }: { id: string; deliverBy: Date },
+  { at, waitMs = 0 }: Pick<Hop, 'at' | 'waitMs'>,
+): WaitingMessage {
+  const expectedAt = new Date(Date.parse(at) + waitMs);
+  return { id, status: 'waiting', expectedAt: expectedAt.toISOString(), deliverBy: deliverBy.toISOString() };
 }
 
 /** Tells requests apart that come with the same key: SHA-256 of everything the caller asked for, base64url. */

@@ -7,6 +7,9 @@ const PARTITIONS_LOCK = 4_718_203;
 const FROM_MONTH = -1;
 const TO_MONTH = 2;
 
+/** What waits comes and goes: Postgres plans by how much it believes there is, and steps over what is gone. */
+const VACUUM = 'autovacuum_analyze_scale_factor = 0.01, autovacuum_vacuum_scale_factor = 0.02';
+
 /** Makes the months that messages of now and soon belong to; those that exist stay as they are. */
 export async function ensurePartitions(db: Database, now: Date): Promise<void> {
   await inTransaction(db, async (tx) => {
@@ -15,13 +18,13 @@ export async function ensurePartitions(db: Database, now: Date): Promise<void> {
   });
 }
 
-export async function createPartitions(tx: Queries, now: Date): Promise<void> {
+async function createPartitions(tx: Queries, now: Date): Promise<void> {
   const statements: string[] = [];
   for (let month = FROM_MONTH; month <= TO_MONTH; month += 1) {
     const from = monthOf(now, month);
     const name = `messages_${from.toISOString().slice(0, 7).replace('-', '_')}`;
     const bounds = `from ('${firstIdOf(from)}') to ('${firstIdOf(monthOf(now, month + 1))}')`;
-    statements.push(`create table if not exists ${name} partition of messages for values ${bounds}`);
+    statements.push(`create table if not exists ${name} partition of messages for values ${bounds} with (${VACUUM})`);
   }
   await tx.execute(sql.raw(statements.join(';\n')));
 }

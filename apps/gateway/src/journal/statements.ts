@@ -88,6 +88,7 @@ export function insertStatement(rows: readonly MessageRow[]): SQL {
       insert into idempotency_keys (account_id, key, fingerprint, message_id, expires_at)
       select account_id, idempotency_key, fingerprint, id, now() + ${KEYS_LIVE} from given
       where idempotency_key is not null
+      order by account_id, idempotency_key -- pods that insert the same ones do not wait for each other in a circle
       on conflict do nothing
       returning message_id
     ), written as (

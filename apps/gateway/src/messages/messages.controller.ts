@@ -1,5 +1,5 @@
 import { Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
-import { ApiCookieAuth, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiCookieAuth, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AccessTokenGuard, type Caller, CurrentCaller } from '#access-token';
 import {
@@ -22,6 +22,7 @@ import { type SendAnswer, SendMessageService } from './send-message.service.js';
 
 @ApiTags('messages')
 @ApiCookieAuth()
+@ApiBearerAuth()
 @UseGuards(AccessTokenGuard)
 @UseFilters(DatabaseDownFilter)
 @Controller('messages')
@@ -38,12 +39,17 @@ export class MessagesController {
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters' })
   @ApiHeader({ name: 'Prefer', required: false, description: '`respond-async`: accept it, and send it later' })
   @ApiResponse({ status: 200, standardSchema: deliveredMessageSchema })
-  @ApiResponse({ status: 202, standardSchema: waitingMessageSchema })
+  @ApiResponse({
+    status: 202,
+    standardSchema: waitingMessageSchema,
+    headers: { Location: { description: 'of the message', schema: { type: 'string' } } },
+  })
   @ApiProblems(
     'invalid_message',
     'unauthenticated',
     'paid_access_required',
     'idempotency_in_progress',
+    'cancelled',
     'message_too_large',
     'unsupported_media_type',
     'idempotency_key_reused',
@@ -51,6 +57,7 @@ export class MessagesController {
     'provider_failed',
     'unavailable',
     'provider_timeout',
+    'deadline_missed',
   )
   async send(
     @ValidBody(sendMessageSchema, 'invalid_message') message: SendMessage,
@@ -83,8 +90,13 @@ export class MessagesController {
   @ApiOperation({
     summary: 'What happens to a message, as server-sent events named after its status, until it is over',
   })
-  @ApiResponse({ status: 200, description: 'text/event-stream' })
-  @ApiProblems('unauthenticated', 'not_found', 'unavailable')
+  @ApiResponse({
+    status: 200,
+    description: 'an event for each status, and a comment now and then',
+    content: { 'text/event-stream': { schema: { type: 'string' } } },
+  })
+  @ApiResponse({ status: 204, description: 'it is over, and `Last-Event-ID` says that you were told' })
+  @ApiProblems('unauthenticated', 'not_found', 'too_many_requests', 'unavailable')
   async watch(
     @Param('id') id: string,
     @CurrentCaller() caller: Caller,
@@ -92,9 +104,11 @@ export class MessagesController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const record = await this.journaled.find(id, caller);
-    reply.hijack();
+    if (request.method === 'HEAD') return void reply.type('text/event-stream').send();
     reply.raw.setHeader('x-request-id', request.id);
-    this.events.stream(record, reply.raw);
+    const lastEventId = Number(request.headers['last-event-id'] ?? 0) || 0;
+    this.events.stream(record, reply.raw, { accountId: caller.accountId, lastEventId });
+    reply.hijack();
   }
 
   @Delete(':id')

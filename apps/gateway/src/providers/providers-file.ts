@@ -4,8 +4,10 @@ import { z } from 'zod';
 import { type LimitedPolicy, quotaPolicySchema } from '#quota';
 import { SettingsError } from '#service';
 
+export const providerNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -');
+
 const providerSchema = z.strictObject({
-  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -'),
+  name: providerNameSchema,
   url: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }),
   /** Price of one message in millionths of the currency's unit. */
   priceMicros: z.coerce.number().int().min(0),

@@ -1,5 +1,5 @@
 import { Controller, Get, UseGuards } from '@nestjs/common';
-import { ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { AccessTokenGuard } from '#access-token';
 import { type QuotaReport, quotaReportSchema } from '#contracts';
 import { ApiProblems } from '#service';
@@ -7,6 +7,7 @@ import { QuotaReportService } from './quota-report.service.js';
 
 @ApiTags('quota')
 @ApiCookieAuth()
+@ApiBearerAuth()
 @UseGuards(AccessTokenGuard)
 @Controller('quota')
 export class QuotaController {

@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { DELIVER_BY_MAX_MS, type DeliveredMessage, type WaitingMessage } from '#contracts';
+import { ProblemException } from '#service';
 import { Journal } from '../journal/journal.service.js';
-import { addHop, type Message } from '../journal/message.js';
+import { addHop, type Message, waitingAnswer } from '../journal/message.js';
 import { SendNowService } from '../delivery/send-now.service.js';
 import type { ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
@@ -23,20 +24,17 @@ export class AcceptService {
   /** To be sent later: as soon as possible, or when free quota opens before its deadline. On disk when this returns. */
   async accept(message: Message): Promise<WaitingMessage> {
     const waits = message.deliverBy !== undefined;
-    message.deliverBy ??= new Date(message.createdAt.getTime() + DELIVER_BY_MAX_MS);
+    const deliverBy = message.deliverBy ?? new Date(message.createdAt.getTime() + DELIVER_BY_MAX_MS);
+    message.deliverBy = deliverBy;
     message.sendBy ??= this.lastSafeMoment(message, { waits });
-    addHop(message, { step: 'waiting' });
+    const accepted = addHop(message, { step: 'waiting', waitMs: this.expectedInMs(message) });
     this.journal.admit({ mustBeOnDisk: true });
-    await (message.hopsOnDisk === 0
-      ? this.journal.insert(message, { status: 'waiting' })
-      : this.journal.change(message, { status: 'waiting' }));
+    if (message.hopsOnDisk === 0) await this.journal.insert(message, { status: 'waiting' });
+    else if (!(await this.journal.change(message, { status: 'waiting' }))) {
+      throw new ProblemException('unavailable', 'This took too long. Try again.', { retryAfterMs: 1_000 });
+    }
     this.waiting.added();
-    return {
-      id: message.id,
-      status: 'waiting',
-      expectedAt: this.expectedAt(message).toISOString(),
-      deliverBy: message.deliverBy.toISOString(),
-    };
+    return waitingAnswer({ id: message.id, deliverBy }, accepted);
   }
 
   /** Free at once, free when quota opens in time, or paid for. */
@@ -67,9 +65,11 @@ export class AcceptService {
     return new Date(deliverBy.getTime() - Math.min(slowest, TIME_TO_PAY_MAX_MS));
   }
 
-  private expectedAt({ sendBy, mayPay }: Message): Date {
-    const freeAt = this.waiting.freeAt(Date.now());
-    return mayPay && sendBy !== undefined && sendBy < freeAt ? sendBy : freeAt;
+  private expectedInMs({ sendBy, mayPay }: Message): number {
+    const nowMs = Date.now();
+    const freeMs = this.waiting.freeAt(nowMs).getTime();
+    const paidMs = mayPay && sendBy !== undefined ? sendBy.getTime() : Infinity;
+    return Math.max(0, Math.round(Math.min(freeMs, paidMs) - nowMs));
   }
 
   private comesInTime({ mayPay, sendBy, deliverBy }: Message): boolean {

@@ -108,6 +108,7 @@ export class Claims {
       sql`
       with picked as materialized (
         select id from messages where status = 'waiting' and due_at <= now()
+          and (deliver_by > now() or only_provider is not null)
         order by due_at limit ${count} for update skip locked)
       update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms'
       from picked where m.id = picked.id returning m.*`,
@@ -125,23 +126,27 @@ export class Claims {
     return (await alone(this.db, (tx) => claim(tx, statement))) ?? [];
   }
 
-  /** Ends those whose deadline has passed. Those that may have been delivered are asked for on. */
-  async expire(): Promise<string[]> {
+  /**
+   * Ends those whose deadline has passed, at most `count`. Those that may have been delivered are asked for on.
+   * @returns how many
+   */
+  async expire(count: number): Promise<number> {
     const detail = sql`case when may_pay then 'No provider took it by its deadline.'
       else 'No free quota came by its deadline, and it may not be paid for.' end`;
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
-      with ended as (
-        update messages set status = 'expired', reason = 'deadline_missed', detail = ${detail}, finished_at = now(),
-          hops = hops || ${hop('expired')}
+      with picked as materialized (
+        select id from messages
         where status = 'waiting' and due_at <= now() and deliver_by <= now() and only_provider is null
-        returning *
+        order by due_at limit ${count} for update skip locked
+      ), ended as (
+        update messages m set status = 'expired', reason = 'deadline_missed', detail = ${detail}, finished_at = now(),
+          hops = hops || ${hop('expired')}
+        from picked where m.id = picked.id
+        returning m.*
       ), called as (${callbacksOf(sql`ended`)})
       select id from ended`);
-    return z
-      .array(z.object({ id: z.uuid() }))
-      .parse(rows)
-      .map(({ id }) => id);
+    return rows.length;
   }
 
   /** Cancels a message that waits. @returns whether it was waiting */

@@ -76,6 +76,8 @@ export class FreeLane {
   private async round(): Promise<number> {
     if (this.opensInMs > PREPARE_MS) return this.opensInMs - PREPARE_MS;
     const { take, lookAgainMs } = await this.work.share(this.provider);
+    // Somebody else may have used it up meanwhile: that is another block, and another look before it ends.
+    if (this.opensInMs > PREPARE_MS) return this.opensInMs - PREPARE_MS;
     if (take > 0) await sleep(this.opensInMs);
     const wanted = Math.min(take, AT_ONCE - this.underWay.size);
     // Whoever ends nudges.

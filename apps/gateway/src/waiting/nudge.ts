@@ -1,3 +1,6 @@
+/** A timer of more than 2³¹ − 1 ms would go off at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** Lets a loop sleep until it is told of work, or a time has passed. */
 export class Nudge {
   private isPending = false;
@@ -14,7 +17,7 @@ export class Nudge {
     if (!this.isPending) {
       await new Promise<void>((resolve) => {
         this.wake = resolve;
-        timer = setTimeout(resolve, longestMs).unref();
+        timer = setTimeout(resolve, Math.min(longestMs, TIMER_MAX_MS)).unref();
       });
     }
     clearTimeout(timer);

@@ -12,13 +12,17 @@ import { Nudge } from './nudge.js';
 import { Queue } from './queue.service.js';
 
 /** Most messages sent at once whose last safe moment has come. */
-const DUE_AT_ONCE = 50;
+const DUE_AT_ONCE = 256;
+const EXPIRED_AT_ONCE = 1_000;
+/** What is due may be in the hands of another pod. */
+const NOTHING_TO_DO_MS = 50;
 
 /** Messages that wait, in the journal: sent when free quota opens, paid for at the last safe moment. */
 @Injectable()
 export class WaitingService implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly lanes: FreeLane[];
   private readonly due = new Nudge();
+  private readonly underWay = new Set<Promise<void>>();
   private readonly claimMs: number;
   private running: Promise<void> | undefined;
   private isClosed = false;
@@ -34,7 +38,8 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
     const work = {
       share: (provider: Provider) => this.queue.share(provider),
       claim: (provider: Provider, permits: readonly Permit[]) => this.claim(provider, permits),
-      send: (message: Message, provider: Provider, permit: Permit) => this.sendFree(message, provider, permit),
+      send: (message: Message, provider: Provider, permit: Permit) =>
+        this.attempts.withPermit(message, provider, permit),
       failed: (error: unknown) => this.failures.note(error),
     };
     this.lanes = freeWithQuota(config).map((provider) => new FreeLane(provider, quota, work));
@@ -50,6 +55,7 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
     this.isClosed = true;
     this.due.give();
     await Promise.all([this.running, ...this.lanes.map((lane) => lane.close())]);
+    await Promise.all(this.underWay);
   }
 
   /** Nobody waits, and free quota is not known to be closed: a message need not queue. */
@@ -67,11 +73,6 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
     this.queue.added();
     this.due.give();
     for (const lane of this.lanes) lane.wake();
-  }
-
-  /** A message may be due sooner than was known. */
-  wake(): void {
-    this.due.give();
   }
 
   private async run(): Promise<void> {
@@ -93,14 +94,25 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
     const dueInMs = (await this.queue.look()) ?? LOOK_MS;
     if (wasEmpty && this.queue.length > 0) for (const lane of this.lanes) lane.wake();
     if (dueInMs > 0) return Math.min(LOOK_MS, dueInMs);
-    await this.claims.expire();
-    const messages = await this.claims.due({ count: DUE_AT_ONCE, claimMs: this.claimMs });
-    await Promise.all(messages.map((message) => this.attempts.byAnybody(message)));
-    return 0;
+    const sent = await this.sendWhatIsDue();
+    const expired = await this.claims.expire(EXPIRED_AT_ONCE);
+    return sent + expired > 0 ? 0 : NOTHING_TO_DO_MS;
   }
 
-  private async sendFree(message: Message, provider: Provider, permit: Permit): Promise<void> {
-    await this.attempts.withPermit(message, provider, permit);
+  /** @returns how many are on their way now that were not before */
+  private async sendWhatIsDue(): Promise<number> {
+    const count = DUE_AT_ONCE - this.underWay.size;
+    // Whoever ends nudges.
+    if (count === 0) return 0;
+    const messages = await this.claims.due({ count, claimMs: this.claimMs });
+    for (const message of messages) {
+      const sent = this.attempts.byAnybody(message).finally(() => {
+        this.underWay.delete(sent);
+        if (this.underWay.size === DUE_AT_ONCE - 1) this.due.give();
+      });
+      this.underWay.add(sent);
+    }
+    return messages.length;
   }
 
   private async claim({ name }: Provider, permits: readonly Permit[]): Promise<Message[]> {
