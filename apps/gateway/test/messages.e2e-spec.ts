@@ -128,20 +128,6 @@ describe('a bad request', () => {
     ['a body that is not UTF-8', utf16, 400, 'invalid_message', undefined],
     ['a message over 65 536 bytes', { message: 'é'.repeat(32_769) }, 413, 'message_too_large', '/message'],
     ['a body that no message can need', { message: 'x'.repeat(500_000) }, 413, 'message_too_large', undefined],
-    [
-      'a callback with half a surrogate pair',
-      { message: 'a', callbackUrl: 'https://example.com/\ud800' },
-      400,
-      'invalid_message',
-      '/callbackUrl',
-    ],
-    [
-      'a callback with NUL',
-      { message: 'a', callbackUrl: 'https://example.com/\u0000' },
-      400,
-      'invalid_message',
-      '/callbackUrl',
-    ],
   ])(
     'with %s is answered by its code, names the field, and counts nothing',
     async (_what, body, status, code, pointer) => {

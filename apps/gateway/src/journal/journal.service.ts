@@ -16,6 +16,7 @@ import type { Ending, Message } from './message.js';
 import {
   type ChangeRow,
   changeStatement,
+  correctStatement,
   endingColumns,
   insertRow,
   insertStatement,
@@ -149,7 +150,7 @@ export class Journal implements OnApplicationShutdown {
    */
   async change(message: Message, { status, ending, nextInMs, claimMs }: Change): Promise<boolean> {
     const hops = message.hops.length;
-    const isChanged = await this.changes.add({
+    const row: ChangeRow = {
       ...endingColumns(ending, lastAt(message)),
       id: message.id,
       hops_before: message.hopsOnDisk,
@@ -159,7 +160,9 @@ export class Journal implements OnApplicationShutdown {
       only_provider: message.onlyProvider,
       claim_ms: claimMs,
       hops: message.hops.slice(message.hopsOnDisk),
-    });
+    };
+    const isChanged = await this.changes.add(row);
+    if (!isChanged && ending?.status === 'delivered') await this.db.execute(correctStatement(row));
     message.hopsOnDisk = hops;
     this.wakeCallback(message, ending);
     return isChanged;

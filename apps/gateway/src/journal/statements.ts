@@ -127,6 +127,22 @@ export function changeStatement(rows: readonly ChangeRow[]): SQL {
     select id from changed`;
 }
 
+/** Whoever took it over could not know what came of it. The one that was believed dead does: it was delivered. */
+export function correctStatement({
+  id,
+  provider,
+  response,
+  cost_micros: costMicros,
+  finished_at: finishedAt,
+  hops,
+}: ChangeRow): SQL {
+  return sql`
+    update messages set status = 'delivered', provider = ${provider}, response = decode(${response}, 'base64'),
+      cost_micros = ${costMicros}, reason = null, detail = null, finished_at = ${finishedAt},
+      hops = hops || ${JSON.stringify(hops)}::jsonb
+    where id = ${id} and status = 'unknown'`;
+}
+
 /**
  * For a `with` clause: whoever asked for a callback gets one in the same statement that ends the message. Its body
  * names the message and how it ended; the texts are for those who log in.

@@ -3,6 +3,8 @@ import { DELIVER_BY_MAX_MS, type DeliveredMessage, type WaitingMessage } from '#
 import { ProblemException } from '#service';
 import { Journal } from '../journal/journal.service.js';
 import { addHop, type Message, waitingAnswer } from '../journal/message.js';
+import { chooseRoute } from '../delivery/choose-route.js';
+import { undelivered } from '../delivery/undelivered.js';
 import { SendNowService } from '../delivery/send-now.service.js';
 import type { ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
@@ -23,6 +25,10 @@ export class AcceptService {
 
   /** To be sent later: as soon as possible, or when free quota opens before its deadline. On disk when this returns. */
   async accept(message: Message): Promise<WaitingMessage> {
+    const { mayPay } = message;
+    if (chooseRoute({ providers: this.config.providers, mayPay }).length === 0) {
+      throw undelivered({ attempts: [], denials: [], mayPay, nowMs: Date.now() });
+    }
     const waits = message.deliverBy !== undefined;
     const deliverBy = message.deliverBy ?? new Date(message.createdAt.getTime() + DELIVER_BY_MAX_MS);
     message.deliverBy = deliverBy;

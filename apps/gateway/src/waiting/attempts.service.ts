@@ -34,8 +34,8 @@ export class Attempts {
     });
   }
 
-  /** With a permit; that it is being sent was written when it was claimed. */
-  async withPermit(message: Message, provider: Provider, permit: Permit): Promise<void> {
+  /** With a permit, if it takes one; that it is being sent was written when it was claimed. */
+  async withPermit(message: Message, provider: Provider, permit: Permit | undefined): Promise<void> {
     await this.conclude(message, async () => {
       const result = await this.delivery.send(message, provider, permit);
       if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };

@@ -66,7 +66,8 @@ const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
 /** One hop, dated by Postgres. */
 function hop(step: string, details: SQL = sql``): SQL {
   const at = sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-  return sql`jsonb_build_array(jsonb_build_object('at', ${at}, 'pod', ${POD}::text, 'step', ${step}::text${details}))`;
+  const fields = sql`'at', ${at}, 'pod', ${POD}::text, 'step', ${step}::text${details}`;
+  return sql`jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(${fields})))`;
 }
 
 /**
@@ -76,19 +77,20 @@ function hop(step: string, details: SQL = sql``): SQL {
 export class Claims {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** For permits in hand: as many as these, nearest deadline first, noted as being sent. */
-  async forPermits({
+  /** For slots in hand: as many as these, nearest deadline first, noted as being sent. */
+  async forSlots({
     provider,
     epoch,
     count,
     claimMs,
   }: {
     provider: string;
-    epoch: number;
+    /** Of the permits, where there is a quota. */
+    epoch: number | undefined;
     count: number;
     claimMs: number;
   }) {
-    const sending = hop('sending', sql`, 'provider', ${provider}::text, 'epoch', ${epoch}::bigint`);
+    const sending = hop('sending', sql`, 'provider', ${provider}::text, 'epoch', ${epoch ?? null}::bigint`);
     return claim(
       this.db,
       sql`

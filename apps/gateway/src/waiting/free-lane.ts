@@ -14,17 +14,20 @@ const RETRY_MS = 500;
 /** How often it is looked for messages of other pods that have ended: nobody told this one of them. */
 export const LOOK_MS = 2_000;
 
+/** Undefined where there is no quota. */
+export type Slot = Permit | undefined;
+
 export interface LaneWork {
   /** How many may take a slot now, and when to ask again. */
   share(provider: Provider): Promise<{ take: number; lookAgainMs: number }>;
-  claim(provider: Provider, permits: readonly Permit[]): Promise<Message[]>;
+  claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]>;
   /** Sends a claimed message. Never fails. */
-  send(message: Message, provider: Provider, permit: Permit): Promise<void>;
+  send(message: Message, provider: Provider, permit: Slot): Promise<void>;
   failed(error: unknown): void;
 }
 
 /**
- * Sends what waits through one provider with a quota: sleeps while it is blocked, asks for as many permits as there
+ * Sends what waits through one free provider: sleeps while it is blocked, asks for as many permits as there
  * are messages when it opens, and claims as many messages as it was given permits.
  */
 export class FreeLane {
@@ -42,7 +45,8 @@ export class FreeLane {
 
   /** How long the quota is known to stay closed, in milliseconds. */
   get opensInMs(): number {
-    return Math.max(this.opensAtMs - performance.now(), this.quota.blockedForMs(this.provider.name));
+    const { name, quota } = this.provider;
+    return quota === undefined ? 0 : Math.max(this.opensAtMs - performance.now(), this.quota.blockedForMs(name));
   }
 
   start(): void {
@@ -82,21 +86,22 @@ export class FreeLane {
     const wanted = Math.min(take, AT_ONCE - this.underWay.size);
     // Whoever ends nudges.
     if (wanted <= 0) return take > 0 ? LOOK_MS : lookAgainMs;
-    const permits = await this.reserve(wanted);
-    if (permits.length === 0) return Math.max(this.opensInMs, 1);
-    const messages = await this.claim(permits);
-    for (const [index, permit] of permits.entries()) {
+    const slots = await this.reserve(wanted);
+    if (slots.length === 0) return Math.max(this.opensInMs, 1);
+    const messages = await this.claim(slots);
+    for (const [index, slot] of slots.entries()) {
       const message = messages[index];
-      if (message === undefined) this.quota.settle(permit, { outcome: 'notSent' });
-      else this.send(message, permit);
+      if (message === undefined) this.giveBack(slot);
+      else this.send(message, slot);
       // What was started goes out before the rest is prepared.
       if (index % STARTED_AT_ONCE === 0) await setImmediate();
     }
     return take > wanted ? 0 : lookAgainMs;
   }
 
-  private async reserve(count: number): Promise<Permit[]> {
-    const { name } = this.provider;
+  private async reserve(count: number): Promise<Slot[]> {
+    const { name, quota } = this.provider;
+    if (quota === undefined) return Array.from({ length: count }, () => undefined);
     const reservations = await Promise.all(Array.from({ length: count }, () => this.quota.reserve(name)));
     for (const reservation of reservations) {
       if (reservation.granted) continue;
@@ -106,17 +111,21 @@ export class FreeLane {
     return reservations.flatMap((reservation) => (reservation.granted ? [reservation.permit] : []));
   }
 
-  private async claim(permits: readonly Permit[]): Promise<Message[]> {
+  private async claim(slots: readonly Slot[]): Promise<Message[]> {
     try {
-      return await this.work.claim(this.provider, permits);
+      return await this.work.claim(this.provider, slots);
     } catch (error) {
-      for (const permit of permits) this.quota.settle(permit, { outcome: 'notSent' });
+      for (const slot of slots) this.giveBack(slot);
       throw error;
     }
   }
 
-  private send(message: Message, permit: Permit): void {
-    const sent = this.work.send(message, this.provider, permit).finally(() => {
+  private giveBack(slot: Slot): void {
+    if (slot !== undefined) this.quota.settle(slot, { outcome: 'notSent' });
+  }
+
+  private send(message: Message, slot: Slot): void {
+    const sent = this.work.send(message, this.provider, slot).finally(() => {
       if (this.underWay.size === AT_ONCE) this.nudge.give();
       this.underWay.delete(sent);
     });

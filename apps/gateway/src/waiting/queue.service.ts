@@ -49,7 +49,7 @@ export class Queue {
 
   /** How many may take a slot of that provider now, and when to ask again. */
   async share({ name, quota: policy }: Provider): Promise<PatientShare> {
-    if (policy === undefined || this.waiting === 0) return { take: 0, lookAgainMs: LOOK_MS };
+    if (policy === undefined || this.waiting === 0) return { take: this.waiting, lookAgainMs: LOOK_MS };
     const thresholdsMs = dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS });
     const most = this.mostCounted(policy);
     const { waiting, others } = await this.claims.queue(thresholdsMs, most);

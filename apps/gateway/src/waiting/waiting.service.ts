@@ -1,5 +1,5 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { type LimitedPolicy, limitOf, periodMsOf, type Permit, Quota } from '#quota';
+import { limitOf, periodMsOf, Quota } from '#quota';
 import { claimMsOf } from '../delivery/claim-time.js';
 import type { Message } from '../journal/message.js';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
@@ -7,14 +7,16 @@ import { PROVIDERS } from '../providers/providers.token.js';
 import { Attempts } from './attempts.service.js';
 import { Claims } from './claims.service.js';
 import { FailureLog } from './failure-log.js';
-import { FreeLane, LOOK_MS } from './free-lane.js';
+import { FreeLane, LOOK_MS, type Slot } from './free-lane.js';
 import { Nudge } from './nudge.js';
 import { Queue } from './queue.service.js';
 
 /** Most messages sent at once whose last safe moment has come. */
 const DUE_AT_ONCE = 256;
+/** Beyond any deadline: when nothing is free. */
+const FAR_MS = 365 * 86_400_000;
 const EXPIRED_AT_ONCE = 1_000;
-/** What is due may be in the hands of another pod. */
+/** What is due is in the hands of another pod, or this one is busy. */
 const NOTHING_TO_DO_MS = 50;
 
 /** Messages that wait, in the journal: sent when free quota opens, paid for at the last safe moment. */
@@ -37,12 +39,13 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
   ) {
     const work = {
       share: (provider: Provider) => this.queue.share(provider),
-      claim: (provider: Provider, permits: readonly Permit[]) => this.claim(provider, permits),
-      send: (message: Message, provider: Provider, permit: Permit) =>
-        this.attempts.withPermit(message, provider, permit),
+      claim: (provider: Provider, slots: readonly Slot[]) => this.claim(provider, slots),
+      send: (message: Message, provider: Provider, slot: Slot) => this.attempts.withPermit(message, provider, slot),
       failed: (error: unknown) => this.failures.note(error),
     };
-    this.lanes = freeWithQuota(config).map((provider) => new FreeLane(provider, quota, work));
+    this.lanes = config.providers
+      .filter(({ priceMicros }) => priceMicros === 0)
+      .map((provider) => new FreeLane(provider, quota, work));
     this.claimMs = claimMsOf(config);
   }
 
@@ -65,7 +68,7 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
 
   /** When a message that waits from now on will probably find a free slot. */
   freeAt(nowMs: number): Date {
-    return new Date(nowMs + Math.min(8.64e7, ...this.lanes.map((lane) => slotInMs(lane, this.queue.length))));
+    return new Date(nowMs + Math.min(FAR_MS, ...this.lanes.map((lane) => slotInMs(lane, this.queue.length))));
   }
 
   /** Something waits that was not there before. */
@@ -102,40 +105,29 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
   /** @returns how many are on their way now that were not before */
   private async sendWhatIsDue(): Promise<number> {
     const count = DUE_AT_ONCE - this.underWay.size;
-    // Whoever ends nudges.
     if (count === 0) return 0;
     const messages = await this.claims.due({ count, claimMs: this.claimMs });
     for (const message of messages) {
       const sent = this.attempts.byAnybody(message).finally(() => {
         this.underWay.delete(sent);
-        if (this.underWay.size === DUE_AT_ONCE - 1) this.due.give();
+        // Not for each of them: one look serves many.
+        if (this.underWay.size === DUE_AT_ONCE / 2) this.due.give();
       });
       this.underWay.add(sent);
     }
     return messages.length;
   }
 
-  private async claim({ name }: Provider, permits: readonly Permit[]): Promise<Message[]> {
-    const [first] = permits;
-    if (first === undefined) return [];
-    const { epoch } = first;
-    const claimed = await this.claims.forPermits({
+  private async claim({ name }: Provider, slots: readonly Slot[]): Promise<Message[]> {
+    const claimed = await this.claims.forSlots({
       provider: name,
-      epoch,
-      count: permits.length,
+      epoch: slots[0]?.epoch,
+      count: slots.length,
       claimMs: this.claimMs,
     });
     this.queue.claimed(claimed.length);
     return claimed;
   }
-}
-
-type Limited = Provider & { quota: LimitedPolicy };
-
-function freeWithQuota({ providers }: ProvidersFile): Limited[] {
-  return providers.filter(
-    (provider): provider is Limited => provider.quota !== undefined && provider.priceMicros === 0,
-  );
 }
 
 /** Behind what waits already, a window's worth in each period. */
