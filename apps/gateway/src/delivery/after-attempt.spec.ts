@@ -81,6 +81,18 @@ describe('after a try', () => {
     expect(afterAttempt(old, { outcome: 'undelivered', unknownAt: honouring }, tomorrow).status).toBe('unknown');
   });
 
+  it('that is only asked for does not grow while there is no permit to ask', () => {
+    const message = messageWith(sent('honouring'));
+    afterAttempt(message, { outcome: 'undelivered', unknownAt: honouring }, Date.now());
+    message.hopsOnDisk = message.hops.length;
+    addHop(message, { step: 'no_permit', provider: 'honouring' });
+    const change = afterAttempt(message, { outcome: 'undelivered', unknownAt: undefined, waitMs: 700 }, Date.now());
+    expect({ change, added: message.hops.length - message.hopsOnDisk }).toEqual({
+      change: { status: 'waiting', nextInMs: 700 },
+      added: 0,
+    });
+  });
+
   it('stays where it may have been delivered when that one refuses or fails the next time', () => {
     const message = messageWith(sent('honouring'));
     afterAttempt(message, { outcome: 'undelivered', unknownAt: honouring }, Date.now());

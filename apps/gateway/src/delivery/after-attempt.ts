@@ -6,7 +6,7 @@ import type { Provider } from '../providers/providers-file.js';
 const RESOLVE_MS = 86_400_000;
 const BACK_OFF_MS = 500;
 const BACK_OFF_MAX_MS = 30_000;
-/** Of what is only asked for: nobody waits for it, and every try is written down. */
+/** Of what is only asked for: nobody waits for it, and every send is written down. */
 const ASK_MAX_MS = 600_000;
 
 /** What came of trying to send a message that waits. */
@@ -26,7 +26,8 @@ export function afterAttempt(message: Message, attempted: Attempted, nowMs: numb
   if (unknownAt === undefined) {
     // A refusal or a failure now says nothing of what came of it where it was sent before.
     if (isOld && message.onlyProvider !== undefined) return neverKnown(message, { name: message.onlyProvider });
-    const nextInMs = message.onlyProvider === undefined ? retryInMs(message, attempted, nowMs) : askInMs(message);
+    if (message.onlyProvider !== undefined) return stillAsking(message, attempted);
+    const nextInMs = retryInMs(message, attempted, nowMs);
     addHop(message, { step: 'waiting', reason: 'not delivered', waitMs: Math.round(nextInMs) });
     return { status: 'waiting', nextInMs };
   }
@@ -48,6 +49,16 @@ export function askAgain(message: Message, provider: Provider, nowMs: number): C
   message.onlyProvider = provider.name;
   message.sendBy = new Date(nowMs);
   addHop(message, { step: 'waiting', provider: provider.name, reason: 'no answer: asking again', waitMs: nextInMs });
+  return { status: 'waiting', nextInMs };
+}
+
+/** It was not asked, or not answered: again when the quota opens, or after a back-off. */
+function stillAsking(message: Message, { waitMs }: { waitMs?: number | undefined }): Change {
+  const nextInMs = Math.min(waitMs ?? askInMs(message), ASK_MAX_MS);
+  const wasAsked = message.hops.slice(message.hopsOnDisk).some(({ step }) => step !== 'no_permit');
+  if (wasAsked) addHop(message, { step: 'waiting', reason: 'not delivered', waitMs: Math.round(nextInMs) });
+  // Every block would add to what is known of it, for a day.
+  else message.hops.length = message.hopsOnDisk;
   return { status: 'waiting', nextInMs };
 }
 
@@ -74,10 +85,10 @@ function askInMs(message: Message): number {
   return Math.min(backOffMs(message), ASK_MAX_MS);
 }
 
-/** Doubles with each try, whether it was sent or there was no permit for it. */
+/** Doubles with each send. */
 function backOffMs({ hops }: Message): number {
-  const tries = hops.filter(({ step }) => step === 'sending' || step === 'no_permit').length;
-  return BACK_OFF_MS * 2 ** Math.min(16, tries);
+  const sends = hops.filter(({ step }) => step === 'sending').length;
+  return BACK_OFF_MS * 2 ** Math.min(16, sends);
 }
 
 function firstSentMs({ hops, createdAt }: Message): number {
