@@ -45,6 +45,19 @@ describe('revocations', () => {
     expect(other.heard).toEqual(['first', 'second']);
   });
 
+  it('are not waited for by anybody but the first while Redis stands still', async () => {
+    const server = await servers.start();
+    const { revocations } = await newProcess(`redis://${server.address}`);
+    server.freeze();
+    const first = revocations.stateOf('any');
+    expect(await Promise.race([first, revocations.stateOf('any')])).toBe('unknown');
+    const startedMs = performance.now();
+    expect(await revocations.stateOf('any')).toBe('unknown');
+    expect(performance.now() - startedMs).toBeLessThan(50);
+    server.thaw();
+    await waitUntil(async () => (await revocations.stateOf('any')) === 'live', { what: 'it is asked again' });
+  });
+
   it('of several sessions at once reach every node of a cluster', async () => {
     const nodes = await servers.startCluster(3);
     const url = `redis-cluster://${nodes.map((node) => node.address).join(',')}`;

@@ -18,9 +18,14 @@ type Revocation = z.infer<typeof revocationSchema>;
 /** Longest wait for every process to say that it has heard. */
 const HEARD_TIMEOUT_MS = 500;
 
+/** Longest that a request waits to know whether its token was revoked. */
+const ANSWER_TIMEOUT_MS = 100;
+
 /** How often the subscription shows that it is alive: a connection can be dead without anybody telling us. */
 const HEARTBEAT_MS = 2_000;
 const HEARTBEAT_TIMEOUT_MS = 2_000;
+
+export type SessionState = 'live' | 'revoked' | 'unknown';
 
 export interface RevocationListener {
   revoked(sessionIds: string[]): void;
@@ -41,6 +46,8 @@ export class Revocations implements OnApplicationShutdown {
   private readonly processId = randomUUID();
   private readonly tellings = new Map<string, Telling>();
   private subscribed = false;
+  /** Questions that were given up and may still be answered. */
+  private overdue = 0;
 
   constructor(redisUrl: string) {
     this.commands = openRedis({ url: redisUrl, use: 'revocations' });
@@ -88,19 +95,37 @@ export class Revocations implements OnApplicationShutdown {
     await this.tell(sessionIds);
   }
 
-  /** `unknown`: Redis cannot be asked. */
-  async stateOf(sessionId: string): Promise<'live' | 'revoked' | 'unknown'> {
-    try {
-      return (await this.commands.exists(revokedKey(sessionId))) === 1 ? 'revoked' : 'live';
-    } catch {
-      return 'unknown';
-    }
+  /** `unknown`: Redis cannot be asked, or did not answer within 100 ms; while it does not, nobody else waits for it. */
+  async stateOf(sessionId: string): Promise<SessionState> {
+    if (this.overdue > 0) return 'unknown';
+    let timer: NodeJS.Timeout | undefined;
+    let isOverdue = false;
+    const patience = new Promise<SessionState>((resolve) => {
+      timer = setTimeout(() => {
+        isOverdue = true;
+        this.overdue += 1;
+        resolve('unknown');
+      }, ANSWER_TIMEOUT_MS);
+    });
+    const answer = this.ask(sessionId).finally(() => {
+      clearTimeout(timer);
+      if (isOverdue) this.overdue -= 1;
+    });
+    return Promise.race([answer, patience]);
   }
 
   onApplicationShutdown(): void {
     clearInterval(this.heartbeat);
     this.subscription.disconnect();
     this.commands.disconnect();
+  }
+
+  private async ask(sessionId: string): Promise<SessionState> {
+    try {
+      return (await this.commands.exists(revokedKey(sessionId))) === 1 ? 'revoked' : 'live';
+    } catch {
+      return 'unknown';
+    }
   }
 
   private async subscribe(): Promise<void> {
