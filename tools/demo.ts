@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { DeliveredMessage, QuotaReport } from '#contracts';
+import { DEMO_ACCOUNT, logIn } from './stack/log-in.js';
 import { type Stack, startStack } from './stack/stack.js';
 
 const FREE_LIMIT = 4;
 const FREE_BLOCK_MS = 4_000;
-const DEMO_ACCOUNT = { email: 'paid@octo.local', password: 'octo-demo-password' };
 
 const [origin] = process.argv.slice(2);
 if (origin === undefined) await onOwnStack();
@@ -89,14 +89,6 @@ async function waitForReopening(gateway: string, cookie: string): Promise<void> 
     `\n  free is blocked and reopens at ${free?.reopensAt ?? 'once'}: waiting ${(waitMs / 1000).toFixed(1)} s\n`,
   );
   await delay(waitMs);
-}
-
-async function logIn(gateway: string): Promise<string> {
-  const response = await request(`${gateway}/auth/login`, { body: JSON.stringify(DEMO_ACCOUNT) });
-  return response.headers
-    .getSetCookie()
-    .map((cookie) => cookie.split(';', 1)[0])
-    .join('; ');
 }
 
 async function post(gateway: string, cookie: string, message: string): Promise<DeliveredMessage> {

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { z } from 'zod';
 import { hopSchema, messageStatusSchema } from '#contracts';
+import { waitUntil } from '../stack/wait-until.js';
 
 const rowSchema = z.object({
   id: z.uuid(),
@@ -21,8 +22,14 @@ export async function readJournal(url: string): Promise<JournalRow[]> {
   return z.array(rowSchema).parse(rows);
 }
 
+/** Resolves when no message waits or is on its way. */
+export async function untilOver(url: string, deadlineMs: number): Promise<void> {
+  const isOver = async (): Promise<boolean> => (await countUnfinished(url)) === 0;
+  await waitUntil(isOver, { what: 'no message waits', deadlineMs, everyMs: 250 });
+}
+
 /** How many messages are not over. */
-export async function countUnfinished(url: string): Promise<number> {
+async function countUnfinished(url: string): Promise<number> {
   const { rows } = await query(url, `select count(*)::int n from messages where status in ('waiting', 'sending')`);
   return z.tuple([z.object({ n: z.int() })]).parse(rows)[0].n;
 }

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ProviderStats, providerStatsSchema } from '#contracts';
+import { logIn } from '../stack/log-in.js';
 import { hasNativePostgres } from '../stack/native-engines.js';
 import { type Stack, startStack } from '../stack/stack.js';
 import { PostgresServer } from './postgres-server.js';
 import { hasNativeRedis, RedisServer } from './redis-server.js';
 
-const ACCOUNT = { email: 'paid@octo.local', password: 'octo-demo-password' };
 /** Of the log, the newest. */
 const KEPT_LINES = 5_000;
 
@@ -57,18 +57,9 @@ export class System {
     return this.engines[name];
   }
 
-  /** @returns the cookie of somebody who may use paid providers */
-  async logIn(): Promise<string> {
-    const response = await fetch(`${this.origins.gateways[0]}/auth/login`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(ACCOUNT),
-    });
-    if (!response.ok) throw new Error(`the login was answered ${response.status}`);
-    return response.headers
-      .getSetCookie()
-      .map((cookie) => cookie.split(';', 1)[0])
-      .join('; ');
+  /** @returns the cookies of somebody who may use paid providers */
+  logIn(): Promise<string> {
+    return logIn(this.origins.gateways[0] ?? '');
   }
 
   /** The provider's own count. */
@@ -102,6 +93,11 @@ export class System {
     if (this.stack === undefined) throw new Error('not started');
     return this.stack;
   }
+}
+
+/** Settings of a free provider that blocks once so many were accepted, and of the gateways that count it. */
+export function freeQuota({ limit, blockMs }: { limit: number; blockMs: number }): NodeJS.ProcessEnv {
+  return { FREE_POLICY: 'count-then-block', FREE_LIMIT: String(limit), FREE_BLOCK_MS: String(blockMs) };
 }
 
 /** Whether this machine has engines that can crash and come back. */

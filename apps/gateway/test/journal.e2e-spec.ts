@@ -344,6 +344,24 @@ describe('the events of a message', () => {
     expect(head.status).toBe(200);
   });
 
+  it('begin at once also for who was told everything so far, whatever it says it was told', async () => {
+    await spendFreeQuota();
+    const { body } = await postMessage(gateway, paid, { message: 'a', deliverBy: soon(10_000), paid: 'never' });
+    const watch = (lastEventId: string) =>
+      fetch(`${gateway}/messages/${body.id}/events`, {
+        headers: { cookie: paid, 'last-event-id': lastEventId },
+        signal: AbortSignal.timeout(15_000),
+      });
+    const answers = await Promise.all(['2', '999999999', '-1', 'x'].map(watch));
+    expect((await recordOf(gateway, paid, body.id ?? '')).body.status).toBe('waiting');
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    const firsts = texts.map((text) => /^event: (.*)$/m.exec(text)?.[1]);
+    expect(firsts.slice(2)).toEqual(['waiting', 'waiting']);
+    expect(texts.map((text) => [...text.matchAll(/^event: (.*)$/gm)].at(-1)?.[1])).toEqual(
+      texts.map(() => 'delivered'),
+    );
+  });
+
   it('can be watched a hundred at a time by one account', async () => {
     await spendFreeQuota();
     const { body } = await postMessage(gateway, paid, { message: 'a', deliverBy: soon(60_000), paid: 'never' });

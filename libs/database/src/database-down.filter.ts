@@ -8,8 +8,8 @@ import { ProblemException, sendProblem } from '#service';
 const RETRY_AFTER_MS = 1_000;
 const WARN_EVERY_MS = 1_000;
 
-/** SQLSTATE classes that speak of the moment, not of the query: connection, roll-back, resources, operator intervention. */
-const SERVER_CLASSES = new Set(['08', '40', '53', '57']);
+/** SQLSTATE classes that speak of the server, not of the query: connection, resources, operator intervention. */
+const SERVER_CLASSES = new Set(['08', '53', '57']);
 
 /**
  * For controllers: a database that cannot be asked is 503 `unavailable`; a query it refuses is a bug, and 500.

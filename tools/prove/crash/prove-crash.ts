@@ -7,8 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { acceptedRequestsSchema } from '#contracts';
-import { waitUntil } from '../../stack/wait-until.js';
-import { countUnfinished, readJournal } from '../journal.js';
+import { readJournal, untilOver } from '../journal.js';
 import { Poster } from '../poster.js';
 import { hasEngines } from '../system.js';
 import { Client, type SentMessage } from './client.js';
@@ -48,7 +47,8 @@ async function prove(site: Site, extent: Extent, seed: number): Promise<number> 
   console.log(`crash proof: ${messages} messages, ${pods} gateways, ${kills} kills, seed ${seed}\n`);
   await site.start(extent);
   const { sent, strikes } = await runLoad(site, planOf(extent, seed));
-  await untilOver(site, extent);
+  await site.untilReady(READY_MS);
+  await untilSettled(site, extent);
   const evidence = await collect(site, sent);
   const verdict = judge(evidence);
   const course = { strikes, seed, tookMs: performance.now() - startedMs };
@@ -81,12 +81,8 @@ async function runLoad(
 }
 
 /** What is not over by then is told by the verdict. */
-async function untilOver(site: Site, { settleMs }: Extent): Promise<void> {
-  await site.untilReady(READY_MS);
-  const isOver = async (): Promise<boolean> => (await countUnfinished(site.system.databaseUrl)) === 0;
-  await waitUntil(isOver, { what: 'no message waits', deadlineMs: settleMs, everyMs: 250 }).catch((error: Error) =>
-    console.log(error.message),
-  );
+async function untilSettled({ system }: Site, { settleMs }: Extent): Promise<void> {
+  await untilOver(system.databaseUrl, settleMs).catch((error: Error) => console.log(error.message));
 }
 
 async function collect({ system }: Site, sent: SentMessage[]): Promise<Evidence> {

@@ -1,13 +1,13 @@
 import type { ManagedProcess } from '../../stack/managed-process.js';
 import { waitUntil } from '../../stack/wait-until.js';
 import { putFaults } from '../faults.js';
-import { System } from '../system.js';
+import { freeQuota, System } from '../system.js';
 import type { Extent, Strike } from './plan.js';
 
 /** So slow that whoever is killed has messages on their way. */
 const LATENCY_MS = 80;
 /** Some windows a minute of a size that leaves something to pay for. */
-const QUOTA = { FREE_POLICY: 'count-then-block', FREE_LIMIT: '40', FREE_BLOCK_MS: '1000' };
+const QUOTA = freeQuota({ limit: 40, blockMs: 1_000 });
 
 /** A system that is struck at. */
 export class Site {

@@ -2,9 +2,9 @@ import pg from 'pg';
 import { v7 as uuidV7 } from 'uuid';
 import { z } from 'zod';
 import { waitUntil } from '../../stack/wait-until.js';
-import { countUnfinished } from '../journal.js';
+import { untilOver } from '../journal.js';
 import { Poster } from '../poster.js';
-import { System } from '../system.js';
+import { freeQuota, System } from '../system.js';
 import type { Finding } from './finding.js';
 import { lagsMs } from './lags.js';
 
@@ -27,8 +27,7 @@ export async function proveBacklog(extent: BacklogExtent): Promise<Finding> {
   const { waiting, limit, blockMs, windows, pods } = extent;
   let database: pg.Client | undefined;
   try {
-    const env = { FREE_POLICY: 'count-then-block', FREE_LIMIT: String(limit), FREE_BLOCK_MS: String(blockMs) };
-    await system.start({ pods, env });
+    await system.start({ pods, env: freeQuota(extent) });
     database = new pg.Client(system.databaseUrl);
     await database.connect();
     const pattern = await sendOne(system);
@@ -68,8 +67,7 @@ async function sendOne(system: System): Promise<string> {
   const { id, status } = await poster.post({ message: 'one of many' }, { prefer: 'respond-async' });
   await poster.close();
   if (status !== 202 || id === undefined) throw new Error(`a message was answered ${status}`);
-  const isOver = async (): Promise<boolean> => (await countUnfinished(system.databaseUrl)) === 0;
-  await waitUntil(isOver, { what: 'it is over' });
+  await untilOver(system.databaseUrl, 10_000);
   return id;
 }
 

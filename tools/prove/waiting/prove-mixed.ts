@@ -1,8 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { waitUntil } from '../../stack/wait-until.js';
-import { countUnfinished, readJournal } from '../journal.js';
+import { readJournal, untilOver } from '../journal.js';
 import { Poster } from '../poster.js';
-import { System } from '../system.js';
+import { freeQuota, System } from '../system.js';
 import type { Finding } from './finding.js';
 import { loadOf, type UrgentPattern } from './loads.js';
 import { leastPaid, type Load } from './offline-optimum.js';
@@ -70,8 +69,7 @@ interface Outcome {
 async function run(mix: Mix, { durationMs, seed, pods }: MixedExtent): Promise<Outcome> {
   const system = new System();
   try {
-    const env = { FREE_POLICY: POLICY.policy, FREE_LIMIT: String(LIMIT), FREE_BLOCK_MS: String(BLOCK_MS) };
-    await system.start({ pods, env });
+    await system.start({ pods, env: freeQuota(POLICY) });
     const perMs = LIMIT / BLOCK_MS;
     const planned = loadOf({
       urgentPerMs: mix.pressure * perMs,
@@ -82,8 +80,7 @@ async function run(mix: Mix, { durationMs, seed, pods }: MixedExtent): Promise<O
       seed,
     });
     const load = await send(system, planned);
-    const isOver = async (): Promise<boolean> => (await countUnfinished(system.databaseUrl)) === 0;
-    await waitUntil(isOver, { what: 'no message waits', deadlineMs: PATIENCE_MS + 10_000, everyMs: 250 });
+    await untilOver(system.databaseUrl, PATIENCE_MS + 10_000);
     const journal = await readJournal(system.databaseUrl);
     const delivered = journal.filter(({ status }) => status === 'delivered').length;
     return {

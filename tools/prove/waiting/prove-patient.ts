@@ -1,7 +1,6 @@
-import { waitUntil } from '../../stack/wait-until.js';
-import { countUnfinished, readJournal } from '../journal.js';
+import { readJournal, untilOver } from '../journal.js';
 import { Poster } from '../poster.js';
-import { System } from '../system.js';
+import { freeQuota, System } from '../system.js';
 import type { Finding } from './finding.js';
 import { lagsMs } from './lags.js';
 
@@ -22,15 +21,14 @@ export async function provePatient(extent: PatientExtent): Promise<Finding> {
   const system = new System();
   const { messages, patienceMs, limit, blockMs, pods } = extent;
   try {
-    const env = { FREE_POLICY: 'count-then-block', FREE_LIMIT: String(limit), FREE_BLOCK_MS: String(blockMs) };
-    await system.start({ pods, env });
+    await system.start({ pods, env: freeQuota(extent) });
     const before = await costsOf(system);
     const startedMs = performance.now();
     const statuses = await sendAll(system, extent);
-    await untilOver(system.databaseUrl, patienceMs);
+    await untilOver(system.databaseUrl, patienceMs + 10_000);
     const tookMs = performance.now() - startedMs;
     const after = await costsOf(system);
-    const delivered = await deliveredBy(system.databaseUrl);
+    const free = await countDeliveredFree(system.databaseUrl);
     const stats = await system.statsOf('free');
     const lags = lagsMs(stats);
     const isAnswered = statuses.every((status) => status === 200 || status === 202);
@@ -39,14 +37,14 @@ export async function provePatient(extent: PatientExtent): Promise<Finding> {
       title: `${messages} patient messages (+${patienceMs / 1_000} s), ${limit} free per ${blockMs / 1_000} s, ${pods} gateways`,
       lines: [
         ['answered', countsOf(statuses)],
-        ['delivered free, paid', `${delivered.free}, ${paid}, within ${(tookMs / 1_000).toFixed(1)} s`],
+        ['delivered free, paid', `${free}, ${paid}, within ${(tookMs / 1_000).toFixed(1)} s`],
         ['refused by free', stats.refused],
         ['first send after a reopening, in ms', lags.join(' ')],
         ['SQL statements per delivered message', perMessage(after.statements - before.statements, messages)],
         ['Redis trips per delivered message', perMessage(after.trips - before.trips, messages)],
       ],
       missed: [
-        ...(isAnswered && delivered.free === messages && paid === 0 ? [] : ['every message is delivered free']),
+        ...(isAnswered && free === messages && paid === 0 ? [] : ['every message is delivered free']),
         ...(stats.refused === 0 ? [] : ['nothing is refused']),
         ...(lags.every((lag) => lag <= LAG_MS) ? [] : [`the first send is at most ${LAG_MS} ms after each reopening`]),
       ],
@@ -73,20 +71,15 @@ async function sendAll(system: System, { messages, patienceMs }: PatientExtent):
   return statuses;
 }
 
-async function untilOver(databaseUrl: string, deadlineMs: number): Promise<void> {
-  const isOver = async (): Promise<boolean> => (await countUnfinished(databaseUrl)) === 0;
-  await waitUntil(isOver, { what: 'no message waits', deadlineMs: deadlineMs + 10_000, everyMs: 250 });
-}
-
 async function costsOf(system: System): Promise<{ statements: number; trips: number }> {
   const sum = async (name: string): Promise<number> =>
     (await system.metric(name)).reduce((total, value) => total + value, 0);
   return { statements: await sum('octo_journal_statements_total'), trips: await sum('octo_quota_trips_total') };
 }
 
-async function deliveredBy(databaseUrl: string): Promise<{ free: number }> {
+async function countDeliveredFree(databaseUrl: string): Promise<number> {
   const rows = await readJournal(databaseUrl);
-  return { free: rows.filter(({ status, provider }) => status === 'delivered' && provider === 'free').length };
+  return rows.filter(({ status, provider }) => status === 'delivered' && provider === 'free').length;
 }
 
 function countsOf(statuses: readonly (number | string)[]): string {

@@ -15,7 +15,8 @@ export class GroupCommit<Item, Result> {
   /**
    * @param commit gives back one result for each item, in their order; when it throws, each of them fails with that
    * @param maxItems most items in a batch
-   * @param isOfOne whether an error may be the fault of one item: then each is tried alone
+   * @param isOfOne whether an error may be the fault of one item, or of two that got in each other's way: then each is
+   * tried alone
    */
   constructor(
     private readonly commit: (items: Item[]) => Promise<Result[]>,

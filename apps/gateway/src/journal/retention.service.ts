@@ -45,8 +45,8 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
     const { MESSAGE_RETENTION_DAYS: days } = this.settings;
     try {
       await ensurePartitions(this.db, now);
-      await this.dropTexts(firstIdOf(daysBefore(now, days)));
-      this.textsFrom = firstIdOf(daysBefore(now, days + WAITING_MAX_DAYS));
+      const isDone = await this.dropTexts(firstIdOf(daysBefore(now, days)));
+      if (isDone) this.textsFrom = firstIdOf(daysBefore(now, days + WAITING_MAX_DAYS));
       await this.dropRows(sql`idempotency_keys`, sql`expires_at <= now()`);
       await this.dropRows(sql`gateway_pods`, sql`seen_at < now() - interval '1 day'`);
       await this.dropRows(sql`callbacks`, sql`coalesce(delivered_at, gave_up_at) < now() - ${days} * interval '1 day'`);
@@ -65,8 +65,11 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
     this.timer.unref();
   }
 
-  /** Of messages before this id that are over. */
-  private async dropTexts(before: string): Promise<void> {
+  /**
+   * Of messages before this id that are over.
+   * @returns whether this process has looked at all of them: another one may be at it
+   */
+  private async dropTexts(before: string): Promise<boolean> {
     let last: string | null | undefined = this.textsFrom;
     while (typeof last === 'string' && !this.isClosed) {
       const after: string = last;
@@ -81,6 +84,7 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
         return chunkSchema.parse(rows)[0].last;
       });
     }
+    return last === null;
   }
 
   private async dropRows(table: SQL, which: SQL): Promise<void> {

@@ -57,6 +57,8 @@ export class MessageEvents implements BeforeApplicationShutdown {
     const told = Math.min(lastEventId, record.hops.length);
     const watch = { id: record.id, accountId, response, told, startedMs: nowMs, spokeMs: nowMs };
     if (response.destroyed) return;
+    // Who was told everything hears nothing for now, and is to know all the same that it is heard.
+    response.flushHeaders();
     response.once('close', () => this.end(watch));
     this.watches.add(watch);
     this.tell(watch, record);

@@ -106,7 +106,8 @@ export class MessagesController {
     const record = await this.journaled.find(id, caller);
     if (request.method === 'HEAD') return void reply.type('text/event-stream').send();
     reply.raw.setHeader('x-request-id', request.id);
-    const lastEventId = Number(request.headers['last-event-id'] ?? 0) || 0;
+    const said = String(request.headers['last-event-id']);
+    const lastEventId = /^\d{1,9}$/.test(said) ? Number(said) : 0;
     this.events.stream(record, reply.raw, { accountId: caller.accountId, lastEventId });
     reply.hijack();
   }

@@ -55,8 +55,8 @@ const queueSchema = z.tuple([
 ]);
 
 /**
- * What waits may go to any provider, now. Said as what is not so: Postgres then expects nearly all that wait to be meant,
- * walks them in order and stops at the limit; it would sort everything if it expected few.
+ * What waits may go to any provider, now. Said as what is not so: Postgres then expects nearly all that wait to be meant
+ * and walks them in order to the limit; expecting few, it sorts all of them. How many wait it learns from `analyze` only.
  */
 const MAY_GO = sql`status = 'waiting' and (only_provider > '') is not true and (next_at > now()) is not true`;
 

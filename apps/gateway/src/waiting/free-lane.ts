@@ -6,6 +6,7 @@ import { Nudge } from './nudge.js';
 
 /** Most messages a pod has under way at once of those that waited. */
 const AT_ONCE = 256;
+/** Preparing one takes a fraction of a millisecond, in which nothing else goes out. */
 const STARTED_AT_ONCE = 4;
 /** How long before it opens it is looked for who waits: the permits are asked for as it opens. */
 const PREPARE_MS = 100;
@@ -22,7 +23,7 @@ export interface LaneWork {
   share(provider: Provider): Promise<{ take: number; lookAgainMs: number }>;
   claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]>;
   /** Sends a claimed message. Never fails. */
-  send(message: Message, provider: Provider, permit: Slot): Promise<void>;
+  send(message: Message, provider: Provider, slot: Slot): Promise<void>;
   failed(error: unknown): void;
 }
 

@@ -1,0 +1,15 @@
+export const DEMO_ACCOUNT = { email: 'paid@octo.local', password: 'octo-demo-password' };
+
+/** @returns the cookies of the demo account that may use paid providers */
+export async function logIn(gateway: string): Promise<string> {
+  const response = await fetch(`${gateway}/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(DEMO_ACCOUNT),
+  });
+  if (!response.ok) throw new Error(`the login was answered ${response.status}`);
+  return response.headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(';', 1)[0])
+    .join('; ');
+}
