@@ -20,10 +20,10 @@ class ParsePipe implements PipeTransform {
   ) {}
 
   transform(value: unknown): unknown {
-    // With the input, a field that is missing is told from one of the wrong type.
-    const result = this.schema.safeParse(value, { reportInput: true });
+    const result = this.schema.safeParse(value);
     if (result.success) return result.data;
-    const { issues } = result.error;
+    // With the input, a field that is missing is told from one of the wrong type.
+    const { issues } = this.schema.safeParse(value, { reportInput: true }).error ?? result.error;
     const errors = issues.flatMap(fieldErrors);
     throw new ProblemException(
       issues.map(ownCode).find((own) => own !== undefined) ?? this.code,

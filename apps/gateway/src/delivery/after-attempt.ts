@@ -1,4 +1,4 @@
-import type { Change } from '../journal/journal.service.js';
+import type { Change } from '../journal/message.js';
 import { addHop, type Message } from '../journal/message.js';
 import type { Provider } from '../providers/providers-file.js';
 

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { MessageStatus } from '#contracts';
 import { type Database, InjectDatabase, isRefusal } from '#database';
 import { ProblemException } from '#service';
 import type { GatewaySettings } from '../gateway.settings.js';
@@ -12,15 +11,16 @@ import { PROVIDERS } from '../providers/providers.token.js';
 import { CallbackDelivery } from '../callbacks/callback-delivery.service.js';
 import { GroupCommit } from './group-commit.js';
 import { journalStatements, notRecorded } from './journal-metrics.js';
-import type { Ending, Message } from './message.js';
+import type { Change, Ending, Message } from './message.js';
 import {
   type ChangeRow,
+  changeRow,
   changeStatement,
   correctStatement,
-  endingColumns,
   insertRow,
   insertStatement,
   type MessageRow,
+  plainInsertStatement,
 } from './statements.js';
 
 /** A batch of the longest messages is some 9 MB. */
@@ -37,15 +37,6 @@ const BEHIND_MAX = 10_000;
 
 const idsSchema = z.array(z.object({ id: z.uuid() }));
 
-export interface Change {
-  status: MessageStatus;
-  ending?: Ending;
-  /** Not to be tried before so long from now. */
-  nextInMs?: number;
-  /** For how long this pod is believed to work on it. */
-  claimMs?: number;
-}
-
 /** The idempotency key was used before. */
 export class KeyTaken extends Error {}
 
@@ -53,6 +44,14 @@ export class KeyTaken extends Error {}
 @Injectable()
 export class Journal implements OnApplicationShutdown {
   private readonly logger = new Logger('journal');
+  private readonly plainInserts = new GroupCommit<MessageRow, boolean>(
+    async (rows) => {
+      await this.execute(plainInsertStatement(rows));
+      return rows.map(() => true);
+    },
+    BATCH_MAX,
+    isRefused,
+  );
   private readonly inserts = new GroupCommit<MessageRow, boolean>(
     (rows) => this.commit(insertStatement(rows), rows),
     BATCH_MAX,
@@ -85,7 +84,7 @@ export class Journal implements OnApplicationShutdown {
    * @throws ProblemException `unavailable`
    */
   admit({ mustBeOnDisk }: { mustBeOnDisk: boolean }): void {
-    const isBehind = this.inserts.length + this.changes.length > BEHIND_MAX;
+    const isBehind = this.plainInserts.length + this.inserts.length + this.changes.length > BEHIND_MAX;
     if (!isBehind && (!this.isDown || (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue'))) return;
     const detail = 'The message cannot be recorded at the moment, and was not sent. Try again.';
     throw new ProblemException('unavailable', detail, { retryAfterMs: 1_000 });
@@ -96,20 +95,15 @@ export class Journal implements OnApplicationShutdown {
    * @throws KeyTaken when its key was: then nothing is written
    * @throws DrizzleQueryError
    */
-  async insert(message: Message, { status, ending, claimMs }: Change): Promise<void> {
-    const { currency } = this.config;
-    const row = {
-      ...insertRow(message, currency),
-      ...endingColumns(ending, lastAt(message)),
-      status,
-      claim_ms: claimMs,
-    };
+  async insert(message: Message, change: Change): Promise<void> {
+    const row = insertRow(message, change, this.config.currency);
     const hops = message.hops.length;
+    const isPlain = message.idempotencyKey === undefined && message.callbackUrl === undefined;
     // Without a key it is there all the same: a repeated statement may not see what the first one has just written.
-    const isWritten = await this.inserts.add(row);
+    const isWritten = await (isPlain ? this.plainInserts : this.inserts).add(row);
     if (!isWritten && message.idempotencyKey !== undefined) throw new KeyTaken();
     message.hopsOnDisk = hops;
-    this.wakeCallback(message, ending);
+    this.wakeCallback(message, change.ending);
   }
 
   /** Writes a message once, when it is over. It was sent: whatever happens now, it is tried until it is written. */
@@ -148,19 +142,10 @@ export class Journal implements OnApplicationShutdown {
    * @returns false when another pod has taken it over
    * @throws DrizzleQueryError
    */
-  async change(message: Message, { status, ending, nextInMs, claimMs }: Change): Promise<boolean> {
+  async change(message: Message, change: Change): Promise<boolean> {
+    const { ending } = change;
     const hops = message.hops.length;
-    const row: ChangeRow = {
-      ...endingColumns(ending, lastAt(message)),
-      id: message.id,
-      hops_before: message.hopsOnDisk,
-      status,
-      send_by: message.sendBy,
-      next_in_ms: nextInMs,
-      only_provider: message.onlyProvider,
-      claim_ms: claimMs,
-      hops: message.hops.slice(message.hopsOnDisk),
-    };
+    const row = changeRow(message, change);
     const isChanged = await this.changes.add(row);
     if (!isChanged && ending?.status === 'delivered') await this.db.execute(correctStatement(row));
     message.hopsOnDisk = hops;
@@ -202,11 +187,14 @@ export class Journal implements OnApplicationShutdown {
 
   /** @returns for each row whether it was among those the statement gave back */
   private async commit(statement: SQL, rows: readonly { id: string }[]): Promise<boolean[]> {
+    const done = new Set(idsSchema.parse(await this.execute(statement)).map(({ id }) => id));
+    return rows.map(({ id }) => done.has(id));
+  }
+
+  private async execute(statement: SQL): Promise<unknown[]> {
     try {
       journalStatements.inc();
-      const { rows: found } = await this.db.execute(statement);
-      const done = new Set(idsSchema.parse(found).map(({ id }) => id));
-      return rows.map(({ id }) => done.has(id));
+      return (await this.db.execute(statement)).rows;
     } catch (error) {
       if (isDownError(error)) this.probing ??= this.probe(error);
       throw error;
@@ -235,8 +223,4 @@ function isDownError(error: unknown): error is DrizzleQueryError {
 
 function isRefused(error: unknown): boolean {
   return error instanceof DrizzleQueryError && isRefusal(error.cause);
-}
-
-function lastAt({ hops }: Message): string | undefined {
-  return hops.at(-1)?.at;
 }

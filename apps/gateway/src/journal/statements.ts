@@ -1,6 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { Hop } from '#contracts';
-import type { Ending, Message } from './message.js';
+import type { Change, Ending, Message } from './message.js';
 
 /** Messages go to Postgres as one JSON array: one statement, however many they are. */
 export interface MessageRow {
@@ -47,26 +47,53 @@ export interface ChangeRow {
   hops: readonly Hop[];
 }
 
-export type EndingColumns = Pick<
-  MessageRow,
-  'status' | 'provider' | 'response' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'
->;
+type EndingColumns = Pick<ChangeRow, 'provider' | 'response' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'>;
 
-export function endingColumns(
-  ending: Ending | undefined,
-  finishedAt: string | undefined,
-): Omit<EndingColumns, 'status'> {
-  const columns = { provider: undefined, response: undefined, cost_micros: 0, reason: undefined, detail: undefined };
-  if (ending === undefined) return { ...columns, finished_at: undefined };
+/** @param finishedAt when what ended it happened */
+function endingColumns(ending: Ending | undefined, finishedAt: string | undefined): EndingColumns {
+  if (ending === undefined) return NOT_ENDED;
   if (ending.status !== 'delivered') {
-    return { ...columns, reason: ending.reason, detail: ending.detail, finished_at: finishedAt };
+    return { ...NOT_ENDED, reason: ending.reason, detail: ending.detail, finished_at: finishedAt };
   }
   const { provider, response, costMicros } = ending;
-  return { ...columns, provider, response: base64(response), cost_micros: costMicros, finished_at: finishedAt };
+  return { ...NOT_ENDED, provider, response: base64(response), cost_micros: costMicros, finished_at: finishedAt };
 }
+
+const NOT_ENDED: EndingColumns = {
+  provider: undefined,
+  response: undefined,
+  cost_micros: 0,
+  reason: undefined,
+  detail: undefined,
+  finished_at: undefined,
+};
 
 export function base64(text: string): string {
   return Buffer.from(text).toString('base64');
+}
+
+/** What JSON says of rows to be written, as a table. */
+const GIVEN = sql.raw(`x(
+  id uuid, account_id uuid, status text, text text, may_pay boolean, deliver_by timestamptz, send_by timestamptz,
+  claim_ms float8, callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text,
+  provider text, response text, cost_micros bigint, currency text, reason text, detail text,
+  created_at timestamptz, finished_at timestamptz, hops jsonb)`);
+
+/** Where rows are written to, and what of that table is written. */
+const INTO_MESSAGES = sql.raw(`
+  insert into messages (id, account_id, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
+    idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
+    created_at, finished_at, hops)
+  select id, account_id, status, decode(text, 'base64'), may_pay, deliver_by, send_by,
+    now() + claim_ms * interval '1 ms', callback_url, idempotency_key, request_id, traceparent, provider,
+    decode(response, 'base64'), cost_micros, currency, reason, detail, created_at, finished_at, hops`);
+
+/**
+ * Writes messages that have neither an idempotency key nor a callback, with half the work of `insertStatement`.
+ * Repeating it, because nobody knows whether it was carried out, changes nothing.
+ */
+export function plainInsertStatement(rows: readonly MessageRow[]): SQL {
+  return sql`${INTO_MESSAGES} from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as ${GIVEN} on conflict do nothing`;
 }
 
 /** Idempotency keys are remembered for 24 hours. */
@@ -79,11 +106,7 @@ const KEYS_LIVE = sql.raw(`interval '24 hours'`);
 export function insertStatement(rows: readonly MessageRow[]): SQL {
   return sql`
     with given as materialized (
-      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as x(
-        id uuid, account_id uuid, status text, text text, may_pay boolean, deliver_by timestamptz, send_by timestamptz,
-        claim_ms float8, callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text,
-        provider text, response text, cost_micros bigint, currency text, reason text, detail text,
-        created_at timestamptz, finished_at timestamptz, hops jsonb)
+      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as ${GIVEN}
     ), keys as (
       insert into idempotency_keys (account_id, key, fingerprint, message_id, expires_at)
       select account_id, idempotency_key, fingerprint, id, now() + ${KEYS_LIVE} from given
@@ -92,12 +115,7 @@ export function insertStatement(rows: readonly MessageRow[]): SQL {
       on conflict do nothing
       returning message_id
     ), written as (
-      insert into messages (id, account_id, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
-        idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
-        created_at, finished_at, hops)
-      select id, account_id, status, decode(text, 'base64'), may_pay, deliver_by, send_by,
-        now() + claim_ms * interval '1 ms', callback_url, idempotency_key, request_id, traceparent, provider,
-        decode(response, 'base64'), cost_micros, currency, reason, detail, created_at, finished_at, hops
+      ${INTO_MESSAGES}
       from given
       where idempotency_key is null or id in (select message_id from keys)
       on conflict do nothing
@@ -162,21 +180,46 @@ export function callbacksOf(ended: SQL): SQL {
     on conflict do nothing`;
 }
 
-export function insertRow(message: Message, currency: string): Omit<MessageRow, keyof EndingColumns | 'claim_ms'> {
+/** A message as it is to be written; `currency` is that of its costs. */
+export function insertRow(message: Message, { status, ending, claimMs }: Change, currency: string): MessageRow {
+  const ended = endingColumns(ending, message.hops.at(-1)?.at);
   return {
     id: message.id,
     account_id: message.accountId,
+    status,
     text: base64(message.text),
     may_pay: message.mayPay,
     deliver_by: message.deliverBy,
     send_by: message.sendBy,
+    claim_ms: claimMs,
     callback_url: message.callbackUrl,
     idempotency_key: message.idempotencyKey,
     fingerprint: message.fingerprint,
     request_id: message.requestId,
     traceparent: message.traceparent,
+    provider: ended.provider,
+    response: ended.response,
+    cost_micros: ended.cost_micros,
     currency,
+    reason: ended.reason,
+    detail: ended.detail,
     created_at: message.createdAt,
+    finished_at: ended.finished_at,
     hops: message.hops,
+  };
+}
+
+/** What happened to a message since it was written last. */
+export function changeRow(message: Message, { status, ending, nextInMs, claimMs }: Change): ChangeRow {
+  return {
+    ...endingColumns(ending, message.hops.at(-1)?.at),
+    id: message.id,
+    hops_before: message.hopsOnDisk,
+    status,
+    send_by: message.sendBy,
+    next_in_ms: nextInMs,
+    only_provider: message.onlyProvider,
+    claim_ms: claimMs,
+    hops: message.hops.slice(message.hopsOnDisk),
   };
 }

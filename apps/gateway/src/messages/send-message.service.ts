@@ -32,15 +32,20 @@ export class SendMessageService {
    * Sends a message by the cheapest provider it may use, or accepts it to be sent later.
    * @throws ProblemException saying why nobody could deliver it
    */
-  send(body: SendMessage, caller: Caller, { respondAsync, ...wishes }: Wishes): Promise<SendAnswer> {
+  send(body: SendMessage, caller: Caller, wishes: Wishes): Promise<SendAnswer> {
+    const { idempotencyKey, requestId, traceparent } = wishes;
     const message = newMessage({
-      ...body,
-      ...wishes,
+      message: body.message,
+      deliverBy: body.deliverBy,
+      callbackUrl: body.callbackUrl,
       accountId: caller.accountId,
       mayPay: caller.paidAccess && body.paid === 'allowed',
-      fingerprint: wishes.idempotencyKey === undefined ? undefined : fingerprintOf(body),
+      idempotencyKey,
+      fingerprint: idempotencyKey === undefined ? undefined : fingerprintOf(body),
+      requestId,
+      traceparent,
     });
-    return this.limits.admit(message, () => this.sendOnce(message, respondAsync));
+    return this.limits.admit(message, () => this.sendOnce(message, wishes.respondAsync));
   }
 
   private async sendOnce(message: Message, respondAsync: boolean): Promise<SendAnswer> {

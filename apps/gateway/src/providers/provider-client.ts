@@ -1,10 +1,10 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import axios, { type AxiosInstance } from 'axios';
+import { Axios, isAxiosError } from 'axios';
 import { providerAnswerSchema } from '#contracts';
 import { readAnnouncement, type Settlement } from '#quota';
 import type { Provider, ProvidersFile } from './providers-file.js';
 import { PROVIDERS } from './providers.token.js';
-import { TimeoutError, undiciAdapter, wasNotSent } from './undici-adapter.js';
+import { type Answer, Outgoing, TimeoutError, undiciAdapter, wasNotSent } from './undici-adapter.js';
 
 export interface OutgoingMessage {
   /** Sent as idempotency key: the same message twice is delivered once by a provider that honours it. */
@@ -23,8 +23,10 @@ export type SendResult = { settlement: Settlement } & (
 );
 
 interface Connection {
-  client: AxiosInstance;
+  client: Axios;
   path: string;
+  /** The same in every request: names and values in turn. */
+  headers: string[];
   close: () => Promise<void>;
 }
 
@@ -41,14 +43,9 @@ export class ProviderClient implements OnApplicationShutdown {
     const connection = this.connections.get(provider.name);
     if (connection === undefined) throw new RangeError(`no connection for provider "${provider.name}"`);
     try {
-      const answer = await connection.client.post<string>(connection.path, JSON.stringify({ message: message.text }), {
-        headers: {
-          'idempotency-key': message.id,
-          'x-request-id': message.requestId,
-          traceparent: message.traceparent,
-        },
-      });
-      return read(answer);
+      const { client, path, headers } = connection;
+      const data = outgoing(message, headers);
+      return read(await client.request<Answer>({ method: 'post', url: path, data }));
     } catch (error) {
       return explain(error);
     }
@@ -63,35 +60,42 @@ function connect({ url, timeoutMs, headers }: Provider): Connection {
   const { origin, pathname, search } = new URL(url);
   // Shorter than the whole: a provider that cannot be reached is then told from one that does not answer.
   const { adapter, close } = undiciAdapter(origin, { connectTimeoutMs: Math.ceil(timeoutMs * 0.75) });
-  const client = axios.create({
-    adapter,
-    timeout: timeoutMs,
-    headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
-    // The answer is parsed where it is understood; every status is an answer.
-    transformRequest: (body: string) => body,
-    transformResponse: (body: string) => body,
-    validateStatus: () => true,
-  });
-  return { client, path: pathname + search, close };
+  // Without the defaults of `axios.create`, which are merged anew for every request: the answer is parsed where it is
+  // understood, and every status is an answer.
+  const client = new Axios({ adapter, timeout: timeoutMs });
+  return { client, path: pathname + search, headers: headersOf(headers), close };
 }
 
-function read({ status, headers, data }: { status: number; headers: object; data: string }): SendResult {
-  const announced = readAnnouncement({ ...headers });
+/** Those of the providers file, except where they would contradict ours. */
+function headersOf(configured: Provider['headers']): string[] {
+  const given = Object.entries(configured).filter(([name]) => !OWN_HEADERS.has(name.toLowerCase()));
+  return ['content-type', 'application/json', 'accept', 'application/json', ...given.flat()];
+}
+
+const OWN_HEADERS = new Set(['content-type', 'accept', 'idempotency-key', 'x-request-id', 'traceparent']);
+
+function outgoing({ id, text, requestId, traceparent }: OutgoingMessage, always: readonly string[]): Outgoing {
+  const own = ['idempotency-key', id, 'x-request-id', requestId, 'traceparent', traceparent];
+  return new Outgoing(JSON.stringify({ message: text }), [...always, ...own]);
+}
+
+function read({ status, data: { headers, text } }: { status: number; data: Answer }): SendResult {
+  const announced = readAnnouncement(headers);
   if (status === 429) {
     return { outcome: 'refused', httpStatus: status, settlement: { outcome: 'refused', announced } };
   }
   // An error of the provider's own: it may have counted the request before it failed.
   if (status < 200 || status > 299)
     return { outcome: 'failed', httpStatus: status, settlement: { outcome: 'unknown' } };
-  const response = responseOf(data);
+  const response = responseOf(text);
   const settlement = { outcome: 'accepted', announced } as const;
   if (response === undefined) return { outcome: 'failed', httpStatus: status, settlement };
   return { outcome: 'delivered', httpStatus: status, response, settlement };
 }
 
-function responseOf(data: string): string | undefined {
+function responseOf(text: string): string | undefined {
   try {
-    return providerAnswerSchema.parse(JSON.parse(data)).response;
+    return providerAnswerSchema.parse(JSON.parse(text)).response;
   } catch {
     // Not the contract: the caller is told that the provider failed.
     return undefined;
@@ -99,7 +103,7 @@ function responseOf(data: string): string | undefined {
 }
 
 function explain(error: unknown): SendResult {
-  const cause: unknown = axios.isAxiosError(error) ? (error.cause ?? error) : error;
+  const cause: unknown = isAxiosError(error) ? (error.cause ?? error) : error;
   if (!(cause instanceof TimeoutError) && wasNotSent(cause)) {
     return { outcome: 'failed', httpStatus: null, settlement: { outcome: 'notSent' } };
   }

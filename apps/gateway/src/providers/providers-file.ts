@@ -6,6 +6,11 @@ import { SettingsError } from '#service';
 
 export const providerNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -');
 
+const headerValueSchema = z
+  .string()
+  .trim()
+  .regex(/^[\t\x20-\x7e]*$/, 'must be one line of ASCII');
+
 const providerSchema = z.strictObject({
   name: providerNameSchema,
   url: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }),
@@ -14,7 +19,7 @@ const providerSchema = z.strictObject({
   /** Longest time between sending and giving up on an answer. */
   timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
   /** Sent with every request, such as the key of the account. */
-  headers: z.record(z.string().regex(/^[\w-]+$/), z.string()).default({}),
+  headers: z.record(z.string().regex(/^[\w-]+$/), headerValueSchema).default({}),
   /**
    * Whether it honours `Idempotency-Key`: a message sent to it again is delivered once and gets the first answer.
    * Then a send whose answer was lost is repeated until it is known what came of it.
