@@ -32,10 +32,10 @@ export async function startNativeRedis(options: { port?: number; args?: string[]
 }
 
 /** `url` is that of the superuser's database; `createDatabase` makes an empty one and tells its URL. */
-export async function startNativePostgres(): Promise<NativeEngine> {
+export async function startNativePostgres(options: { isDurable?: boolean } = {}): Promise<NativeEngine> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'octo-postgres-'));
-  const { url, child } = await runPostgres({ dir, port });
+  const { url, child } = await runPostgres({ dir, port, ...options });
   return {
     url,
     pid: child.pid ?? 0,
@@ -46,13 +46,18 @@ export async function startNativePostgres(): Promise<NativeEngine> {
   };
 }
 
-/** Resolves when it answers. A folder that holds a database is gone on with, also after a crash. */
+/**
+ * Resolves when it answers. A folder that holds a database is gone on with, also after a crash.
+ * @param isDurable whether what was written survives the end of the machine as well, not only that of the server
+ */
 export async function runPostgres({
   dir,
   port,
+  isDurable = false,
 }: {
   dir: string;
   port: number;
+  isDurable?: boolean;
 }): Promise<{ url: string; child: ChildProcess }> {
   const owner = unprivilegedUser();
   if (owner !== undefined) chownSync(dir, owner.uid, owner.gid);
@@ -62,8 +67,8 @@ export async function runPostgres({
     const init = spawnSync(binary('initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], { ...as });
     if (init.status !== 0) throw new Error(`initdb failed: ${String(init.stderr)}`);
   }
-  // What was written survives the end of the server, though not that of the machine.
-  const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=${dir}`, '-c', 'fsync=off'];
+  const values = ['listen_addresses=127.0.0.1', `unix_socket_directories=${dir}`, `fsync=${isDurable ? 'on' : 'off'}`];
+  const settings = values.flatMap((value) => ['-c', value]);
   const child = spawn(binary('postgres'), ['-D', data, '-p', String(port), ...settings], { stdio: 'ignore', ...as });
   await untilListening(port, child);
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;

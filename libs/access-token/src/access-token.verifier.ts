@@ -52,7 +52,7 @@ export class AccessTokenVerifier {
         clockTolerance: CLOCK_TOLERANCE_MS / 1000,
       },
     });
-    this.verified = new VerifiedTokens(options.capacity ?? 10_000);
+    this.verified = new VerifiedTokens(options.capacity ?? 100_000);
     options.revocations.listen({
       revoked: (sessionIds) => this.verified.drop(sessionIds),
       mayHaveMissed: () => this.verified.dropAll(),

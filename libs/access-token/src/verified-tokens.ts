@@ -12,6 +12,8 @@ interface Entry {
 export class VerifiedTokens {
   /** By the whole token: whoever holds these bytes went through verification before. */
   private readonly entries = new Map<string, Entry>();
+  /** By session: what a revocation ends. */
+  private readonly tokensOf = new Map<string, Set<string>>();
   private changes = 0;
 
   constructor(private readonly capacity: number) {}
@@ -32,32 +34,44 @@ export class VerifiedTokens {
     const entry = this.entries.get(token);
     if (entry === undefined) return undefined;
     if (now < entry.until) return entry.caller;
-    this.entries.delete(token);
+    this.forget(token);
     return undefined;
   }
 
   /** @param until Unix time in milliseconds from which the token must be verified again */
   remember(token: string, caller: Caller, until: number): void {
-    this.entries.delete(token);
+    this.forget(token);
     if (this.entries.size >= this.capacity) this.dropOldest();
     this.entries.set(token, { caller, until });
+    const tokens = this.tokensOf.get(caller.sessionId);
+    if (tokens === undefined) this.tokensOf.set(caller.sessionId, new Set([token]));
+    else tokens.add(token);
   }
 
-  /** Walks all entries, some 100 µs when full: revocations are rare, requests are not. */
   drop(sessionIds: readonly string[]): void {
     this.changes += 1;
-    const revoked = new Set(sessionIds);
-    for (const [token, { caller }] of this.entries) if (revoked.has(caller.sessionId)) this.entries.delete(token);
+    const tokens = sessionIds.flatMap((sessionId) => [...(this.tokensOf.get(sessionId) ?? [])]);
+    for (const token of tokens) this.forget(token);
   }
 
   dropAll(): void {
     this.changes += 1;
     this.entries.clear();
+    this.tokensOf.clear();
+  }
+
+  private forget(token: string): void {
+    const sessionId = this.entries.get(token)?.caller.sessionId;
+    if (sessionId === undefined) return;
+    this.entries.delete(token);
+    const tokens = this.tokensOf.get(sessionId);
+    tokens?.delete(token);
+    if (tokens?.size === 0) this.tokensOf.delete(sessionId);
   }
 
   private dropOldest(): void {
     for (const oldest of this.entries.keys()) {
-      this.entries.delete(oldest);
+      this.forget(oldest);
       return;
     }
   }

@@ -1,0 +1,16 @@
+// `npm run bench [-- quota|growth|soak] [--quick] [--json FILE] [--markdown FILE]`: what Octo costs, next to others. Without a
+// name: a whole message. Each is told at the head of its own file.
+import { benchGateways } from './bench/bench-gateways.js';
+import { benchGrowth } from './bench/growth/bench-growth.js';
+import { benchQuota } from './bench/quota/bench-quota.js';
+import { benchSoak } from './bench/soak/bench-soak.js';
+
+const BENCHES: Record<string, (args: string[]) => Promise<number>> = {
+  quota: benchQuota,
+  growth: benchGrowth,
+  soak: benchSoak,
+};
+
+const [name = '', ...rest] = process.argv.slice(2);
+const bench = BENCHES[name];
+process.exit(await (bench === undefined ? benchGateways(process.argv.slice(2)) : bench(rest)));

@@ -1,0 +1,138 @@
+// `npm run bench [-- --quick | --record] [--only TEXT]`: what a message costs, here and with others, in one run. The quick form
+// takes what needs no package of others, and fails when a ratio has slipped from the recorded one.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { preparePeers } from './peers.js';
+import { bars } from './plot.js';
+import { publish, type Ratio, type Report } from './report.js';
+import { type Extent, measureRounds, type Sample } from './rounds.js';
+import { OCTO, octoSides } from './sides/octo.js';
+import { BARE, bareProxy, direct, hasNginx, nginx, portkey, PORTKEY, USUAL, usualWay } from './sides/others.js';
+import type { Side } from './sides/side.js';
+import { type Server, Site } from './site.js';
+import { spreadOf } from './statistics.js';
+
+const FULL: Extent = { rounds: 5, warmUpMs: 10_000, fullMs: 3_000, halfMs: 3_000 };
+const QUICK: Extent = { rounds: 5, warmUpMs: 8_000, fullMs: 1_500, halfMs: 1_000 };
+
+/** How much a ratio may be worse than it was recorded. */
+const SLIP = 1.15;
+const recordedSchema = z.record(z.string(), z.number());
+
+/** @returns the exit code */
+export async function benchGateways(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      quick: { type: 'boolean', default: false },
+      record: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' },
+      json: { type: 'string' },
+      markdown: { type: 'string' },
+      svg: { type: 'string' },
+    },
+  });
+  const isQuick = values.quick || values.record;
+  const samples = await measure({ isQuick, only: values.only });
+  const report = reportOf(samples);
+  publish(report, values);
+  if (values.svg !== undefined)
+    writeFileSync(values.svg, bars({ title: 'CPU for each message, µs', bars: cpuBars(report) }));
+  if (values.record) writeFileSync(RECORDED, `${JSON.stringify(leastRatios(samples), undefined, 2)}\n`);
+  return values.quick ? compare(leastRatios(samples)) : 0;
+}
+
+async function measure({ isQuick, only }: { isQuick: boolean; only: string }): Promise<Map<string, Sample[]>> {
+  const site = await Site.start();
+  const sides: Side[] = [];
+  try {
+    const provider = await site.startProvider();
+    sides.push(...(await startSides(site, provider, isQuick)));
+    const wanted = sides.filter(({ name }) => name.includes(only));
+    return await measureRounds(site, wanted, direct(provider), isQuick ? QUICK : FULL);
+  } finally {
+    for (const side of sides) await side.stop?.();
+    await site.stop();
+  }
+}
+
+async function startSides(site: Site, provider: Server, isQuick: boolean): Promise<Side[]> {
+  const own = [await bareProxy(site, provider), ...(await octoSides(site, provider))];
+  if (isQuick) return own;
+  const peersDir = preparePeers();
+  const others = [await portkey(provider, peersDir), await usualWay(site, provider, peersDir)];
+  return [...own, ...(hasNginx() ? [await nginx(site, provider)] : []), ...others];
+}
+
+const COLUMNS: { title: string; digits: number; of: (sample: Sample) => number }[] = [
+  { title: 'CPU µs', digits: 0, of: ({ cpuUs }) => cpuUs },
+  { title: 'at half load', digits: 0, of: ({ cpuAtHalfUs }) => cpuAtHalfUs },
+  { title: 'messages/s', digits: 0, of: ({ perSecond }) => perSecond },
+  { title: '+p50 ms', digits: 2, of: ({ latencyMs, directMs }) => latencyMs.p50 - directMs.p50 },
+  { title: '+p99 ms', digits: 2, of: ({ latencyMs, directMs }) => latencyMs.p99 - directMs.p99 },
+  { title: '+p99.9 ms', digits: 2, of: ({ latencyMs, directMs }) => latencyMs.p999 - directMs.p999 },
+  { title: 'p99 ms', digits: 2, of: ({ latencyMs }) => latencyMs.p99 },
+  { title: 'MB', digits: 0, of: ({ residentMb }) => residentMb },
+  { title: 'failed', digits: 0, of: ({ failed }) => failed },
+];
+
+function reportOf(samples: Map<string, Sample[]>): Report {
+  return {
+    title: 'One message',
+    columns: COLUMNS.map(({ title }) => title),
+    digits: COLUMNS.map(({ digits }) => digits),
+    rows: [...samples].map(([name, rounds]) => ({ name, figures: COLUMNS.map(({ of }) => spreadOf(rounds.map(of))) })),
+    ratios: ratiosOf(samples),
+  };
+}
+
+function ratiosOf(samples: Map<string, Sample[]>): Ratio[] {
+  const ratio = (one: string, other: string, of: (sample: Sample) => number): number =>
+    spreadOf(inTurns(samples, one, other, of)).median;
+  const cpu = ({ cpuUs }: Sample): number => cpuUs;
+  const p99 = ({ latencyMs }: Sample): number => latencyMs.p99;
+  const added = spreadOf((samples.get(OCTO.free) ?? []).map(({ latencyMs, directMs }) => latencyMs.p50 - directMs.p50));
+  const found: Ratio[] = [
+    { name: 'CPU, free path : bare proxy', value: ratio(OCTO.free, BARE, cpu), atMost: 2.5 },
+    { name: 'CPU, paid path : bare proxy', value: ratio(OCTO.paid, BARE, cpu), atMost: 2.4 },
+    { name: 'CPU, Portkey : free path', value: ratio(PORTKEY, OCTO.free, cpu), atLeast: 6 },
+    { name: 'CPU, the usual way : free path', value: ratio(USUAL, OCTO.free, cpu), atLeast: 5 },
+    { name: 'p50 added by the free path at half load, ms', value: added.median, atMost: 0.6 },
+    { name: 'p99 at half load, free path : bare proxy', value: ratio(OCTO.free, BARE, p99), atMost: 1.5 },
+  ];
+  return found.filter(({ value }) => Number.isFinite(value) && value !== 0);
+}
+
+/** Of each round: one side to another. */
+function inTurns(samples: Map<string, Sample[]>, one: string, other: string, of: (sample: Sample) => number): number[] {
+  const others = samples.get(other) ?? [];
+  return (samples.get(one) ?? []).flatMap((sample, round) => {
+    const beside = others[round];
+    return beside === undefined ? [] : of(sample) / of(beside);
+  });
+}
+
+const RECORDED = 'tools/bench/recorded.json';
+
+/** The best round of each: what disturbs the machine makes it worse, never better. */
+function leastRatios(samples: Map<string, Sample[]>): Record<string, number> {
+  const least = (name: string): number => Math.min(...inTurns(samples, name, BARE, ({ cpuUs }) => cpuUs));
+  return Object.fromEntries(
+    Object.values(OCTO).map((name) => [`CPU, ${name} : ${BARE}`, Number(least(name).toFixed(2))]),
+  );
+}
+
+/** @returns the exit code */
+function compare(ratios: Record<string, number>): number {
+  const recorded = recordedSchema.parse(JSON.parse(readFileSync(join(process.cwd(), RECORDED), 'utf8')));
+  const slipped = Object.entries(ratios).filter(([name, value]) => value > (recorded[name] ?? Infinity) * SLIP);
+  for (const [name, value] of Object.entries(ratios)) console.log(`${name}: ${value} (recorded: ${recorded[name]})`);
+  for (const [name] of slipped) console.log(`SLIPPED: ${name}, by more than ${Math.round((SLIP - 1) * 100)} %`);
+  return slipped.length === 0 ? 0 : 1;
+}
+
+function cpuBars({ rows }: Report): { name: string; value: number; min: number; max: number }[] {
+  return rows.flatMap(({ name, figures: [cpu] }) => (cpu === undefined ? [] : { name, value: cpu.median, ...cpu }));
+}

@@ -1,0 +1,34 @@
+// The least that a proxy in Node can do: passes each request on over a pool of connections, and its answer back.
+// `UPSTREAM=http://host:port node bare-proxy.js`.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Pool } from 'undici';
+
+const upstream = new Pool(process.env['UPSTREAM'] ?? '');
+
+const server = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => void forward(request, Buffer.concat(chunks), response));
+});
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  process.send?.({ url: `http://127.0.0.1:${port}` });
+});
+process.once('disconnect', () => process.exit(0));
+
+async function forward(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> {
+  const {
+    statusCode,
+    headers,
+    body: answer,
+  } = await upstream.request({
+    method: 'POST',
+    path: request.url ?? '/',
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
+  const contentType = String(headers['content-type']);
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  response.writeHead(statusCode, { 'content-type': contentType, 'content-length': bytes.length }).end(bytes);
+}

@@ -1,0 +1,126 @@
+// `npm run bench -- soak [--minutes N]`: one gateway near what it can take, window after window, and what becomes of it: a
+// leak shows as a slope. Before that, how soon it is ready and what it holds when it does nothing.
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { createDatabase } from '../../stack/native-engines.js';
+import { waitUntil } from '../../stack/wait-until.js';
+import { residentMbOf } from '../process-use.js';
+import { publish } from '../report.js';
+import { JSON_HEADERS, MESSAGE_BODY } from '../sides/side.js';
+import { type ProviderEntry, type Server, Site } from '../site.js';
+import { slopeOf, spreadOf } from '../statistics.js';
+
+const STARTS = 5;
+const IDLE_MS = 10_000;
+const CONNECTIONS = 64;
+const CAPACITY_MS = 20_000;
+/** Of what it can take. */
+const LOAD = 0.8;
+const SAMPLE_MS = 5_000;
+/** Of the samples, the first: heaps grow to their size. */
+const WARM_UP = 0.25;
+
+interface Sample {
+  atMin: number;
+  residentMb: number;
+  heapMb: number;
+  lagMs: number;
+  handles: number;
+}
+
+/** @returns the exit code */
+export async function benchSoak(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { minutes: { type: 'string', default: '10' }, json: { type: 'string' }, markdown: { type: 'string' } },
+  });
+  const site = await Site.start();
+  try {
+    const provider = await site.startProvider();
+    const DATABASE_URL = await createDatabase(site.postgres.url);
+    const starts: { gateway: Server; readyMs: number }[] = [];
+    for (let count = 0; count < STARTS; count += 1) starts.push(await start(site, provider, DATABASE_URL));
+    await delay(IDLE_MS);
+    const idleMb = starts.map(({ gateway }) => residentMbOf([gateway.pid]));
+    const gateway = starts[0]?.gateway;
+    if (gateway === undefined) throw new Error('nothing was started');
+    const { samples, failed, perSecond } = await soak(site, gateway, Number(values.minutes) * 60_000);
+    const steady = samples.slice(Math.floor(samples.length * WARM_UP));
+    const slope = slopeOf(steady.map(({ atMin, residentMb }) => [atMin, residentMb]));
+    const figure = (of: (sample: Sample) => number): ReturnType<typeof spreadOf> => spreadOf(steady.map(of));
+    const readyMs = spreadOf(starts.map(({ readyMs: took }) => took));
+    publish(
+      {
+        title: `${values.minutes} minutes at ${perSecond.toFixed(0)} messages/s, ${LOAD * 100} % of what it can take`,
+        columns: ['seen'],
+        digits: [1],
+        rows: [
+          { name: 'ready after its start, ms', figures: [readyMs] },
+          { name: 'memory when idle, MB', figures: [spreadOf(idleMb)] },
+          { name: 'memory under load, MB', figures: [figure(({ residentMb }) => residentMb)] },
+          { name: 'heap in use, MB', figures: [figure(({ heapMb }) => heapMb)] },
+          { name: 'event loop delay p99, ms', figures: [figure(({ lagMs }) => lagMs)] },
+          { name: 'open handles', figures: [figure(({ handles }) => handles)] },
+        ],
+        ratios: [
+          { name: 'memory, MB a minute after warm-up', value: slope, atMost: 1 },
+          { name: 'messages that were not answered as they should', value: failed, atMost: 0 },
+          { name: 'ready, s', value: readyMs.median / 1_000, atMost: 1.5 },
+          { name: 'memory when idle, MB', value: spreadOf(idleMb).max, atMost: 150 },
+        ],
+      },
+      values,
+    );
+    return 0;
+  } finally {
+    await site.stop();
+  }
+}
+
+async function start(
+  site: Site,
+  { origin }: Server,
+  DATABASE_URL: string,
+): Promise<{ gateway: Server; readyMs: number }> {
+  const quota = { policy: 'count-then-block', limit: 1_000, blockMs: 1_000, startsAt: 'last-accept' };
+  const providers: ProviderEntry[] = [
+    { name: 'free', url: `${origin}/paid/messages`, priceMicros: 0, quota },
+    { name: 'paid', url: `${origin}/paid/messages`, priceMicros: 2_500 },
+  ];
+  const startedMs = performance.now();
+  const gateway = await site.startGateway(providers, { DATABASE_URL });
+  const isReady = async (): Promise<boolean> => (await fetch(`${gateway.origin}/health/ready`)).ok;
+  await waitUntil(isReady, { what: 'a gateway is ready' });
+  return { gateway, readyMs: performance.now() - startedMs };
+}
+
+async function soak(
+  site: Site,
+  gateway: Server,
+  durationMs: number,
+): Promise<{ samples: Sample[]; failed: number; perSecond: number }> {
+  const headers = { ...JSON_HEADERS, cookie: await site.tokens.cookie() };
+  const target = { origins: [gateway.origin], path: '/messages', headers, body: MESSAGE_BODY, status: 200 };
+  const most = await site.load.run(target, { connections: CONNECTIONS, durationMs: CAPACITY_MS });
+  const perSecond = (most.answered / most.tookMs) * 1_000 * LOAD;
+  const samples: Sample[] = [];
+  const startedMs = performance.now();
+  const load = site.load.run(target, { connections: CONNECTIONS, durationMs, perSecond });
+  while (performance.now() < startedMs + durationMs - SAMPLE_MS) {
+    await delay(SAMPLE_MS);
+    samples.push(await sampleOf(gateway, startedMs));
+  }
+  return { samples, failed: (await load).failed + most.failed, perSecond };
+}
+
+async function sampleOf({ origin, pid }: Server, startedMs: number): Promise<Sample> {
+  const text = await (await fetch(`${origin}/metrics`)).text();
+  const metric = (name: string): number => Number(new RegExp(String.raw`^${name} (.*)$`, 'm').exec(text)?.[1]);
+  return {
+    atMin: (performance.now() - startedMs) / 60_000,
+    residentMb: residentMbOf([pid]),
+    heapMb: metric('nodejs_heap_size_used_bytes') / 1_048_576,
+    lagMs: metric('nodejs_eventloop_lag_p99_seconds') * 1_000,
+    handles: metric('nodejs_active_handles_total'),
+  };
+}
