@@ -4,6 +4,7 @@ import { benchGateways } from './bench/bench-gateways.js';
 import { benchGrowth } from './bench/growth/bench-growth.js';
 import { benchQuota } from './bench/quota/bench-quota.js';
 import { benchSoak } from './bench/soak/bench-soak.js';
+import { hasEngines } from './prove/system.js';
 
 const BENCHES: Record<string, (args: string[]) => Promise<number>> = {
   quota: benchQuota,
@@ -11,6 +12,10 @@ const BENCHES: Record<string, (args: string[]) => Promise<number>> = {
   soak: benchSoak,
 };
 
+if (process.platform !== 'linux' || !hasEngines()) {
+  console.log('not run: it takes Linux, whose kernel counts CPU time, and a redis-server and a Postgres on the PATH');
+  process.exit(1);
+}
 const [name = '', ...rest] = process.argv.slice(2);
 const bench = BENCHES[name];
 process.exit(await (bench === undefined ? benchGateways(process.argv.slice(2)) : bench(rest)));

@@ -1,7 +1,6 @@
 // `npm run bench [-- --quick | --record] [--only TEXT]`: what a message costs, here and with others, in one run. The quick form
 // takes what needs no package of others, and fails when a ratio has slipped from the recorded one.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { preparePeers } from './peers.js';
@@ -41,19 +40,17 @@ export async function benchGateways(args: string[]): Promise<number> {
   if (values.svg !== undefined)
     writeFileSync(values.svg, bars({ title: 'CPU for each message, µs', bars: cpuBars(report) }));
   if (values.record) writeFileSync(RECORDED, `${JSON.stringify(leastRatios(samples), undefined, 2)}\n`);
-  return values.quick ? compare(leastRatios(samples)) : 0;
+  return values.quick ? check(leastRatios(samples)) : 0;
 }
 
 async function measure({ isQuick, only }: { isQuick: boolean; only: string }): Promise<Map<string, Sample[]>> {
   const site = await Site.start();
-  const sides: Side[] = [];
   try {
     const provider = await site.startProvider();
-    sides.push(...(await startSides(site, provider, isQuick)));
+    const sides = await startSides(site, provider, isQuick);
     const wanted = sides.filter(({ name }) => name.includes(only));
     return await measureRounds(site, wanted, direct(provider), isQuick ? QUICK : FULL);
   } finally {
-    for (const side of sides) await side.stop?.();
     await site.stop();
   }
 }
@@ -62,7 +59,7 @@ async function startSides(site: Site, provider: Server, isQuick: boolean): Promi
   const own = [await bareProxy(site, provider), ...(await octoSides(site, provider))];
   if (isQuick) return own;
   const peersDir = preparePeers();
-  const others = [await portkey(provider, peersDir), await usualWay(site, provider, peersDir)];
+  const others = [await portkey(site, provider, peersDir), await usualWay(site, provider, peersDir)];
   return [...own, ...(hasNginx() ? [await nginx(site, provider)] : []), ...others];
 }
 
@@ -124,13 +121,25 @@ function leastRatios(samples: Map<string, Sample[]>): Record<string, number> {
   );
 }
 
-/** @returns the exit code */
-function compare(ratios: Record<string, number>): number {
-  const recorded = recordedSchema.parse(JSON.parse(readFileSync(join(process.cwd(), RECORDED), 'utf8')));
-  const slipped = Object.entries(ratios).filter(([name, value]) => value > (recorded[name] ?? Infinity) * SLIP);
-  for (const [name, value] of Object.entries(ratios)) console.log(`${name}: ${value} (recorded: ${recorded[name]})`);
-  for (const [name] of slipped) console.log(`SLIPPED: ${name}, by more than ${Math.round((SLIP - 1) * 100)} %`);
-  return slipped.length === 0 ? 0 : 1;
+/**
+ * Once more where a busy machine may be to blame: what the code has become slower by is there both times.
+ * @returns the exit code
+ */
+async function check(first: Record<string, number>): Promise<number> {
+  const recorded = recordedSchema.parse(JSON.parse(readFileSync(RECORDED, 'utf8')));
+  const slipped = (ratios: Record<string, number>): string[] =>
+    Object.keys(ratios).filter((name) => (ratios[name] ?? 0) > (recorded[name] ?? Infinity) * SLIP);
+  const tell = (ratios: Record<string, number>): void => {
+    for (const [name, value] of Object.entries(ratios)) console.log(`${name}: ${value}, recorded: ${recorded[name]}`);
+  };
+  tell(first);
+  if (slipped(first).length === 0) return 0;
+  console.log(`above what is recorded by more than ${Math.round((SLIP - 1) * 100)} %: once more`);
+  const second = leastRatios(await measure({ isQuick: true, only: '' }));
+  tell(second);
+  const both = slipped(second).filter((name) => slipped(first).includes(name));
+  for (const name of both) console.log(`SLIPPED: ${name}`);
+  return both.length === 0 ? 0 : 1;
 }
 
 function cpuBars({ rows }: Report): { name: string; value: number; min: number; max: number }[] {

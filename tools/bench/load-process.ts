@@ -46,6 +46,8 @@ class Load {
   private readonly cookies: string[] | undefined;
   private answered = 0;
   private failed = 0;
+  /** Which of the cookies is sent first: a short run shall not always meet the same ones. */
+  private readonly first = Math.floor(Math.random() * 1_000_000);
   /** So far. */
   sent = 0;
 
@@ -84,7 +86,7 @@ class Load {
 
   private request(): Dispatcher.DispatchOptions {
     const { path, headers, body } = this.target;
-    const cookie = this.cookies?.[this.sent % this.cookies.length];
+    const cookie = this.cookies?.[(this.first + this.sent) % this.cookies.length];
     return { method: 'POST', path, body, headers: cookie === undefined ? headers : { ...headers, cookie } };
   }
 }

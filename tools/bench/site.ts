@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { ManagedProcess } from '../stack/managed-process.js';
 import { createDatabase, type NativeEngine, startNativePostgres, startNativeRedis } from '../stack/native-engines.js';
 import { LoadGenerator } from './load.js';
+import { stopOnInterrupt } from './stop-on-interrupt.js';
 import { Tokens } from './tokens.js';
 
 const readySchema = z.object({ url: z.string() });
@@ -30,6 +31,7 @@ export interface Server {
 export class Site {
   readonly dir = mkdtempSync(join(tmpdir(), 'octo-bench-'));
   private readonly processes: ManagedProcess[] = [];
+  private readonly endings: (() => void)[] = [];
 
   private constructor(
     readonly redis: NativeEngine,
@@ -45,7 +47,14 @@ export class Site {
       Tokens.start(),
       LoadGenerator.start(),
     ]);
-    return new Site(redis, postgres, tokens, load);
+    const site = new Site(redis, postgres, tokens, load);
+    stopOnInterrupt(() => site.stop());
+    return site;
+  }
+
+  /** Before everything else is stopped. */
+  atEnd(end: () => void): void {
+    this.endings.push(end);
   }
 
   startProvider(): Promise<Server> {
@@ -89,6 +98,7 @@ export class Site {
   }
 
   async stop(): Promise<void> {
+    for (const end of this.endings.splice(0)) end();
     this.load.stop();
     this.tokens.stop();
     await Promise.all(this.processes.map((server) => server.stop()));

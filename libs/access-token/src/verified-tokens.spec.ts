@@ -42,6 +42,16 @@ describe('VerifiedTokens', () => {
     expect(['a1', 'a2', 'b1'].map((token) => tokens.get(token, 0) !== undefined)).toEqual([false, false, true]);
   });
 
+  it('drops a token that was remembered again, and those that came after others of its session had ended', () => {
+    const tokens = new VerifiedTokens(10);
+    tokens.remember('a1', callerWith('a'), 1000);
+    expect(tokens.get('a1', 1000)).toBeUndefined();
+    tokens.remember('a2', callerWith('a'), 3000);
+    tokens.remember('a2', callerWith('a'), 3000);
+    tokens.drop(['a']);
+    expect(tokens.size).toBe(0);
+  });
+
   it('has another revision after every revocation, of whatever session', () => {
     const tokens = new VerifiedTokens(10);
     const { revision } = tokens;

@@ -10,6 +10,7 @@ import { preparePeers } from '../peers.js';
 import { cpuMsOf } from '../process-use.js';
 import { publish, type Ratio, type Report } from '../report.js';
 import { spreadOf } from '../statistics.js';
+import { stopOnInterrupt } from '../stop-on-interrupt.js';
 import type { Decided, DeciderOrder } from './decider-process.js';
 
 const OWN = ['octo', 'rate-limiter-flexible', 'Bottleneck'];
@@ -57,6 +58,7 @@ async function measureQuota(
 ): Promise<QuotaSamples> {
   const peersDir = kinds.some((kind) => PEERS.includes(kind)) ? preparePeers() : '';
   const engine = await startNativeRedis();
+  stopOnInterrupt(() => engine.stop());
   const redis = new Redis(engine.url);
   await new Quota({ redis, providers: [] }).provision('bench');
   const samples: QuotaSamples = new Map();

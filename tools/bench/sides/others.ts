@@ -49,13 +49,14 @@ export async function usualWay(site: Site, provider: Server, peersDir: string): 
 }
 
 /** Speaks only the dialect of language models: a provider behind its own address, no key checked, nothing recorded. */
-export async function portkey(provider: Server, peersDir: string): Promise<Side> {
+export async function portkey(site: Site, provider: Server, peersDir: string): Promise<Side> {
   const port = await freePort();
   const entry = join(peersDir, '../node_modules/@portkey-ai/gateway/build/start-server.js');
   const child = spawn(process.execPath, [entry, `--port=${port}`, '--headless'], {
     stdio: 'ignore',
     env: { PATH: process.env['PATH'], NODE_ENV: 'production' },
   });
+  site.atEnd(() => void child.kill());
   await untilListening(port, child);
   return {
     name: PORTKEY,
@@ -72,7 +73,6 @@ export async function portkey(provider: Server, peersDir: string): Promise<Side>
       status: 200,
     },
     pids: [child.pid ?? 0],
-    stop: () => void child.kill(),
   };
 }
 
@@ -88,9 +88,10 @@ export async function nginx(site: Site, provider: Server): Promise<Side> {
   const config = join(dir, 'nginx.conf');
   writeFileSync(config, nginxConfig({ dir, port, upstream: new URL(provider.origin).host }));
   const child = spawn('nginx', ['-p', dir, '-c', config, '-e', join(dir, 'error.log')], { stdio: 'ignore' });
+  site.atEnd(() => void child.kill());
   await untilListening(port, child);
   const target = { ...direct(provider).target, origins: [`http://127.0.0.1:${port}`] };
-  return { name: 'nginx', target, pids: childrenOf(child.pid ?? 0), stop: () => void child.kill('SIGTERM') };
+  return { name: 'nginx', target, pids: childrenOf(child.pid ?? 0) };
 }
 
 function nginxConfig({ dir, port, upstream }: { dir: string; port: number; upstream: string }): string {

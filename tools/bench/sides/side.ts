@@ -6,7 +6,6 @@ export interface Side {
   target: Target;
   /** Whose CPU and memory it costs; none for a direct call. */
   pids: readonly number[];
-  stop?: () => Promise<void> | void;
 }
 
 export const TEXT = 'Please tell me in one sentence what an octopus is.';

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { createDatabase } from '../../stack/native-engines.js';
 import { waitUntil } from '../../stack/wait-until.js';
 import { residentMbOf } from '../process-use.js';
-import { publish } from '../report.js';
+import { publish, type Report } from '../report.js';
 import { JSON_HEADERS, MESSAGE_BODY } from '../sides/side.js';
 import { type ProviderEntry, type Server, Site } from '../site.js';
 import { slopeOf, spreadOf } from '../statistics.js';
@@ -28,53 +28,80 @@ interface Sample {
   handles: number;
 }
 
+interface Observed {
+  readyMs: number[];
+  idleMb: number[];
+  samples: Sample[];
+  failed: number;
+  perSecond: number;
+}
+
 /** @returns the exit code */
 export async function benchSoak(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
     options: { minutes: { type: 'string', default: '10' }, json: { type: 'string' }, markdown: { type: 'string' } },
   });
+  const minutes = Number(values.minutes);
   const site = await Site.start();
   try {
-    const provider = await site.startProvider();
-    const DATABASE_URL = await createDatabase(site.postgres.url);
-    const starts: { gateway: Server; readyMs: number }[] = [];
-    for (let count = 0; count < STARTS; count += 1) starts.push(await start(site, provider, DATABASE_URL));
-    await delay(IDLE_MS);
-    const idleMb = starts.map(({ gateway }) => residentMbOf([gateway.pid]));
-    const gateway = starts[0]?.gateway;
-    if (gateway === undefined) throw new Error('nothing was started');
-    const { samples, failed, perSecond } = await soak(site, gateway, Number(values.minutes) * 60_000);
-    const steady = samples.slice(Math.floor(samples.length * WARM_UP));
-    const slope = slopeOf(steady.map(({ atMin, residentMb }) => [atMin, residentMb]));
-    const figure = (of: (sample: Sample) => number): ReturnType<typeof spreadOf> => spreadOf(steady.map(of));
-    const readyMs = spreadOf(starts.map(({ readyMs: took }) => took));
-    publish(
-      {
-        title: `${values.minutes} minutes at ${perSecond.toFixed(0)} messages/s, ${LOAD * 100} % of what it can take`,
-        columns: ['seen'],
-        digits: [1],
-        rows: [
-          { name: 'ready after its start, ms', figures: [readyMs] },
-          { name: 'memory when idle, MB', figures: [spreadOf(idleMb)] },
-          { name: 'memory under load, MB', figures: [figure(({ residentMb }) => residentMb)] },
-          { name: 'heap in use, MB', figures: [figure(({ heapMb }) => heapMb)] },
-          { name: 'event loop delay p99, ms', figures: [figure(({ lagMs }) => lagMs)] },
-          { name: 'open handles', figures: [figure(({ handles }) => handles)] },
-        ],
-        ratios: [
-          { name: 'memory, MB a minute after warm-up', value: slope, atMost: 1 },
-          { name: 'messages that were not answered as they should', value: failed, atMost: 0 },
-          { name: 'ready, s', value: readyMs.median / 1_000, atMost: 1.5 },
-          { name: 'memory when idle, MB', value: spreadOf(idleMb).max, atMost: 150 },
-        ],
-      },
-      values,
-    );
+    publish(reportOf(await observe(site, minutes), minutes), values);
     return 0;
   } finally {
     await site.stop();
   }
+}
+
+async function observe(site: Site, minutes: number): Promise<Observed> {
+  const provider = await site.startProvider();
+  const DATABASE_URL = await createDatabase(site.postgres.url);
+  const first = await start(site, provider, DATABASE_URL);
+  const starts = [first];
+  while (starts.length < STARTS) starts.push(await start(site, provider, DATABASE_URL));
+  await delay(IDLE_MS);
+  return {
+    readyMs: starts.map(({ readyMs }) => readyMs),
+    idleMb: starts.map(({ gateway }) => residentMbOf([gateway.pid])),
+    ...(await soak(site, first.gateway, minutes * 60_000)),
+  };
+}
+
+function reportOf({ readyMs, idleMb, samples, failed, perSecond }: Observed, minutes: number): Report {
+  const steady = samples.slice(Math.floor(samples.length * WARM_UP));
+  const row = (name: string, values: number[]): Report['rows'][number] => ({ name, figures: [spreadOf(values)] });
+  const seen = (name: string, of: (sample: Sample) => number): Report['rows'][number] => row(name, steady.map(of));
+  const slope = slopeOf(steady.map(({ atMin, residentMb }) => [atMin, residentMb]));
+  const keptSlope = slopeOf(leastHeaps(steady));
+  return {
+    title: `${minutes} minutes at ${perSecond.toFixed(0)} messages/s, ${LOAD * 100} % of what it can take`,
+    columns: ['seen'],
+    digits: [1],
+    rows: [
+      row('ready after its start, ms', readyMs),
+      row('memory when idle, MB', idleMb),
+      seen('memory under load, MB', ({ residentMb }) => residentMb),
+      seen('heap in use, MB', ({ heapMb }) => heapMb),
+      seen('event loop delay p99, ms', ({ lagMs }) => lagMs),
+      seen('open handles', ({ handles }) => handles),
+    ],
+    ratios: [
+      { name: 'memory, MB a minute after warm-up', value: slope, atMost: 1 },
+      { name: 'heap after collection, MB a minute after warm-up', value: keptSlope, atMost: 1 },
+      { name: 'messages that were not answered as they should', value: failed, atMost: 0 },
+      { name: 'ready, s', value: spreadOf(readyMs).median / 1_000, atMost: 1.5 },
+      { name: 'memory when idle, MB', value: spreadOf(idleMb).max, atMost: 150 },
+    ],
+  };
+}
+
+/** Of each minute: what is left when garbage has just been collected, whenever that was. */
+function leastHeaps(samples: readonly Sample[]): [atMin: number, heapMb: number][] {
+  const least = new Map<number, number>();
+  for (const { atMin, heapMb } of samples) {
+    const minute = Math.floor(atMin);
+    least.set(minute, Math.min(heapMb, least.get(minute) ?? Infinity));
+  }
+  return [...least];
 }
 
 async function start(
@@ -98,7 +125,7 @@ async function soak(
   site: Site,
   gateway: Server,
   durationMs: number,
-): Promise<{ samples: Sample[]; failed: number; perSecond: number }> {
+): Promise<Pick<Observed, 'samples' | 'failed' | 'perSecond'>> {
   const headers = { ...JSON_HEADERS, cookie: await site.tokens.cookie() };
   const target = { origins: [gateway.origin], path: '/messages', headers, body: MESSAGE_BODY, status: 200 };
   const most = await site.load.run(target, { connections: CONNECTIONS, durationMs: CAPACITY_MS });

@@ -30,6 +30,11 @@ function problemsOf(yaml: string, env: NodeJS.ProcessEnv = {}): string[] {
 const provider = (fields: string) => `currency: USD\nproviders:\n  - { name: a, url: "http://a", ${fields} }\n`;
 
 describe('the providers file', () => {
+  it('may take a key from a variable that ends with a line break', () => {
+    const { providers } = read(provider('priceMicros: 0, headers: { authorization: "${KEY}" }'), { KEY: 'secret\n' });
+    expect(providers[0]?.headers).toEqual({ authorization: 'secret' });
+  });
+
   it('that comes with the project is valid, and takes limit and block from the environment', () => {
     const { providers } = readProvidersFile('providers.yaml', { FREE_LIMIT: '7', FREE_BLOCK_MS: '900' });
     expect(providers[0]).toMatchObject({
@@ -50,6 +55,7 @@ providers:
   });
 
   it.each([
+    ['a header of two lines', provider('priceMicros: 0, headers: { authorization: "a\\nb" }'), 'one line of ASCII'],
     ['a variable that is not set', provider('priceMicros: 0, headers: { authorization: "${KEY}" }'), 'KEY is not set'],
     ['a negative price', provider('priceMicros: -1'), 'providers.0.priceMicros'],
     ['an unknown field', provider('priceMicros: 0, limit: 3'), 'limit'],

@@ -30,7 +30,13 @@ export function undiciAdapter(
   adapter: AxiosAdapter;
   close: () => Promise<void>;
 } {
-  const pool = new Pool(origin, { connect: { timeout: connectTimeoutMs }, maxResponseSize: MAX_ANSWER_BYTES });
+  const pool = new Pool(origin, {
+    connect: { timeout: connectTimeoutMs },
+    maxResponseSize: MAX_ANSWER_BYTES,
+    // The whole exchange has a timeout of its own, which may be longer than these would be.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
   const adapter = async (config: InternalAxiosRequestConfig<Outgoing>) => {
     const { status, answer } = await exchange(pool, config);
     return { status, statusText: '', headers: new AxiosHeaders(), data: answer, config };
@@ -53,6 +59,9 @@ function exchange(
     pool.dispatch(request, new Exchange(resolve, reject, timeout));
   });
 }
+
+/** Drops a byte order mark, which JSON does not know. */
+const utf8 = new TextDecoder();
 
 /** One request and its answer. Not `pool.request`, whose streams and signals cost more than all the rest of it. */
 class Exchange implements Dispatcher.DispatchHandler {
@@ -91,7 +100,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const { status, headers, chunks } = this;
     const [first] = chunks;
     const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
-    this.resolve({ status, answer: { headers, text: body.toString('utf8') } });
+    this.resolve({ status, answer: { headers, text: utf8.decode(body) } });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
