@@ -33,7 +33,9 @@ describe('undiciAdapter', () => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () =>
-        response.end(`${request.method} ${request.url} ${String(request.headers['x-a'])} ${Buffer.concat(chunks).toString()}`),
+        response.end(
+          `${request.method} ${request.url} ${String(request.headers['x-a'])} ${Buffer.concat(chunks).toString()}`,
+        ),
       );
     });
     const { status, data } = await send(new Outgoing('hällo', ['x-a', '1']));
