@@ -47,7 +47,11 @@ class Launcher {
   }
 
   ready(): Promise<void> {
-    return waitUntil(() => this.output.includes('Octo is ready'), { what: 'the ready line' });
+    const isReady = (): boolean => {
+      if (this.child.exitCode !== null) throw new Error(`it ended instead:\n${this.output}`);
+      return this.output.includes('Octo is ready');
+    };
+    return waitUntil(isReady, { what: 'the ready line' });
   }
 
   async end(): Promise<void> {
