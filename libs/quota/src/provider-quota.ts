@@ -227,8 +227,6 @@ export class ProviderQuota {
 
   /** Callers that arrive in the same turn of the event loop share a step; in a crowd, those of the next moment too. */
   private async gather(): Promise<void> {
-    // One caller who is alone has nobody to share with, and would wait for a turn of the loop.
-    if (this.inHand.count === 0 && this.waiters.length === 1) return;
     await setImmediate();
     if (this.inHand.count >= CROWD && this.waiters.length < CROWD_SHARES) await sleep(GATHER_MS);
   }
