@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { preparePeers } from './peers.js';
-import { bars } from './plot.js';
+import { type Bar, bars } from './plot.js';
 import { publish, type Ratio, type Report } from './report.js';
 import { type Extent, measureRounds, type Sample } from './rounds.js';
 import { OCTO, octoSides } from './sides/octo.js';
@@ -99,7 +99,8 @@ function ratiosOf(samples: Map<string, Sample[]>): Ratio[] {
     { name: 'p50 added by the free path at half load, ms', value: added.median, atMost: 0.6 },
     { name: 'p99 at half load, free path : bare proxy', value: ratio(OCTO.free, BARE, p99), atMost: 1.5 },
   ];
-  return found.filter(({ value }) => Number.isFinite(value) && value !== 0);
+  // Of sides that were not measured there is nothing to say.
+  return found.filter(({ value }) => !Number.isNaN(value));
 }
 
 /** Of each round: one side to another. */
@@ -116,9 +117,8 @@ const RECORDED = 'tools/bench/recorded.json';
 /** The best round of each: what disturbs the machine makes it worse, never better. */
 function leastRatios(samples: Map<string, Sample[]>): Record<string, number> {
   const least = (name: string): number => Math.min(...inTurns(samples, name, BARE, ({ cpuUs }) => cpuUs));
-  return Object.fromEntries(
-    Object.values(OCTO).map((name) => [`CPU, ${name} : ${BARE}`, Number(least(name).toFixed(2))]),
-  );
+  const measured = Object.values(OCTO).filter((name) => samples.has(name) && samples.has(BARE));
+  return Object.fromEntries(measured.map((name) => [`CPU, ${name} : ${BARE}`, Number(least(name).toFixed(2))]));
 }
 
 /**
@@ -142,6 +142,6 @@ async function check(first: Record<string, number>): Promise<number> {
   return both.length === 0 ? 0 : 1;
 }
 
-function cpuBars({ rows }: Report): { name: string; value: number; min: number; max: number }[] {
-  return rows.flatMap(({ name, figures: [cpu] }) => (cpu === undefined ? [] : { name, value: cpu.median, ...cpu }));
+function cpuBars({ rows }: Report): Bar[] {
+  return rows.flatMap(({ name, figures: [cpu] }) => (cpu === undefined ? [] : { name, ...cpu }));
 }

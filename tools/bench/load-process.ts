@@ -80,7 +80,7 @@ class Load {
       answered,
       failed,
       tookMs,
-      latencyMs: { p50: p50 ?? 0, p99: p99 ?? 0, p999: p999 ?? 0, max: histogram.max / 1_000 },
+      latencyMs: { p50: p50 ?? 0, p99: p99 ?? 0, p999: p999 ?? 0 },
     };
   }
 

@@ -30,7 +30,7 @@ export interface LoadResult {
   answered: number;
   failed: number;
   tookMs: number;
-  latencyMs: { p50: number; p99: number; p999: number; max: number };
+  latencyMs: { p50: number; p99: number; p999: number };
 }
 
 export interface LoadOrder {

@@ -1,9 +1,8 @@
-/** A bar, and how far the rounds lay apart. */
-export interface Bar {
+import type { Spread } from './statistics.js';
+
+/** As long as the median, and how far the rounds lay apart. */
+export interface Bar extends Spread {
   name: string;
-  value: number;
-  min: number;
-  max: number;
 }
 
 const WIDTH = 760;
@@ -25,14 +24,14 @@ ${all.map((bar, row) => barOf(bar, { y: TOP + row * ROW, at })).join('\n')}
 `;
 }
 
-function barOf({ name, value, min, max }: Bar, { y, at }: { y: number; at: (value: number) => number }): string {
+function barOf({ name, median, min, max }: Bar, { y, at }: { y: number; at: (value: number) => number }): string {
   const middle = y + ROW / 2;
   const fill = name.startsWith('octo') ? '#2a6f97' : '#a9b4bd';
   return [
     `<text x="${NAMES - 10}" y="${middle + 4}" text-anchor="end">${escaped(name)}</text>`,
-    `<rect x="${NAMES}" y="${y + 5}" width="${rounded(at(value) - NAMES)}" height="${ROW - 10}" fill="${fill}"/>`,
+    `<rect x="${NAMES}" y="${y + 5}" width="${rounded(at(median) - NAMES)}" height="${ROW - 10}" fill="${fill}"/>`,
     `<path d="M${rounded(at(min))} ${middle}H${rounded(at(max))}" stroke="#222"/>`,
-    `<text x="${rounded(at(max)) + 8}" y="${middle + 4}">${value.toFixed(0)}</text>`,
+    `<text x="${rounded(at(max)) + 8}" y="${middle + 4}">${median.toFixed(0)}</text>`,
   ].join('\n');
 }
 

@@ -18,7 +18,7 @@ export interface Sample {
   failed: number;
 }
 
-/** How long each measurement takes, and how much is sent at once when as much is sent as can be taken. */
+/** How often, and how long. */
 export interface Extent {
   rounds: number;
   warmUpMs: number;

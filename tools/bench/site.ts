@@ -5,21 +5,11 @@ import { z } from 'zod';
 import { ManagedProcess } from '../stack/managed-process.js';
 import { createDatabase, type NativeEngine, startNativePostgres, startNativeRedis } from '../stack/native-engines.js';
 import { LoadGenerator } from './load.js';
+import type { ProviderEntry } from './provider-entries.js';
 import { stopOnInterrupt } from './stop-on-interrupt.js';
 import { Tokens } from './tokens.js';
 
 const readySchema = z.object({ url: z.string() });
-
-/** As large as a quota can be that never blocks while something else is measured. */
-export const LIMIT_MAX = 1_000_000_000;
-
-export interface ProviderEntry {
-  name: string;
-  url: string;
-  priceMicros: number;
-  timeoutMs?: number;
-  quota?: object;
-}
 
 /** A process that says where it listens. */
 export interface Server {
@@ -58,9 +48,7 @@ export class Site {
   }
 
   startProvider(): Promise<Server> {
-    return this.startServer('bench-provider', join(import.meta.dirname, 'bench-provider.js'), {
-      LIMIT: String(LIMIT_MAX),
-    });
+    return this.startServer('bench-provider', join(import.meta.dirname, 'bench-provider.js'));
   }
 
   /** The real gateway, with a database of its own unless it is given one. */
@@ -83,7 +71,7 @@ export class Site {
     });
   }
 
-  async startServer(name: string, entry: string, env: NodeJS.ProcessEnv): Promise<Server> {
+  async startServer(name: string, entry: string, env: NodeJS.ProcessEnv = {}): Promise<Server> {
     const server = new ManagedProcess({
       name,
       entry,

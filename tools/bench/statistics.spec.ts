@@ -6,6 +6,7 @@ describe('spreadOf', () => {
     [[3, 1, 2], { median: 2, min: 1, max: 3 }],
     [[4, 1, 3, 2], { median: 2.5, min: 1, max: 4 }],
     [[5], { median: 5, min: 5, max: 5 }],
+    [[], { median: NaN, min: NaN, max: NaN }],
   ])('says of %j: %j', (values, spread) => {
     expect(spreadOf(values)).toEqual(spread);
   });

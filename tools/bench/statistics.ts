@@ -1,4 +1,4 @@
-/** Of several rounds: the one in the middle, and how far they lie apart. */
+/** Of several rounds: the one in the middle, and how far they lie apart; of none, no numbers. */
 export interface Spread {
   median: number;
   min: number;
@@ -8,8 +8,8 @@ export interface Spread {
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((one, other) => one - other);
   const middle = sorted.length / 2;
-  const median = ((sorted[Math.ceil(middle) - 1] ?? 0) + (sorted[Math.floor(middle)] ?? 0)) / 2;
-  return { median, min: sorted[0] ?? 0, max: sorted.at(-1) ?? 0 };
+  const median = ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
+  return { median, min: sorted[0] ?? NaN, max: sorted.at(-1) ?? NaN };
 }
 
 /** Of a straight line through these points: least squares. */

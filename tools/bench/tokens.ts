@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import { once } from 'node:events';
 import { AccessTokenSigner, jwkSetOf, publicKeysOf, TOKEN_COOKIE } from '#access-token';
+import { listen } from './listen.js';
 
 const NAME = 'octo-bench';
 
@@ -10,11 +10,12 @@ export class Tokens {
   private readonly signer: AccessTokenSigner;
 
   private constructor(
-    private readonly privateKey: KeyObject,
+    privateKey: KeyObject,
     private readonly publicKey: KeyObject,
     private readonly server: Server,
+    private readonly origin: string,
   ) {
-    this.signer = new AccessTokenSigner({ privateKey: this.privateKey, issuer: NAME, audience: NAME });
+    this.signer = new AccessTokenSigner({ privateKey, issuer: NAME, audience: NAME });
   }
 
   static async start(): Promise<Tokens> {
@@ -23,16 +24,12 @@ export class Tokens {
     const server = createServer((_request, response) => {
       response.setHeader('content-type', 'application/json').end(keys);
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return new Tokens(privateKey, publicKey, server);
+    return new Tokens(privateKey, publicKey, server, await listen(server));
   }
 
   /** Settings of a gateway that takes these tokens. */
   get env(): NodeJS.ProcessEnv {
-    const address = this.server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    return { AUTH_URL: `http://127.0.0.1:${port}`, JWT_ISSUER: NAME, JWT_AUDIENCE: NAME };
+    return { AUTH_URL: this.origin, JWT_ISSUER: NAME, JWT_AUDIENCE: NAME };
   }
 
   /** For those who verify by themselves. */

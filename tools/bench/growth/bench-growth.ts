@@ -34,7 +34,8 @@ export async function benchGrowth(args: string[]): Promise<number> {
     if (!name.includes(values.only)) continue;
     const site = await Site.start();
     try {
-      const ground = { site, provider: await site.startProvider(), cookie: await site.tokens.cookie() };
+      const { origin } = await site.startProvider();
+      const ground = { site, origin, cookie: await site.tokens.cookie() };
       const dimension = await dimensionOf(ground);
       report(dimension, await measure(site, dimension), values);
     } finally {

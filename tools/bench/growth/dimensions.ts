@@ -2,8 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Target } from '../load.js';
 import { createDatabase } from '../../stack/native-engines.js';
+import { openQuota, paid, spentQuota } from '../provider-entries.js';
 import { JSON_HEADERS, MESSAGE_BODY } from '../sides/side.js';
-import { LIMIT_MAX, type ProviderEntry, type Server, type Site } from '../site.js';
+import type { Server, Site } from '../site.js';
 import { addMessages } from './add-messages.js';
 
 /** Something that may become many, and what a message costs then. */
@@ -23,29 +24,27 @@ export interface Point {
 /** Where gateways and messages go in all of them. */
 export interface Ground {
   site: Site;
-  provider: Server;
+  /** The provider's. */
+  origin: string;
   cookie: string;
 }
-
-const HOUR_MS = 3_600_000;
 
 export const DIMENSIONS = { pods, accounts, providers, waiting, journal, size };
 
 async function pods(ground: Ground): Promise<Dimension> {
+  const { site, origin } = ground;
   const points = [1, 2, 4, 8].map(async (value) => {
-    const DATABASE_URL = await createDatabase(ground.site.postgres.url);
-    const first = await ground.site.startGateway([open(ground, `pods-${value}`), paid(ground)], { DATABASE_URL });
-    const others = Array.from({ length: value - 1 }, () =>
-      ground.site.startGateway([open(ground, `pods-${value}`), paid(ground)], { DATABASE_URL }),
-    );
-    return pointOf(ground, value, [first, ...(await Promise.all(others))]);
+    const DATABASE_URL = await createDatabase(site.postgres.url);
+    const entries = [openQuota(origin, `pods-${value}`), paid(origin)];
+    const start = (): Promise<Server> => site.startGateway(entries, { DATABASE_URL });
+    return pointOf(ground, value, await Promise.all(Array.from({ length: value }, start)));
   });
   return { name: 'pods', unit: 'gateways', points: await Promise.all(points) };
 }
 
 async function accounts(ground: Ground): Promise<Dimension> {
-  const { site } = ground;
-  const gateway = await site.startGateway([open(ground, 'accounts'), paid(ground)]);
+  const { site, origin } = ground;
+  const gateway = await site.startGateway([openQuota(origin, 'accounts'), paid(origin)]);
   const points: Point[] = [];
   for (const value of [10, 1_000, 100_000]) {
     const cookies: string[] = [];
@@ -61,7 +60,7 @@ async function accounts(ground: Ground): Promise<Dimension> {
 /** All of them with a quota; the first has room. */
 async function providers(ground: Ground): Promise<Dimension> {
   const points = [2, 20, 200].map(async (value) => {
-    const many = Array.from({ length: value }, (_, index) => open(ground, `providers-${value}-${index}`));
+    const many = Array.from({ length: value }, (_, index) => openQuota(ground.origin, `providers-${value}-${index}`));
     return pointOf(ground, value, [await ground.site.startGateway(many)]);
   });
   return { name: 'providers', unit: 'providers', points: await Promise.all(points) };
@@ -88,7 +87,8 @@ async function journal(ground: Ground): Promise<Dimension> {
 }
 
 async function size(ground: Ground): Promise<Dimension> {
-  const gateway = await ground.site.startGateway([open(ground, 'size'), paid(ground)]);
+  const { site, origin } = ground;
+  const gateway = await site.startGateway([openQuota(origin, 'size'), paid(origin)]);
   const points = [32, 1_024, 8_192, 32_768, 65_536].map((value) => {
     const body = JSON.stringify({ message: 'x'.repeat(value) });
     const { target, pids: own } = pointOf(ground, value, [gateway]);
@@ -101,10 +101,11 @@ async function withMessages(
   ground: Ground,
   { name, unit, status, counts }: { name: string; unit: string; status: 'waiting' | 'delivered'; counts: number[] },
 ): Promise<Dimension> {
+  const { site, origin } = ground;
   const points: Point[] = [];
   for (const value of counts) {
-    const DATABASE_URL = await createDatabase(ground.site.postgres.url);
-    const gateway = await ground.site.startGateway([spent(ground, `${name}-${value}`), paid(ground)], { DATABASE_URL });
+    const DATABASE_URL = await createDatabase(site.postgres.url);
+    const gateway = await site.startGateway([spentQuota(origin, `${name}-${value}`), paid(origin)], { DATABASE_URL });
     await addMessages(DATABASE_URL, { status, count: value });
     points.push(pointOf(ground, value, [gateway]));
   }
@@ -115,20 +116,4 @@ function pointOf({ cookie }: Ground, value: number, gateways: readonly Server[])
   const origins = gateways.map(({ origin }) => origin);
   const target = { origins, path: '/messages', headers: { ...JSON_HEADERS, cookie }, body: MESSAGE_BODY, status: 200 };
   return { value, target, pids: gateways.map(({ pid }) => pid) };
-}
-
-function open({ provider }: Ground, name: string): ProviderEntry {
-  return { name, url: `${provider.origin}/free/${name}/messages`, priceMicros: 0, quota: quotaOf(LIMIT_MAX) };
-}
-
-function spent({ provider }: Ground, name: string): ProviderEntry {
-  return { name, url: `${provider.origin}/paid/messages`, priceMicros: 0, quota: quotaOf(1) };
-}
-
-function paid({ provider }: Ground): ProviderEntry {
-  return { name: 'paid', url: `${provider.origin}/paid/messages`, priceMicros: 2_500 };
-}
-
-function quotaOf(limit: number): object {
-  return { policy: 'count-then-block', limit, blockMs: HOUR_MS, startsAt: 'last-accept' };
 }

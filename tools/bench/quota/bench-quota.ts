@@ -1,4 +1,4 @@
-// `npm run bench -- quota [--quick]`: what a decision costs, here and with others, in one run on one Redis.
+// `npm run bench -- quota`: what a decision costs, here and with others, in one run on one Redis.
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,8 +13,9 @@ import { spreadOf } from '../statistics.js';
 import { stopOnInterrupt } from '../stop-on-interrupt.js';
 import type { Decided, DeciderOrder } from './decider-process.js';
 
-const OWN = ['octo', 'rate-limiter-flexible', 'Bottleneck'];
-const PEERS = ['throttler', 'bullmq'];
+const KINDS = ['octo', 'rate-limiter-flexible', 'Bottleneck', 'throttler', 'bullmq'];
+const ROUNDS = 5;
+const ROUND_MS = 1_500;
 
 /** How many ask, and in how many processes. */
 interface Crowd {
@@ -26,7 +27,6 @@ const CROWDS: Crowd[] = [
   ...[1, 16, 64, 256].map((concurrency) => ({ concurrency, processes: 1 })),
   ...[2, 4, 8].map((processes) => ({ concurrency: 64, processes })),
 ];
-const QUICK_CROWDS: Crowd[] = [1, 64].map((concurrency) => ({ concurrency, processes: 1 }));
 
 interface Sample {
   perSecond: number;
@@ -36,41 +36,34 @@ interface Sample {
   trips: number;
 }
 
-export type QuotaSamples = Map<string, Sample[]>;
+type QuotaSamples = Map<string, Sample[]>;
 
 /** @returns the exit code */
 export async function benchQuota(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
-    options: { quick: { type: 'boolean', default: false }, json: { type: 'string' }, markdown: { type: 'string' } },
+    options: { json: { type: 'string' }, markdown: { type: 'string' } },
   });
-  const kinds = values.quick ? ['octo', 'rate-limiter-flexible'] : [...OWN, ...PEERS];
-  const crowds = values.quick ? QUICK_CROWDS : CROWDS;
-  const samples = await measureQuota(kinds, crowds, { rounds: 5, durationMs: values.quick ? 700 : 1_500 });
-  publish(reportOf(samples), values);
+  publish(reportOf(await measureQuota()), values);
   return 0;
 }
 
-async function measureQuota(
-  kinds: readonly string[],
-  crowds: readonly Crowd[],
-  { rounds, durationMs }: { rounds: number; durationMs: number },
-): Promise<QuotaSamples> {
-  const peersDir = kinds.some((kind) => PEERS.includes(kind)) ? preparePeers() : '';
+async function measureQuota(): Promise<QuotaSamples> {
+  const peersDir = preparePeers();
   const engine = await startNativeRedis();
   stopOnInterrupt(() => engine.stop());
   const redis = new Redis(engine.url);
   await new Quota({ redis, providers: [] }).provision('bench');
   const samples: QuotaSamples = new Map();
   try {
-    for (const crowd of crowds) {
+    for (const crowd of CROWDS) {
       const groups = await Promise.all(
-        kinds.map(async (kind) => ({ kind, group: await startGroup(kind, crowd, engine, peersDir) })),
+        KINDS.map(async (kind) => ({ kind, group: await startGroup(kind, crowd, engine, peersDir) })),
       );
-      for (const { group } of groups) await ask(group, crowd, durationMs);
-      for (let round = 0; round < rounds; round += 1) {
+      for (const { group } of groups) await ask(group, crowd);
+      for (let round = 0; round < ROUNDS; round += 1) {
         for (const { kind, group } of groups) {
-          const sample = await measure(group, crowd, { durationMs, engine, redis });
+          const sample = await measure(group, crowd, { engine, redis });
           const key = keyOf(kind, crowd);
           samples.set(key, [...(samples.get(key) ?? []), sample]);
         }
@@ -97,12 +90,8 @@ async function startGroup(
   return group;
 }
 
-async function ask(
-  group: readonly ChildProcess[],
-  { concurrency, processes }: Crowd,
-  durationMs: number,
-): Promise<Decided[]> {
-  const order: DeciderOrder = { concurrency: concurrency / processes, durationMs };
+async function ask(group: readonly ChildProcess[], { concurrency, processes }: Crowd): Promise<Decided[]> {
+  const order: DeciderOrder = { concurrency: concurrency / processes, durationMs: ROUND_MS };
   return Promise.all(
     group.map((child) => {
       child.send(order);
@@ -114,12 +103,12 @@ async function ask(
 async function measure(
   group: readonly ChildProcess[],
   crowd: Crowd,
-  { durationMs, engine, redis }: { durationMs: number; engine: NativeEngine; redis: Redis },
+  { engine, redis }: { engine: NativeEngine; redis: Redis },
 ): Promise<Sample> {
   const pids = group.map(({ pid }) => pid ?? 0);
   const use = async () => ({ client: cpuMsOf(pids), redis: cpuMsOf([engine.pid]), reads: await readsOf(redis) });
   const before = await use();
-  const decided = await ask(group, crowd, durationMs);
+  const decided = await ask(group, crowd);
   const after = await use();
   const decisions = decided.reduce((sum, { decisions: own }) => sum + own, 0);
   return {

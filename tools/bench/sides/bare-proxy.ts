@@ -2,6 +2,7 @@
 // `UPSTREAM=http://host:port node bare-proxy.js`.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Pool } from 'undici';
+import { listen } from '../listen.js';
 
 const upstream = new Pool(process.env['UPSTREAM'] ?? '');
 
@@ -10,11 +11,7 @@ const server = createServer((request, response) => {
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => void forward(request, Buffer.concat(chunks), response));
 });
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  process.send?.({ url: `http://127.0.0.1:${port}` });
-});
+process.send?.({ url: await listen(server) });
 process.once('disconnect', () => process.exit(0));
 
 async function forward(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> {

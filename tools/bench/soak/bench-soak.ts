@@ -5,9 +5,10 @@ import { parseArgs } from 'node:util';
 import { createDatabase } from '../../stack/native-engines.js';
 import { waitUntil } from '../../stack/wait-until.js';
 import { residentMbOf } from '../process-use.js';
+import { countThenBlock, paid } from '../provider-entries.js';
 import { publish, type Report } from '../report.js';
 import { JSON_HEADERS, MESSAGE_BODY } from '../sides/side.js';
-import { type ProviderEntry, type Server, Site } from '../site.js';
+import { type Server, Site } from '../site.js';
 import { slopeOf, spreadOf } from '../statistics.js';
 
 const STARTS = 5;
@@ -109,13 +110,9 @@ async function start(
   { origin }: Server,
   DATABASE_URL: string,
 ): Promise<{ gateway: Server; readyMs: number }> {
-  const quota = { policy: 'count-then-block', limit: 1_000, blockMs: 1_000, startsAt: 'last-accept' };
-  const providers: ProviderEntry[] = [
-    { name: 'free', url: `${origin}/paid/messages`, priceMicros: 0, quota },
-    { name: 'paid', url: `${origin}/paid/messages`, priceMicros: 2_500 },
-  ];
+  const free = { ...paid(origin), name: 'free', priceMicros: 0, quota: countThenBlock(1_000, 1_000) };
   const startedMs = performance.now();
-  const gateway = await site.startGateway(providers, { DATABASE_URL });
+  const gateway = await site.startGateway([free, paid(origin)], { DATABASE_URL });
   const isReady = async (): Promise<boolean> => (await fetch(`${gateway.origin}/health/ready`)).ok;
   await waitUntil(isReady, { what: 'a gateway is ready' });
   return { gateway, readyMs: performance.now() - startedMs };

@@ -68,6 +68,7 @@ describe('undiciAdapter', () => {
       closed = once(request.socket, 'close');
     }, 50);
     await expect(send(new Outgoing('', []))).rejects.toBeInstanceOf(TimeoutError);
+    expect(closed).toBeDefined();
     await closed;
   });
 

@@ -9,7 +9,7 @@ export class Outgoing {
   constructor(
     readonly body: string,
     /** Names and values in turn. */
-    readonly headers: readonly string[],
+    readonly headers: string[],
   ) {}
 }
 
@@ -55,8 +55,7 @@ function exchange(
 ): Promise<Exchanged> {
   return new Promise((resolve, reject) => {
     const { body = '', headers = [] } = data ?? {};
-    const request = { method: 'POST', path: url, headers: headers as string[], body } as const;
-    pool.dispatch(request, new Exchange(resolve, reject, timeout));
+    pool.dispatch({ method: 'POST', path: url, headers, body }, new Exchange(resolve, reject, timeout));
   });
 }
 
