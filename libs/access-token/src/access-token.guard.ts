@@ -18,14 +18,17 @@ export class AccessTokenGuard implements CanActivate {
     private readonly reflector: Reflector,
   ) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
-    const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const token = readAccessToken(request.headers);
-    const verification = token === undefined ? undefined : await this.verifier.verify(token);
-    if (verification?.outcome !== 'valid') {
-      throw refusal(verification, context.switchToHttp().getResponse<FastifyReply>());
-    }
-    request.caller = verification.caller;
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const token = readAccessToken(context.switchToHttp().getRequest<FastifyRequest>().headers);
+    const verification = token === undefined ? undefined : this.verifier.verify(token);
+    if (!(verification instanceof Promise)) return this.letPass(context, verification);
+    return verification.then((verified) => this.letPass(context, verified));
+  }
+
+  private letPass(context: ExecutionContext, verification: Verification | undefined): boolean {
+    const http = context.switchToHttp();
+    if (verification?.outcome !== 'valid') throw refusal(verification, http.getResponse<FastifyReply>());
+    http.getRequest<FastifyRequest>().caller = verification.caller;
     const roles = this.reflector.getAllAndOverride<Role[] | undefined>(ROLES, [
       context.getHandler(),
       context.getClass(),

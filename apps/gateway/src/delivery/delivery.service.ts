@@ -4,7 +4,7 @@ import { addHop, type Message } from '../journal/message.js';
 import { ProviderClient, type SendResult } from '../providers/provider-client.js';
 import type { Provider } from '../providers/providers-file.js';
 import { messageOutcomes } from './message-metrics.js';
-import { childTraceparent } from './trace-context.js';
+import { nextTraceparent } from './trace-context.js';
 import type { Denial } from './undelivered.js';
 
 export type Delivery =
@@ -38,7 +38,8 @@ export class DeliveryService {
         continue;
       }
       addHop(message, { step: 'sending', provider: provider.name, epoch: reservation.permit?.epoch });
-      const result = await this.sendAsIntended(message, provider, reservation.permit, intend);
+      if (intend !== undefined) await this.noted(intend, reservation.permit);
+      const result = await this.send(message, provider, reservation.permit);
       if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
       if (result.outcome === 'unknown') unknownAt = provider;
@@ -65,19 +66,13 @@ export class DeliveryService {
     return result;
   }
 
-  private async sendAsIntended(
-    message: Message,
-    provider: Provider,
-    permit: Permit | undefined,
-    intend: (() => Promise<void>) | undefined,
-  ): Promise<SendResult> {
+  private async noted(intend: () => Promise<void>, permit: Permit | undefined): Promise<void> {
     try {
-      await intend?.();
+      await intend();
     } catch (error) {
       if (permit !== undefined) this.quota.settle(permit, NOT_SENT.settlement);
       throw error;
     }
-    return this.send(message, provider, permit);
   }
 
   private reserve({ name, quota }: Provider): Promise<Reservation> | typeof UNLIMITED {
@@ -94,7 +89,7 @@ function settlementOf({ onlyProvider }: Message, { name }: Provider, { settlemen
 }
 
 function outgoing({ id, text, requestId, traceparent }: Message) {
-  return { id, text, requestId, traceparent: childTraceparent(traceparent) };
+  return { id, text, requestId, traceparent: nextTraceparent(traceparent) };
 }
 
 function noteDenial(message: Message, { name }: Provider, denial: Denial): void {

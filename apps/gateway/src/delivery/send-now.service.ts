@@ -29,11 +29,14 @@ export class SendNowService {
   }
 
   /** Tries these providers. A message with a key is on disk before anything is sent, one without when it is over. */
-  async attempt(message: Message, route: readonly Provider[]): Promise<Delivery> {
-    const claimMs = claimMsOf(this.config);
+  attempt(message: Message, route: readonly Provider[]): Promise<Delivery> {
     const hasKey = message.idempotencyKey !== undefined;
     this.journal.admit({ mustBeOnDisk: hasKey });
-    if (!hasKey) return this.delivery.deliver(message, route);
+    return hasKey ? this.attemptOnDisk(message, route) : this.delivery.deliver(message, route);
+  }
+
+  private async attemptOnDisk(message: Message, route: readonly Provider[]): Promise<Delivery> {
+    const claimMs = claimMsOf(this.config);
     if (message.hopsOnDisk === 0) await this.journal.insert(message, { status: 'sending', claimMs });
     return this.delivery.deliver(message, route, async () => {
       const isOurs = await this.journal.change(message, { status: 'sending', claimMs });

@@ -1,4 +1,4 @@
-import { takeRandom } from '../random.js';
+import { randomHex } from '../random.js';
 
 /** Version 00 of W3C Trace Context: trace id, parent id, flags; ids of only zeros are invalid. */
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/;
@@ -9,5 +9,12 @@ const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]
  */
 export function childTraceparent(incoming: string | undefined): string {
   const [, traceId, flags] = (incoming === undefined ? null : TRACEPARENT.exec(incoming)) ?? [];
-  return `00-${traceId ?? takeRandom(16).toString('hex')}-${takeRandom(8).toString('hex')}-${flags ?? '00'}`;
+  return `00-${traceId ?? randomHex(16)}-${randomHex(8)}-${flags ?? '00'}`;
 }
+
+/** For a call made on behalf of one of our own: that trace with a new parent id. */
+export function nextTraceparent(own: string): string {
+  return own.slice(0, PARENT_ID_AT) + randomHex(8) + own.slice(PARENT_ID_AT + 16);
+}
+
+const PARENT_ID_AT = '00-'.length + 32 + '-'.length;

@@ -121,20 +121,18 @@ export class Journal implements OnApplicationShutdown {
    * Goes on trying in the background when it takes too long.
    * @throws ProblemException `unavailable`: it is not recorded yet
    */
-  async inTime(write: () => Promise<unknown>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const tooLate = new Promise<never>((_resolve, reject) => {
-      const detail = 'The message was sent, but could not be recorded yet. Look for it later before sending it again.';
-      timer = setTimeout(
-        () => reject(new ProblemException('unavailable', detail, { retryAfterMs: 5_000 })),
-        IN_TIME_MS,
+  inTime(write: () => Promise<unknown>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(notRecordedYet()), IN_TIME_MS);
+      const settle = (done: () => void): void => {
+        clearTimeout(timer);
+        done();
+      };
+      this.surely(write).then(
+        () => settle(resolve),
+        (error: unknown) => settle(() => reject(error)),
       );
     });
-    try {
-      await Promise.race([this.surely(write), tooLate]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   /**
@@ -154,14 +152,12 @@ export class Journal implements OnApplicationShutdown {
   }
 
   /** Does it again whenever Postgres was down, until it is done: for what has happened and must not be forgotten. */
-  async surely<Result>(write: () => Promise<Result>): Promise<Result> {
-    try {
-      return await write();
-    } catch (error) {
+  surely<Result>(write: () => Promise<Result>): Promise<Result> {
+    return write().catch(async (error: unknown) => {
       if (this.isClosed || !isDownError(error)) throw error;
       await (this.probing ??= this.probe(error));
       return this.surely(write);
-    }
+    });
   }
 
   private async orLater(write: () => Promise<void>): Promise<void> {
@@ -215,6 +211,11 @@ export class Journal implements OnApplicationShutdown {
     }
     this.probing = undefined;
   }
+}
+
+function notRecordedYet(): ProblemException {
+  const detail = 'The message was sent, but could not be recorded yet. Look for it later before sending it again.';
+  return new ProblemException('unavailable', detail, { retryAfterMs: 5_000 });
 }
 
 function isDownError(error: unknown): error is DrizzleQueryError {

@@ -27,7 +27,7 @@ export class MessageLimits {
    * @throws ProblemException `too_many_requests`, `unavailable`, or `invalid_message` for a callback that may not be
    */
   async admit<Result>(message: Message, work: () => Promise<Result>): Promise<Result> {
-    await this.countAgainstRate(message.accountId);
+    await this.rate.consume(message.accountId).catch(tooFast);
     this.refuseCallback(message.callbackUrl);
     if (this.inFlight >= this.maxInFlight) {
       throw new ProblemException('unavailable', 'Too many messages are in work here. Try again.', {
@@ -49,15 +49,11 @@ export class MessageLimits {
     const errors = [{ pointer: '/callbackUrl', detail: refusal }];
     throw new ProblemException('invalid_message', `/callbackUrl ${refusal}`, { errors });
   }
+}
 
-  private async countAgainstRate(accountId: string): Promise<void> {
-    try {
-      await this.rate.consume(accountId);
-    } catch (error) {
-      if (!(error instanceof RateLimiterRes)) throw error;
-      throw new ProblemException('too_many_requests', 'This account sends too fast. Slow down.', {
-        retryAfterMs: error.msBeforeNext,
-      });
-    }
-  }
+function tooFast(refused: unknown): never {
+  if (!(refused instanceof RateLimiterRes)) throw refused;
+  throw new ProblemException('too_many_requests', 'This account sends too fast. Slow down.', {
+    retryAfterMs: refused.msBeforeNext,
+  });
 }

@@ -24,7 +24,6 @@ export type SendResult = { settlement: Settlement } & (
 
 interface Connection {
   client: Axios;
-  path: string;
   /** The same in every request: names and values in turn. */
   headers: string[];
   close: () => Promise<void>;
@@ -43,9 +42,8 @@ export class ProviderClient implements OnApplicationShutdown {
     const connection = this.connections.get(provider.name);
     if (connection === undefined) throw new RangeError(`no connection for provider "${provider.name}"`);
     try {
-      const { client, path, headers } = connection;
-      const data = outgoing(message, headers);
-      return read(await client.request<Answer>({ method: 'post', url: path, data }));
+      const data = outgoing(message, connection.headers);
+      return read(await connection.client.request<Answer>({ data }));
     } catch (error) {
       return explain(error);
     }
@@ -57,13 +55,11 @@ export class ProviderClient implements OnApplicationShutdown {
 }
 
 function connect({ url, timeoutMs, headers }: Provider): Connection {
-  const { origin, pathname, search } = new URL(url);
-  // Shorter than the whole: a provider that cannot be reached is then told from one that does not answer.
-  const { adapter, close } = undiciAdapter(origin, { connectTimeoutMs: Math.ceil(timeoutMs * 0.75) });
+  const { adapter, close } = undiciAdapter(url, timeoutMs);
   // Without the defaults of `axios.create`, which are merged anew for every request: the answer is parsed where it is
   // understood, and every status is an answer.
-  const client = new Axios({ adapter, timeout: timeoutMs });
-  return { client, path: pathname + search, headers: headersOf(headers), close };
+  const client = new Axios({ adapter });
+  return { client, headers: headersOf(headers), close };
 }
 
 /** Those of the providers file, except where they would contradict ours. */

@@ -21,10 +21,10 @@ async function clientOf(
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const made = undiciAdapter(`http://127.0.0.1:${port}`, { connectTimeoutMs: 1_000 });
+  const made = undiciAdapter(`http://127.0.0.1:${port}/messages`, timeout);
   ({ close } = made);
-  const client = new Axios({ adapter: made.adapter, timeout });
-  return (data) => client.request<Answer>({ method: 'post', url: '/messages', data });
+  const client = new Axios({ adapter: made.adapter });
+  return (data) => client.request<Answer>({ data });
 }
 
 describe('undiciAdapter', () => {

@@ -1,8 +1,11 @@
-import { type AxiosAdapter, AxiosHeaders, type InternalAxiosRequestConfig } from 'axios';
+import { type AxiosAdapter, AxiosHeaders, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { type Dispatcher, Pool } from 'undici';
 
 /** Longest answer that is read, in bytes; a longer one fails the request. */
 const MAX_ANSWER_BYTES = 1_048_576;
+
+/** Longest that connecting may take, as a part of the whole. */
+const CONNECTING = 0.75;
 
 /** A request as it goes out. axios hands it on as it is, while it copies and checks headers of its own six times. */
 export class Outgoing {
@@ -19,45 +22,43 @@ export interface Answer {
 }
 
 /**
- * axios on an undici pool, for requests whose data is `Outgoing` and answers whose data is `Answer`: kept-alive
- * connections, a fraction of the CPU of axios's own Node adapter, and errors that tell whether the request can have
- * reached the provider.
+ * axios on an undici pool, which posts data that is `Outgoing` to one address and answers with data that is `Answer`:
+ * kept-alive connections, a fraction of the CPU of axios's own Node adapter, and errors that tell whether the request
+ * can have reached the provider. Address and time-out are not in axios's configuration, which it merges key by key
+ * for every request.
+ * @param timeoutMs for the whole of a request and its answer
  */
 export function undiciAdapter(
-  origin: string,
-  { connectTimeoutMs }: { connectTimeoutMs: number },
+  url: string,
+  timeoutMs: number,
 ): {
   adapter: AxiosAdapter;
   close: () => Promise<void>;
 } {
+  const { origin, pathname, search } = new URL(url);
+  const path = pathname + search;
   const pool = new Pool(origin, {
-    connect: { timeout: connectTimeoutMs },
+    // Shorter than the whole: a provider that cannot be reached is then told from one that does not answer.
+    connect: { timeout: Math.ceil(timeoutMs * CONNECTING) },
     maxResponseSize: MAX_ANSWER_BYTES,
     // The whole exchange has a timeout of its own, which may be longer than these would be.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  const adapter = async (config: InternalAxiosRequestConfig<Outgoing>) => {
-    const { status, answer } = await exchange(pool, config);
-    return { status, statusText: '', headers: new AxiosHeaders(), data: answer, config };
-  };
+  const adapter = (config: InternalAxiosRequestConfig<Outgoing>) =>
+    new Promise<AxiosResponse<Answer>>((resolve, reject) => {
+      const { body = '', headers = [] } = config.data ?? {};
+      const answered: Answered = (status, data) =>
+        resolve({ status, statusText: '', headers: NO_HEADERS, data, config });
+      pool.dispatch({ method: 'POST', path, headers, body }, new Exchange(answered, reject, timeoutMs));
+    });
   return { adapter, close: () => pool.close() };
 }
 
-interface Exchanged {
-  status: number;
-  answer: Answer;
-}
+/** Those of an answer are in its data. */
+const NO_HEADERS = new AxiosHeaders();
 
-function exchange(
-  pool: Pool,
-  { url = '/', data, timeout = 0 }: InternalAxiosRequestConfig<Outgoing>,
-): Promise<Exchanged> {
-  return new Promise((resolve, reject) => {
-    const { body = '', headers = [] } = data ?? {};
-    pool.dispatch({ method: 'POST', path: url, headers, body }, new Exchange(resolve, reject, timeout));
-  });
-}
+type Answered = (status: number, answer: Answer) => void;
 
 /** Drops a byte order mark, which JSON does not know. */
 const utf8 = new TextDecoder();
@@ -72,7 +73,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   private readonly chunks: Buffer[] = [];
 
   constructor(
-    private readonly resolve: (exchanged: Exchanged) => void,
+    private readonly answered: Answered,
     private readonly reject: (error: Error) => void,
     timeoutMs: number,
   ) {
@@ -99,7 +100,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const { status, headers, chunks } = this;
     const [first] = chunks;
     const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
-    this.resolve({ status, answer: { headers, text: utf8.decode(body) } });
+    this.answered(status, { headers, text: utf8.decode(body) });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
