@@ -1,6 +1,6 @@
 import type { Permit } from './permit.js';
 
-/** The permits of this pod that are not settled: handed out, or spare because whoever asked had gone on without. */
+/** The permits of this pod that are not settled: handed out, or spare: whoever asked had gone on without, or is still to come. */
 export class PermitsInHand {
   private readonly unsettled = new Set<Permit>();
   private spares: Permit[] = [];
@@ -31,6 +31,7 @@ export class PermitsInHand {
 
   /** Those spare that must be sent before `nowMs`: nobody will take them any more. */
   dropSpares(nowMs: number): Permit[] {
+    if (this.spares.every((permit) => permit.sendByMs > nowMs)) return [];
     const dropped = this.spares.filter((permit) => permit.sendByMs <= nowMs);
     this.spares = this.spares.filter((permit) => permit.sendByMs > nowMs);
     return dropped;

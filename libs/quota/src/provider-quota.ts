@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { Credibility } from './credibility.js';
+import { Demand } from './demand.js';
 import { PermitsInHand } from './permits-in-hand.js';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 import { guardMs, hasWindows, type LimitedPolicy, limitOf, periodMsOf } from './policy.js';
@@ -22,7 +23,7 @@ export interface ProviderQuotaOptions {
 
 /** Timers fire late; a permit is given up by Redis only after its holder certainly has. */
 const TIMER_SLACK_MS = 250;
-/** How long a permit nobody took is kept for the next caller. */
+/** How long a permit nobody took, or that was taken ahead, is kept for the next caller. */
 const SPARE_MS = 50;
 /** How long a step is repeated that Redis did not confirm: its permits are long given up, its pod nearly forgotten. */
 const REPEAT_MS = 300_000;
@@ -61,6 +62,7 @@ export class ProviderQuota {
   private readonly resolutionMs: number;
   private readonly inHand = new PermitsInHand();
   private readonly credibility: Credibility;
+  private readonly demand = new Demand();
   private waiters: Waiter[] = [];
   private settlements: SettlementBatch;
   /** Sent, and Redis did not say what it did: the same step is sent again before any other. */
@@ -108,6 +110,7 @@ export class ProviderQuota {
 
   /** Asks for a permit. One trip at most, shared with whoever asks at the same time; none while known to be blocked. */
   reserve(): Promise<Reservation> {
+    this.demand.note();
     const nowMs = performance.now();
     const spare = this.takeSpare(nowMs);
     if (spare !== undefined) return Promise.resolve({ granted: true, permit: spare });
@@ -248,7 +251,10 @@ export class ProviderQuota {
     const { settlements } = this;
     this.settlements = this.newBatch();
     this.seq += 1;
-    return { seq: this.seq, want: this.waiters.length, settlements, startedAtMs: performance.now() };
+    const startedAtMs = performance.now();
+    const asked = this.waiters.length;
+    const want = asked === 0 ? 0 : asked + this.demand.ahead(startedAtMs);
+    return { seq: this.seq, want, settlements, startedAtMs };
   }
 
   /** False when the store did not answer: the step stays unconfirmed. */
@@ -315,6 +321,7 @@ export class ProviderQuota {
   private note(reply: StepReply, askedAtMs: number): void {
     const { provider } = this.options;
     const { state, epoch, waitMs, event } = reply;
+    this.demand.noteLeft(state === 'open' ? reply.limit - reply.used : 0);
     // Permits kept for the next caller are of a window that is over, or closed.
     if (state === 'blocked' || epoch > this.knownEpoch) this.refundSpares(Infinity);
     // The steps recorded in an epoch that was lost are of no consequence to the one that replaced it.

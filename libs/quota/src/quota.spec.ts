@@ -74,6 +74,16 @@ describe('pods that share nothing but Redis', () => {
     expect(permits.filter((permit) => permit !== undefined)).toHaveLength(LIMIT);
   });
 
+  it('use it to its last, also where permits are taken ahead', async () => {
+    const limit = 9_000;
+    const policy = { policy: 'count-then-block', limit, blockMs: 60_000 } as const;
+    const providers = [{ name: provider, policy, timeoutMs: 5_000 }];
+    const pods = await Promise.all([newPod({ providers }), newPod({ providers }), newPod({ providers })]);
+    const spent = await Promise.all(pods.map(spend));
+    expect(spent.reduce((sum, each) => sum + each, 0)).toBe(limit);
+    expect(pods.reduce((trips, pod) => trips + pod.trips, 0)).toBeLessThan(limit);
+  });
+
   it('open the next window with all of it', async () => {
     const [one, other] = await Promise.all([newPod({ blockMs: 150 }), newPod({ blockMs: 150 })]);
     expect(await spend(one)).toBe(LIMIT);

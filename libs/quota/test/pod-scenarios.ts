@@ -9,6 +9,12 @@ export interface Scenario {
 const ACCEPTED = { outcome: 'accepted' } as const;
 const NOT_SENT = { outcome: 'notSent' } as const;
 const IMPATIENT = { budgetMs: 20 };
+/** With so much left, permits are taken ahead. */
+const ROOMY = { limit: 1_000_000 };
+/** So many callers, one after the other. */
+const inTurn = async (model: PodModel, callers: number): Promise<void> => {
+  for (let asked = 0; asked < callers; asked += 1) await model.reserve(model.pod());
+};
 
 /** One guarantee each; whatever is under way at its end the model settles, and counts. */
 export const SCENARIOS = {
@@ -156,6 +162,35 @@ export const SCENARIOS = {
         await model.pass(10);
       }
       promise(pod.quota.trips === 5, 'settlements ride on the next step');
+    },
+  },
+
+  'takes permits ahead for callers that follow each other, and gives back what nobody took': {
+    world: ROOMY,
+    play: async (model) => {
+      await inTurn(model, 40);
+      promise(model.pod().quota.trips <= 20, 'callers that follow each other share steps');
+    },
+  },
+
+  'takes nothing ahead of a quota that may end': {
+    world: { limit: 1_000 },
+    play: async (model) => {
+      await inTurn(model, 40);
+      promise(model.pod().quota.trips === 40, 'nothing is taken ahead that others might miss');
+    },
+  },
+
+  'hands out nothing it took ahead when the provider has refused': {
+    world: ROOMY,
+    play: async (model) => {
+      const pod = model.pod();
+      for (let tripsBefore = -1; pod.quota.trips !== tripsBefore; ) {
+        tripsBefore = pod.quota.trips;
+        await model.reserve(pod);
+      }
+      model.settle(pod, { outcome: 'refused' });
+      await model.reserve(pod);
     },
   },
 

@@ -43,7 +43,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 export const storms: fc.Arbitrary<Storm> = fc.record({
   world: fc.record({
     pods: fc.integer({ min: 1, max: 3 }),
-    limit: fc.constantFrom(2, 5, 1_000),
+    limit: fc.constantFrom(2, 5, 1_000, 1_000_000),
     blockMs: fc.constantFrom(40, 60_000),
     permitMs: fc.constantFrom(30, 20_000),
     timeoutMs: fc.constant(50),
