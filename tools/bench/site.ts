@@ -76,6 +76,8 @@ export class Site {
       name,
       entry,
       env: { PATH: process.env['PATH'], ...env },
+      // As the image starts them.
+      nodeOptions: [],
       onLine: (_name, line) => {
         if (/"level":"(warn|error|fatal)"/.test(line) || !line.startsWith('{')) console.log(`${name}: ${line}`);
       },

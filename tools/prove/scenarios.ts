@@ -64,9 +64,14 @@ const OTHER_STRATEGIES = (Object.keys(STRATEGIES) as StrategyName[]).filter((nam
 /** In one run the free provider refuses nobody, many messages come at once, and every one of them needs a permit. */
 const CROWD = usual({ pods: 1, limit: 1_000_000, atOnce: 64, perSecond: 1_000, latencyMs: 20 });
 
+/** So large a quota that permits are taken ahead of their callers, until it comes to its end. */
+const LARGE = { pods: 2, limit: 2_000, perSecond: 400 };
+
 /** What is run: not all that could be combined, but each policy with each number of pods, load and telling fault. */
 export function scenariosOf({ quick }: { quick: boolean }): Scenario[] {
-  return quick ? quickScenarios() : [...calmScenarios(), CROWD, ...faultScenarios(), ...comparisons()];
+  return quick
+    ? quickScenarios()
+    : [...calmScenarios(), CROWD, ...largeScenarios(), ...faultScenarios(), ...comparisons()];
 }
 
 function quickScenarios(): Scenario[] {
@@ -94,6 +99,11 @@ function calmScenarios(): Scenario[] {
 function durationOf({ policy, load }: Pick<Scenario, 'policy' | 'load'>): number {
   const isBlocking = policy === 'count-then-block' || policy === 'block at refusal';
   return load === 'idle, then burst' && isBlocking ? 9_000 : USUAL.durationMs;
+}
+
+function largeScenarios(): Scenario[] {
+  const policies: PolicyName[] = ['count-then-block', 'fixed window', 'sliding window', 'token bucket'];
+  return policies.map((policy) => usual({ ...LARGE, policy }));
 }
 
 function faultScenarios(): Scenario[] {
@@ -144,8 +154,9 @@ export function policyOf({ policy, limit }: Pick<Scenario, 'policy' | 'limit'>):
 }
 
 /** What `--only` looks in. */
-export function nameOf({ policy, pods, load, fault, strategy, atOnce, announces }: Scenario): string {
+export function nameOf({ policy, limit, pods, load, fault, strategy, atOnce, announces }: Scenario): string {
   const headers = announces ? 'headers' : 'no headers';
-  const crowd = atOnce === undefined ? load : `${atOnce} at once`;
+  const own = limit === undefined ? load : `${load}, ${limit}`;
+  const crowd = atOnce === undefined ? own : `${atOnce} at once`;
   return [strategy, policy, `${pods} ${pods === 1 ? 'pod' : 'pods'}`, crowd, headers, fault].join(' · ');
 }

@@ -86,11 +86,12 @@ function cells({ scenario, measures, notRun = '' }: Row): string[] {
 }
 
 /** Faults, and others than Octo, are shown under steady load with headers, unless they say otherwise. */
-function whatIsSpecial({ load, fault, strategy, announces, atOnce }: Scenario): string {
+function whatIsSpecial({ load, limit, fault, strategy, announces, atOnce }: Scenario): string {
   if (strategy !== 'octo') return load === 'steady' ? strategy : `${strategy}, ${load}`;
   const without = announces || fault !== 'none' ? '' : ', no headers';
   if (atOnce !== undefined) return `${atOnce} at once${without}`;
-  return `${fault === 'none' ? load : fault}${without}`;
+  const large = limit === undefined ? '' : `, quota of ${limit}`;
+  return `${fault === 'none' ? load : fault}${large}${without}`;
 }
 
 function notes({ fault, strategy }: Scenario, { free, possible, recovery, longestWaitMs }: Measures): string[] {

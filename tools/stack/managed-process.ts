@@ -6,6 +6,8 @@ export interface ProcessOptions {
   /** Compiled entry file. */
   entry: string;
   env: NodeJS.ProcessEnv;
+  /** Options of Node; without them it names places in the sources. */
+  nodeOptions?: string[];
   onLine: (name: string, line: string) => void;
 }
 
@@ -82,13 +84,13 @@ export class ManagedProcess {
   }
 
   private spawn(): ChildProcess {
-    const { entry, env, name, onLine } = this.options;
+    const { entry, env, name, nodeOptions = ['--enable-source-maps'], onLine } = this.options;
     this.lines.length = 0;
     const child = fork(entry, {
       env,
       // A group of its own: Ctrl-C reaches only the launcher, which stops everything in order.
       detached: true,
-      execArgv: ['--enable-source-maps', '--disable-warning=ExperimentalWarning'],
+      execArgv: [...nodeOptions, '--disable-warning=ExperimentalWarning'],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.child = child;

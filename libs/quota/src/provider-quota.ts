@@ -85,6 +85,8 @@ export class ProviderQuota {
   private isSpent = false;
   /** Slots and tokens come back in time, whether or not the others have settled. */
   private readonly closesWhenSettled: boolean;
+  /** A permit on its way at the end of a fixed window counts in both, also one that waits for its caller. */
+  private readonly takesAhead: boolean;
   /** What this pod remembers of a block: until when, and how long it was told to wait. */
   private blocked = { untilMs: 0, waitMs: 0 };
   private isLost = false;
@@ -99,6 +101,7 @@ export class ProviderQuota {
     this.flushMs = flushMsOf(options.policy, this.holdMs);
     this.resolutionMs = options.policy.policy === 'count-then-block' ? Infinity : Math.max(1, periodMs / RESOLUTION);
     this.closesWhenSettled = options.policy.policy === 'count-then-block';
+    this.takesAhead = options.policy.policy !== 'fixed-window';
     this.settlements = this.newBatch();
     this.credibility = new Credibility(options.policy);
     this.knownLimit = limitOf(options.policy);
@@ -321,7 +324,7 @@ export class ProviderQuota {
   private note(reply: StepReply, askedAtMs: number): void {
     const { provider } = this.options;
     const { state, epoch, waitMs, event } = reply;
-    this.demand.noteLeft(state === 'open' ? reply.limit - reply.used : 0);
+    this.demand.noteLeft(this.takesAhead && state === 'open' ? reply.limit - reply.used : 0);
     // Permits kept for the next caller are of a window that is over, or closed.
     if (state === 'blocked' || epoch > this.knownEpoch) this.refundSpares(Infinity);
     // The steps recorded in an epoch that was lost are of no consequence to the one that replaced it.

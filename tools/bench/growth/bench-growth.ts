@@ -45,7 +45,9 @@ export async function benchGrowth(args: string[]): Promise<number> {
   return 0;
 }
 
-async function measure(site: Site, { name, points }: Dimension): Promise<Sample[][]> {
+/** The samples of each point, and after them those of each point of the control. */
+async function measure(site: Site, { name, points: own, control }: Dimension): Promise<Sample[][]> {
+  const points = [...own, ...(control?.points ?? [])];
   for (const { target, value } of points) {
     const atMost = WARM_UP_MESSAGES * target.origins.length + (name === 'accounts' ? value : 0);
     await site.load.run(target, { ...crowdOf(target), durationMs: WARM_UP_MAX_MS, atMost });
@@ -81,35 +83,49 @@ function crowdOf({ origins }: Target): Pick<Shape, 'connections'> {
 }
 
 function report(
-  { name, unit, points }: Dimension,
+  { name, unit, points, control }: Dimension,
   samples: Sample[][],
   outputs: { json?: string | undefined; markdown?: string | undefined },
 ): void {
-  const rows = points.map(({ value }, index) => {
+  const names = [
+    ...points.map(({ value }) => `${value} ${unit}`),
+    ...(control?.points ?? []).map(({ value }) => `${value} ${control?.name}`),
+  ];
+  const rows = names.map((row, index) => {
     const own = samples[index] ?? [];
     const figures = (['gateways', 'postgres', 'redis', 'perSecond'] as const).map((column) =>
       spreadOf(own.map((sample) => sample[column])),
     );
-    return { name: `${value} ${unit}`, figures };
+    return { name: row, figures };
   });
   const numbered = (path: string | undefined): string | undefined => path?.replace(/(\.\w+)?$/, `-${name}$1`);
   publish(
     {
       title: `Growth: ${name}`,
-      columns: ['gateway CPU µs', 'Postgres CPU µs', 'Redis CPU µs', 'messages/s'],
+      columns: ['CPU µs', 'Postgres CPU µs', 'Redis CPU µs', 'messages/s'],
       digits: [0, 0, 1, 0],
       rows,
-      ratios: name === 'size' ? slopeOf(points, samples) : [growthOf(samples)],
+      ratios: name === 'size' ? slopeOf(points, samples) : growthOf(points.length, samples),
     },
     { json: numbered(outputs.json), markdown: numbered(outputs.markdown) },
   );
 }
 
-/** From the least to the most, round by round. */
-function growthOf(samples: Sample[][]): Ratio {
+/** From the least to the most; where there is a control, as well how that grew. */
+function growthOf(points: number, samples: Sample[][]): Ratio[] {
+  const growth = { name: 'gateway CPU, most : least', value: roundByRound(samples.slice(0, points)), atMost: 1.15 };
+  if (samples.length === points) return [growth];
+  const control = roundByRound(samples.slice(points));
+  return [
+    growth,
+    { name: 'the same of the others', value: control },
+    { name: 'what the gateways add to that', value: growth.value / control, atMost: 1.15 },
+  ];
+}
+
+function roundByRound(samples: Sample[][]): number {
   const [least = [], most = []] = [samples[0], samples.at(-1)];
-  const growth = spreadOf(most.map(({ gateways }, round) => gateways / (least[round]?.gateways ?? gateways))).median;
-  return { name: 'gateway CPU, most : least', value: growth, atMost: 1.15 };
+  return spreadOf(most.map(({ gateways }, round) => gateways / (least[round]?.gateways ?? gateways))).median;
 }
 
 /** Between neighbours: equal when it is linear. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Target } from '../load.js';
 import { createDatabase } from '../../stack/native-engines.js';
 import { openQuota, paid, spentQuota } from '../provider-entries.js';
+import { PAID_PATH, startBareProxy } from '../sides/others.js';
 import { JSON_HEADERS, MESSAGE_BODY } from '../sides/side.js';
 import type { Server, Site } from '../site.js';
 import { addMessages } from './add-messages.js';
@@ -12,12 +13,14 @@ export interface Dimension {
   name: string;
   unit: string;
   points: Point[];
+  /** The same of something else, for what the machine adds: one for each point. */
+  control?: { name: string; points: Point[] };
 }
 
 export interface Point {
   value: number;
   target: Target;
-  /** The gateways'. */
+  /** Of those that take the messages. */
   pids: number[];
 }
 
@@ -33,13 +36,20 @@ export const DIMENSIONS = { pods, accounts, providers, waiting, journal, size };
 
 async function pods(ground: Ground): Promise<Dimension> {
   const { site, origin } = ground;
-  const points = [1, 2, 4, 8].map(async (value) => {
+  const counts = [1, 2, 4, 8];
+  const points = counts.map(async (value) => {
     const DATABASE_URL = await createDatabase(site.postgres.url);
     const entries = [openQuota(origin, `pods-${value}`), paid(origin)];
     const start = (): Promise<Server> => site.startGateway(entries, { DATABASE_URL });
     return pointOf(ground, value, await Promise.all(Array.from({ length: value }, start)));
   });
-  return { name: 'pods', unit: 'gateways', points: await Promise.all(points) };
+  const bare = counts.map(async (value) => {
+    const proxies = await Promise.all(Array.from({ length: value }, () => startBareProxy(site, origin)));
+    const { target, pids } = pointOf(ground, value, proxies);
+    return { value, target: { ...target, path: PAID_PATH }, pids };
+  });
+  const control = { name: 'bare proxies', points: await Promise.all(bare) };
+  return { name: 'pods', unit: 'gateways', points: await Promise.all(points), control };
 }
 
 async function accounts(ground: Ground): Promise<Dimension> {

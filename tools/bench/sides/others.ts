@@ -7,7 +7,7 @@ import { childrenOf } from '../process-use.js';
 import type { Server, Site } from '../site.js';
 import { JSON_HEADERS, MESSAGE_BODY, type Side, TEXT } from './side.js';
 
-const PAID = '/paid/messages';
+export const PAID_PATH = '/paid/messages';
 
 export const BARE = 'bare Node proxy';
 export const PORTKEY = 'Portkey gateway';
@@ -17,15 +17,14 @@ export const USUAL = 'Nest, Express, stock axios, jsonwebtoken';
 export function direct({ origin }: Server): Side {
   return {
     name: 'direct',
-    target: { origins: [origin], path: PAID, headers: JSON_HEADERS, body: MESSAGE_BODY, status: 200 },
+    target: { origins: [origin], path: PAID_PATH, headers: JSON_HEADERS, body: MESSAGE_BODY, status: 200 },
     pids: [],
   };
 }
 
 /** What a proxy in Node costs at least. */
 export async function bareProxy(site: Site, provider: Server): Promise<Side> {
-  const entry = join(import.meta.dirname, 'bare-proxy.js');
-  const { origin, pid } = await site.startServer('bare proxy', entry, { UPSTREAM: provider.origin });
+  const { origin, pid } = await startBareProxy(site, provider.origin);
   return {
     ...direct(provider),
     name: BARE,
@@ -34,10 +33,14 @@ export async function bareProxy(site: Site, provider: Server): Promise<Side> {
   };
 }
 
+export function startBareProxy(site: Site, upstream: string): Promise<Server> {
+  return site.startServer('bare proxy', join(import.meta.dirname, 'bare-proxy.js'), { UPSTREAM: upstream });
+}
+
 export async function usualWay(site: Site, provider: Server, peersDir: string): Promise<Side> {
   const { origin, pid } = await site.startServer('usual gateway', join(peersDir, 'usual-gateway.js'), {
     NODE_ENV: 'production',
-    UPSTREAM: provider.origin + PAID,
+    UPSTREAM: provider.origin + PAID_PATH,
     PUBLIC_KEY: site.tokens.publicPem,
   });
   const headers = { ...JSON_HEADERS, cookie: await site.tokens.cookie() };

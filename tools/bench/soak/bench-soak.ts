@@ -12,7 +12,8 @@ import { type Server, Site } from '../site.js';
 import { slopeOf, spreadOf } from '../statistics.js';
 
 const STARTS = 5;
-const IDLE_MS = 10_000;
+/** V8 gives back what a start took when nothing has happened for some 20 s. */
+const IDLE_MS = 30_000;
 const CONNECTIONS = 64;
 const CAPACITY_MS = 20_000;
 /** Of what it can take. */

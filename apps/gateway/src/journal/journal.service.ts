@@ -13,11 +13,12 @@ import { GroupCommit } from './group-commit.js';
 import { journalStatements, notRecorded } from './journal-metrics.js';
 import type { Change, Ending, Message } from './message.js';
 import {
+  changeEntry,
   type ChangeRow,
-  changeRow,
   changeStatement,
   correctStatement,
-  insertRow,
+  type Entry,
+  insertEntry,
   insertStatement,
   type MessageRow,
   plainInsertStatement,
@@ -44,21 +45,21 @@ export class KeyTaken extends Error {}
 @Injectable()
 export class Journal implements OnApplicationShutdown {
   private readonly logger = new Logger('journal');
-  private readonly plainInserts = new GroupCommit<MessageRow, boolean>(
-    async (rows) => {
-      await this.execute(plainInsertStatement(rows));
-      return rows.map(() => true);
+  private readonly plainInserts = new GroupCommit<Entry<MessageRow>, boolean>(
+    async (entries) => {
+      await this.execute(plainInsertStatement(entries));
+      return entries.map(() => true);
     },
     BATCH_MAX,
     isRefused,
   );
-  private readonly inserts = new GroupCommit<MessageRow, boolean>(
-    (rows) => this.commit(insertStatement(rows), rows),
+  private readonly inserts = new GroupCommit<Entry<MessageRow>, boolean>(
+    (entries) => this.commit(insertStatement(entries), entries),
     BATCH_MAX,
     isRefused,
   );
-  private readonly changes = new GroupCommit<ChangeRow, boolean>(
-    (rows) => this.commit(changeStatement(rows), rows),
+  private readonly changes = new GroupCommit<Entry<ChangeRow>, boolean>(
+    (entries) => this.commit(changeStatement(entries), entries),
     BATCH_MAX,
     isRefused,
   );
@@ -96,11 +97,11 @@ export class Journal implements OnApplicationShutdown {
    * @throws DrizzleQueryError
    */
   async insert(message: Message, change: Change): Promise<void> {
-    const row = insertRow(message, change, this.config.currency);
+    const entry = insertEntry(message, change, this.config.currency);
     const hops = message.hops.length;
     const isPlain = message.idempotencyKey === undefined && message.callbackUrl === undefined;
     // Without a key it is there all the same: a repeated statement may not see what the first one has just written.
-    const isWritten = await (isPlain ? this.plainInserts : this.inserts).add(row);
+    const isWritten = await (isPlain ? this.plainInserts : this.inserts).add(entry);
     if (!isWritten && message.idempotencyKey !== undefined) throw new KeyTaken();
     message.hopsOnDisk = hops;
     this.wakeCallback(message, change.ending);
@@ -143,9 +144,9 @@ export class Journal implements OnApplicationShutdown {
   async change(message: Message, change: Change): Promise<boolean> {
     const { ending } = change;
     const hops = message.hops.length;
-    const row = changeRow(message, change);
-    const isChanged = await this.changes.add(row);
-    if (!isChanged && ending?.status === 'delivered') await this.db.execute(correctStatement(row));
+    const entry = changeEntry(message, change);
+    const isChanged = await this.changes.add(entry);
+    if (!isChanged && ending?.status === 'delivered') await this.db.execute(correctStatement(entry));
     message.hopsOnDisk = hops;
     this.wakeCallback(message, ending);
     return isChanged;
@@ -182,9 +183,9 @@ export class Journal implements OnApplicationShutdown {
   }
 
   /** @returns for each row whether it was among those the statement gave back */
-  private async commit(statement: SQL, rows: readonly { id: string }[]): Promise<boolean[]> {
+  private async commit(statement: SQL, entries: readonly Entry<{ id: string }>[]): Promise<boolean[]> {
     const done = new Set(idsSchema.parse(await this.execute(statement)).map(({ id }) => id));
-    return rows.map(({ id }) => done.has(id));
+    return entries.map(({ row }) => done.has(row.id));
   }
 
   private async execute(statement: SQL): Promise<unknown[]> {

@@ -2,12 +2,28 @@ import { sql, type SQL } from 'drizzle-orm';
 import type { Hop } from '#contracts';
 import type { Change, Ending, Message } from './message.js';
 
-/** Messages go to Postgres as one JSON array: one statement, however many they are. */
-export interface MessageRow {
+/**
+ * Rows go to Postgres as one JSON array and their texts as one string of bytes: one statement, however many they are, and
+ * nothing of what people write has to be encoded.
+ */
+export interface Entry<Row> {
+  row: Row;
+  text: string | undefined;
+  response: string | undefined;
+}
+
+/** Where the texts of a row are among the bytes: from which (the first is 1), and how many. */
+interface Places {
+  text_from?: number;
+  text_for?: number;
+  response_from?: number;
+  response_for?: number;
+}
+
+export interface MessageRow extends Places {
   id: string;
   account_id: string;
   status: string;
-  text: string;
   may_pay: boolean;
   deliver_by: Date | undefined;
   send_by: Date | undefined;
@@ -18,7 +34,6 @@ export interface MessageRow {
   request_id: string;
   traceparent: string;
   provider: string | undefined;
-  response: string | undefined;
   cost_micros: number;
   currency: string;
   reason: string | undefined;
@@ -29,7 +44,7 @@ export interface MessageRow {
 }
 
 /** What changes when something happened to a message that is on disk. */
-export interface ChangeRow {
+export interface ChangeRow extends Places {
   id: string;
   /** How many hops it has on disk: a pod that was taken for dead, and another has taken over, changes nothing. */
   hops_before: number;
@@ -39,7 +54,6 @@ export interface ChangeRow {
   only_provider: string | undefined;
   claim_ms: number | undefined;
   provider: string | undefined;
-  response: string | undefined;
   cost_micros: number;
   reason: string | undefined;
   detail: string | undefined;
@@ -47,7 +61,7 @@ export interface ChangeRow {
   hops: readonly Hop[];
 }
 
-type EndingColumns = Pick<ChangeRow, 'provider' | 'response' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'>;
+type EndingColumns = Pick<ChangeRow, 'provider' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'>;
 
 /** @param finishedAt when what ended it happened */
 function endingColumns(ending: Ending | undefined, finishedAt: string | undefined): EndingColumns {
@@ -55,45 +69,80 @@ function endingColumns(ending: Ending | undefined, finishedAt: string | undefine
   if (ending.status !== 'delivered') {
     return { ...NOT_ENDED, reason: ending.reason, detail: ending.detail, finished_at: finishedAt };
   }
-  const { provider, response, costMicros } = ending;
-  return { ...NOT_ENDED, provider, response: base64(response), cost_micros: costMicros, finished_at: finishedAt };
+  return { ...NOT_ENDED, provider: ending.provider, cost_micros: ending.costMicros, finished_at: finishedAt };
+}
+
+function responseOf(ending: Ending | undefined): string | undefined {
+  return ending?.status === 'delivered' ? ending.response : undefined;
 }
 
 const NOT_ENDED: EndingColumns = {
   provider: undefined,
-  response: undefined,
   cost_micros: 0,
   reason: undefined,
   detail: undefined,
   finished_at: undefined,
 };
 
-export function base64(text: string): string {
-  return Buffer.from(text).toString('base64');
+/** A query that gives back what is to be written, with its texts. Each row holds its own bytes only. */
+function given(entries: readonly Entry<Places>[], columns: SQL): SQL {
+  const bytes = placed(entries);
+  const rows = JSON.stringify(entries.map(({ row }) => row));
+  return sql`
+    select x.*, substring(bytes from text_from for text_for) as text,
+      substring(bytes from response_from for response_for) as response
+    from (select ${bytes}::bytea as bytes) b, jsonb_to_recordset(${rows}::jsonb) as x(${columns},
+      text_from int, text_for int, response_from int, response_for int)`;
 }
 
-/** What JSON says of rows to be written, as a table. */
-const GIVEN = sql.raw(`x(
-  id uuid, account_id uuid, status text, text text, may_pay boolean, deliver_by timestamptz, send_by timestamptz,
-  claim_ms float8, callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text,
-  provider text, response text, cost_micros bigint, currency text, reason text, detail text,
-  created_at timestamptz, finished_at timestamptz, hops jsonb)`);
+/** Writes down in each row where its texts are among the bytes that are returned: all of them, in UTF-8. */
+function placed(entries: readonly Entry<Places>[]): Buffer {
+  const parts: Buffer[] = [];
+  let next = 1;
+  const place = (text: string): number => {
+    const part = Buffer.from(text);
+    parts.push(part);
+    next += part.length;
+    return part.length;
+  };
+  for (const { row, text, response } of entries) {
+    if (text !== undefined) {
+      row.text_from = next;
+      row.text_for = place(text);
+    }
+    if (response !== undefined) {
+      row.response_from = next;
+      row.response_for = place(response);
+    }
+  }
+  return Buffer.concat(parts);
+}
+
+const MESSAGE_COLUMNS = sql.raw(`
+  id uuid, account_id uuid, status text, may_pay boolean, deliver_by timestamptz, send_by timestamptz, claim_ms float8,
+  callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text, provider text,
+  cost_micros bigint, currency text, reason text, detail text, created_at timestamptz, finished_at timestamptz,
+  hops jsonb`);
+
+const CHANGE_COLUMNS = sql.raw(`
+  id uuid, hops_before int, status text, send_by timestamptz, next_in_ms float8, only_provider text, claim_ms float8,
+  provider text, cost_micros bigint, reason text, detail text, finished_at timestamptz, hops jsonb`);
 
 /** Where rows are written to, and what of that table is written. */
 const INTO_MESSAGES = sql.raw(`
   insert into messages (id, account_id, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
     idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
     created_at, finished_at, hops)
-  select id, account_id, status, decode(text, 'base64'), may_pay, deliver_by, send_by,
+  select id, account_id, status, text, may_pay, deliver_by, send_by,
     now() + claim_ms * interval '1 ms', callback_url, idempotency_key, request_id, traceparent, provider,
-    decode(response, 'base64'), cost_micros, currency, reason, detail, created_at, finished_at, hops`);
+    response, cost_micros, currency, reason, detail, created_at, finished_at, hops`);
 
 /**
  * Writes messages that have neither an idempotency key nor a callback, with half the work of `insertStatement`.
  * Repeating it, because nobody knows whether it was carried out, changes nothing.
  */
-export function plainInsertStatement(rows: readonly MessageRow[]): SQL {
-  return sql`${INTO_MESSAGES} from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as ${GIVEN} on conflict do nothing`;
+export function plainInsertStatement(entries: readonly Entry<MessageRow>[]): SQL {
+  return sql`${INTO_MESSAGES} from (${given(entries, MESSAGE_COLUMNS)}) given on conflict do nothing`;
 }
 
 /** Idempotency keys are remembered for 24 hours. */
@@ -103,11 +152,9 @@ const KEYS_LIVE = sql.raw(`interval '24 hours'`);
  * Writes messages and takes their idempotency keys. Gives back the ids that are on disk afterwards: a message is not
  * when its key was taken. Repeating it, because nobody knows whether it was carried out, changes nothing.
  */
-export function insertStatement(rows: readonly MessageRow[]): SQL {
+export function insertStatement(entries: readonly Entry<MessageRow>[]): SQL {
   return sql`
-    with given as materialized (
-      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as ${GIVEN}
-    ), keys as (
+    with given as materialized (${given(entries, MESSAGE_COLUMNS)}), keys as (
       insert into idempotency_keys (account_id, key, fingerprint, message_id, expires_at)
       select account_id, idempotency_key, fingerprint, id, now() + ${KEYS_LIVE} from given
       where idempotency_key is not null
@@ -125,18 +172,13 @@ export function insertStatement(rows: readonly MessageRow[]): SQL {
 }
 
 /** Adds hops and what they changed. Gives back the ids that were changed; repeating it changes nothing. */
-export function changeStatement(rows: readonly ChangeRow[]): SQL {
+export function changeStatement(entries: readonly Entry<ChangeRow>[]): SQL {
   return sql`
-    with given as materialized (
-      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as x(
-        id uuid, hops_before int, status text, send_by timestamptz, next_in_ms float8, only_provider text,
-        claim_ms float8, provider text, response text, cost_micros bigint, reason text, detail text,
-        finished_at timestamptz, hops jsonb)
-    ), changed as (
+    with given as materialized (${given(entries, CHANGE_COLUMNS)}), changed as (
     update messages m set
       status = g.status, send_by = g.send_by, next_at = now() + g.next_in_ms * interval '1 ms',
       only_provider = g.only_provider, claimed_until = now() + g.claim_ms * interval '1 ms', provider = g.provider,
-      response = decode(g.response, 'base64'), cost_micros = g.cost_micros, reason = g.reason, detail = g.detail,
+      response = g.response, cost_micros = g.cost_micros, reason = g.reason, detail = g.detail,
       finished_at = g.finished_at, hops = m.hops || g.hops
     from given g
     where m.id = g.id and jsonb_array_length(m.hops) = g.hops_before
@@ -146,19 +188,12 @@ export function changeStatement(rows: readonly ChangeRow[]): SQL {
 }
 
 /** Whoever took it over could not know what came of it. The one that was believed dead does: it was delivered. */
-export function correctStatement({
-  id,
-  provider,
-  response,
-  cost_micros: costMicros,
-  finished_at: finishedAt,
-  hops,
-}: ChangeRow): SQL {
+export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL {
   return sql`
-    update messages set status = 'delivered', provider = ${provider}, response = decode(${response}, 'base64'),
-      cost_micros = ${costMicros}, reason = null, detail = null, finished_at = ${finishedAt},
-      hops = hops || ${JSON.stringify(hops)}::jsonb
-    where id = ${id} and status = 'unknown'`;
+    update messages set status = 'delivered', provider = ${row.provider}, response = ${Buffer.from(response)},
+      cost_micros = ${row.cost_micros}, reason = null, detail = null, finished_at = ${row.finished_at},
+      hops = hops || ${JSON.stringify(row.hops)}::jsonb
+    where id = ${row.id} and status = 'unknown'`;
 }
 
 /**
@@ -181,13 +216,16 @@ export function callbacksOf(ended: SQL): SQL {
 }
 
 /** A message as it is to be written; `currency` is that of its costs. */
-export function insertRow(message: Message, { status, ending, claimMs }: Change, currency: string): MessageRow {
+export function insertEntry(
+  message: Message,
+  { status, ending, claimMs }: Change,
+  currency: string,
+): Entry<MessageRow> {
   const ended = endingColumns(ending, message.hops.at(-1)?.at);
-  return {
+  const row = {
     id: message.id,
     account_id: message.accountId,
     status,
-    text: base64(message.text),
     may_pay: message.mayPay,
     deliver_by: message.deliverBy,
     send_by: message.sendBy,
@@ -198,7 +236,6 @@ export function insertRow(message: Message, { status, ending, claimMs }: Change,
     request_id: message.requestId,
     traceparent: message.traceparent,
     provider: ended.provider,
-    response: ended.response,
     cost_micros: ended.cost_micros,
     currency,
     reason: ended.reason,
@@ -207,11 +244,12 @@ export function insertRow(message: Message, { status, ending, claimMs }: Change,
     finished_at: ended.finished_at,
     hops: message.hops,
   };
+  return { row, text: message.text, response: responseOf(ending) };
 }
 
 /** What happened to a message since it was written last. */
-export function changeRow(message: Message, { status, ending, nextInMs, claimMs }: Change): ChangeRow {
-  return {
+export function changeEntry(message: Message, { status, ending, nextInMs, claimMs }: Change): Entry<ChangeRow> {
+  const row = {
     ...endingColumns(ending, message.hops.at(-1)?.at),
     id: message.id,
     hops_before: message.hopsOnDisk,
@@ -222,4 +260,5 @@ export function changeRow(message: Message, { status, ending, nextInMs, claimMs 
     claim_ms: claimMs,
     hops: message.hops.slice(message.hopsOnDisk),
   };
+  return { row, text: undefined, response: responseOf(ending) };
 }
