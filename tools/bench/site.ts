@@ -22,6 +22,7 @@ export class Site {
   readonly dir = mkdtempSync(join(tmpdir(), 'octo-bench-'));
   private readonly processes: ManagedProcess[] = [];
   private readonly endings: (() => void)[] = [];
+  private gateways = 0;
 
   private constructor(
     readonly redis: NativeEngine,
@@ -53,7 +54,8 @@ export class Site {
 
   /** The real gateway, with a database of its own unless it is given one. */
   async startGateway(providers: readonly ProviderEntry[], env: NodeJS.ProcessEnv = {}): Promise<Server> {
-    const name = `gateway-${this.processes.length}`;
+    this.gateways += 1;
+    const name = `gateway-${this.gateways}`;
     const providersFile = join(this.dir, `${name}.yaml`);
     // JSON is YAML.
     writeFileSync(providersFile, JSON.stringify({ currency: 'USD', providers }));

@@ -27,32 +27,36 @@ const LONGEST_RESET_S = 366 * 86_400;
  * Undefined when nothing is said.
  */
 export function readAnnouncement(headers: AnsweredHeaders): Announcement | undefined {
-  const nowMs = Date.parse(textOf(headers, 'date') ?? '');
-  const said: Announcement = {
-    ...(readStructured(headers) ?? readSeparate(headers, nowMs)),
-    ...optional('retryAfterMs', readRetryAfter(textOf(headers, 'retry-after'), nowMs)),
-  };
+  const said: Announcement = readStructured(headers) ?? readSeparate(headers);
+  const retryAfterMs = readRetryAfter(headers);
+  if (retryAfterMs !== undefined) said.retryAfterMs = retryAfterMs;
   return Object.keys(said).length === 0 ? undefined : said;
 }
 
-function readRetryAfter(value: string | undefined, nowMs: number): number | undefined {
+/** By the provider's clock; `NaN` when it did not tell. */
+function nowMsOf(headers: AnsweredHeaders): number {
+  return Date.parse(textOf(headers, 'date') ?? '');
+}
+
+function readRetryAfter(headers: AnsweredHeaders): number | undefined {
+  const value = textOf(headers, 'retry-after');
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
-  const waitMs = Date.parse(value) - nowMs;
+  const waitMs = Date.parse(value) - nowMsOf(headers);
   // No number without a `Date`; past when a clock is wrong: nothing is said then.
   return Number.isFinite(waitMs) && waitMs > 0 ? waitMs : undefined;
 }
 
 /** Of several policies the one with the least left counts. */
 function readStructured(headers: AnsweredHeaders): Announcement | undefined {
-  const limits = parse(textOf(headers, 'ratelimit'));
-  const told = limits
+  const value = textOf(headers, 'ratelimit');
+  if (value === undefined) return undefined;
+  const told = parse(value)
     .map(({ name, parameters }) => ({ name, remaining: countOf(parameters.get('r')), reset: parameters.get('t') }))
     .filter((limit): limit is typeof limit & { remaining: number } => limit.remaining !== undefined)
     .toSorted((one, other) => one.remaining - other.remaining)[0];
   if (told === undefined) return undefined;
-  const policies = parse(textOf(headers, 'ratelimit-policy'));
-  const parameters = policies.find(({ name }) => name === told.name)?.parameters;
+  const parameters = policiesOf(textOf(headers, 'ratelimit-policy') ?? '').find(({ name }) => name === told.name)?.parameters;
   const windowS = countOf(parameters?.get('w'));
   return {
     remaining: told.remaining,
@@ -67,8 +71,15 @@ interface StructuredItem {
   parameters: ReadonlyMap<string, unknown>;
 }
 
-function parse(value: string | undefined): StructuredItem[] {
-  if (value === undefined) return [];
+/** What was read last: a provider says the same with every answer. */
+let lastPolicies = { value: '', items: [] as StructuredItem[] };
+
+function policiesOf(value: string): StructuredItem[] {
+  if (value !== lastPolicies.value) lastPolicies = { value, items: parse(value) };
+  return lastPolicies.items;
+}
+
+function parse(value: string): StructuredItem[] {
   try {
     return parseList(value).map(([name, parameters]) => ({ name, parameters }));
   } catch {
@@ -77,21 +88,21 @@ function parse(value: string | undefined): StructuredItem[] {
   }
 }
 
-function readSeparate(headers: AnsweredHeaders, nowMs: number): Announcement {
+function readSeparate(headers: AnsweredHeaders): Announcement {
   const field = (name: string): number | undefined => {
     const value = textOf(headers, `ratelimit-${name}`) ?? textOf(headers, `x-ratelimit-${name}`);
     return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
   };
   const remaining = field('remaining');
   if (remaining === undefined) return {};
-  return { remaining, ...optional('resetMs', durationOf(field('reset'), nowMs)) };
+  return { remaining, ...optional('resetMs', durationOf(field('reset'), headers)) };
 }
 
-function durationOf(reset: number | undefined, nowMs: number): number | undefined {
+function durationOf(reset: number | undefined, headers: AnsweredHeaders): number | undefined {
   if (reset === undefined) return undefined;
   if (reset <= LONGEST_RESET_S) return reset * 1_000;
   // Milliseconds since 1970 have had thirteen digits since 2001.
-  const leftMs = (reset >= 1e12 ? reset : reset * 1_000) - nowMs;
+  const leftMs = (reset >= 1e12 ? reset : reset * 1_000) - nowMsOf(headers);
   return leftMs >= 0 && leftMs <= LONGEST_RESET_S * 1_000 ? leftMs : undefined;
 }
 

@@ -27,6 +27,18 @@ describe('announcements', () => {
     expect(credibility.believe(accepted(4, 2))).toBeUndefined();
   });
 
+  it('are remembered a thousand at most, however large the window', () => {
+    const credibility = new Credibility(COUNT_THEN_BLOCK);
+    credibility.believe(accepted(5_000, 1));
+    credibility.believe(accepted(5_000, 1));
+    for (let remaining = 4_999; remaining >= 4_000; remaining -= 1) credibility.believe(accepted(remaining, 1));
+    credibility.believe(accepted(5_000, 1));
+    expect(credibility.isLost).toBe(false);
+    credibility.believe(accepted(4_001, 1));
+    credibility.believe(accepted(4_001, 1));
+    expect(credibility.isLost).toBe(true);
+  });
+
   it('may say the same in each window', () => {
     const credibility = new Credibility(COUNT_THEN_BLOCK);
     for (let epoch = 1; epoch < 99; epoch += 1) {

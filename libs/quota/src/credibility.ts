@@ -3,6 +3,8 @@ import { hasWindows, type LimitedPolicy, periodMsOf } from './policy.js';
 
 /** Answers of one window that may see as many left as another one: at its edges two windows are told of as one. */
 const SAME_REMAINING = 3;
+/** Of a large window only the last numbers are remembered: one that is made up soon comes again. */
+const REMEMBERED = 1_000;
 /** Windows in a row of which an honest provider may tell the same number only, heard by chance. */
 const SAME_WINDOWS = 8;
 /** Windows are told in whole seconds. */
@@ -46,7 +48,15 @@ export class Credibility {
     this.epoch = epoch;
     const times = (this.told.get(remaining) ?? 0) + 1;
     this.told.set(remaining, times);
+    if (this.told.size > REMEMBERED) this.forgetOldest();
     if (times >= SAME_REMAINING || this.constant.windows >= this.patience) this.isLost = true;
+  }
+
+  private forgetOldest(): void {
+    for (const oldest of this.told.keys()) {
+      this.told.delete(oldest);
+      return;
+    }
   }
 
   private turn(): void {

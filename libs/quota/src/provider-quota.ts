@@ -179,11 +179,12 @@ export class ProviderQuota {
   private believe(permit: Permit, settlement: Settlement): Settlement {
     if (!('announced' in settlement)) return settlement;
     const hadCredit = !this.credibility.isLost;
-    const announced = this.credibility.believe({ ...settlement, epoch: permit.epoch });
+    const { outcome } = settlement;
+    const announced = this.credibility.believe({ outcome, announced: settlement.announced, epoch: permit.epoch });
     if (hadCredit && this.credibility.isLost) {
       this.options.onEvent({ event: 'announcements ignored', provider: permit.provider });
     }
-    return { ...settlement, announced };
+    return { outcome, announced };
   }
 
   private takeSpare(nowMs: number): Permit | undefined {

@@ -24,9 +24,23 @@ export async function octoSides(site: Site, { origin }: Server): Promise<Side[]>
     body: JSON.stringify({ message: TEXT, paid: 'never' }),
     status: 202,
   };
+  await goesBy(['open'], { origins: [free.origin], ...send });
+  await goesBy(['spent', 'paid'], { origins: [blocked.origin], ...send });
   return [
     { name: OCTO.free, target: { origins: [free.origin], ...send }, pids: [free.pid] },
     { name: OCTO.paid, target: { origins: [blocked.origin], ...send }, pids: [blocked.pid] },
     { name: OCTO.later, target: { origins: [async.origin], ...send, ...later }, pids: [async.pid] },
   ];
+}
+
+/**
+ * The first messages, by whom they should be delivered: what is measured is what it is called.
+ * @throws when one went another way
+ */
+async function goesBy(wanted: readonly string[], { origins: [origin], path, headers, body }: Target): Promise<void> {
+  for (const provider of wanted) {
+    const answer = await fetch(`${origin}${path}`, { method: 'POST', headers, body });
+    const text = await answer.text();
+    if (!text.includes(`"provider":"${provider}"`)) throw new Error(`not delivered by ${provider}: ${text}`);
+  }
 }
