@@ -22,8 +22,8 @@ describe('Demand', () => {
     [1, 100, 0],
     [1, 10, 1],
     [3, 10, 3],
-    [1, 1, 8],
-    [64, 1, 8],
+    [1, 1, 10],
+    [64, 1, 32],
     [0, 1, 0],
   ])('%d callers in %d ms: %d ahead', (callers, ms, ahead) => {
     expect(aheadAfter({ callers, ms })).toBe(ahead);
@@ -33,8 +33,9 @@ describe('Demand', () => {
     [0, 0],
     [999, 0],
     [1_000, 1],
-    [7_999, 7],
-    [8_000, 8],
+    [31_999, 31],
+    [32_000, 32],
+    [64_000, 32],
   ])('with %d left to all: at most %d ahead', (left, ahead) => {
     expect(aheadAfter({ callers: 100, ms: 1, left })).toBe(ahead);
   });

@@ -1,6 +1,6 @@
 /** Callers of so short a time to come share a step with those who are here. */
 const AHEAD_MS = 10;
-const AHEAD_MAX = 8;
+const AHEAD_MAX = 32;
 /** Of so many that are left to all, one: nobody can miss what is back within a moment. */
 const ROOM = 1_000;
 

@@ -9,8 +9,9 @@ export class PermitsInHand {
     return this.spares.length > 0;
   }
 
-  get count(): number {
-    return this.unsettled.size;
+  /** How many are under way. */
+  get handedOut(): number {
+    return this.unsettled.size - this.spares.length;
   }
 
   get areAllSettled(): boolean {

@@ -235,7 +235,7 @@ export class ProviderQuota {
   /** Callers that arrive in the same turn of the event loop share a step; in a crowd, those of the next moment too. */
   private async gather(): Promise<void> {
     await setImmediate();
-    if (this.inHand.count >= CROWD && this.waiters.length < CROWD_SHARES) await sleep(GATHER_MS);
+    if (this.inHand.handedOut >= CROWD && this.waiters.length < CROWD_SHARES) await sleep(GATHER_MS);
   }
 
   private hasWork(): boolean {

@@ -75,7 +75,7 @@ describe('pods that share nothing but Redis', () => {
   });
 
   it('use it to its last, also where permits are taken ahead', async () => {
-    const limit = 9_000;
+    const limit = 40_000;
     const policy = { policy: 'count-then-block', limit, blockMs: 60_000 } as const;
     const providers = [{ name: provider, policy, timeoutMs: 5_000 }];
     const pods = await Promise.all([newPod({ providers }), newPod({ providers }), newPod({ providers })]);

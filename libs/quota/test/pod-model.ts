@@ -17,7 +17,7 @@ const ROUNDING_MS = 5;
 /** Silence breaks no connection: whoever is left waiting is left waiting for good. */
 const CONNECTION = { ...QUOTA_REDIS_OPTIONS, socketTimeout: 60_000 };
 /** As many permits a pod may hold that it took ahead, of a quota of more than so many. */
-const AHEAD = { max: 8, from: 1_000 };
+const AHEAD = { max: 32, from: 1_000 };
 const COUNTS = ['epoch', 'granted', 'refunded', 'accepted', 'refused', 'unknown', 'blockedUntilMs'] as const;
 
 export interface World {
