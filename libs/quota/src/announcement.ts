@@ -56,7 +56,9 @@ function readStructured(headers: AnsweredHeaders): Announcement | undefined {
     .filter((limit): limit is typeof limit & { remaining: number } => limit.remaining !== undefined)
     .toSorted((one, other) => one.remaining - other.remaining)[0];
   if (told === undefined) return undefined;
-  const parameters = policiesOf(textOf(headers, 'ratelimit-policy') ?? '').find(({ name }) => name === told.name)?.parameters;
+  const parameters = policiesOf(textOf(headers, 'ratelimit-policy') ?? '').find(
+    ({ name }) => name === told.name,
+  )?.parameters;
   const windowS = countOf(parameters?.get('w'));
   return {
     remaining: told.remaining,

@@ -185,7 +185,7 @@ export const SCENARIOS = {
     world: ROOMY,
     play: async (model) => {
       const pod = model.pod();
-      for (let tripsBefore = -1; pod.quota.trips !== tripsBefore; ) {
+      for (let tripsBefore = -1; pod.quota.trips !== tripsBefore;) {
         tripsBefore = pod.quota.trips;
         await model.reserve(pod);
       }
