@@ -53,10 +53,8 @@ export class Credibility {
   }
 
   private forgetOldest(): void {
-    for (const oldest of this.told.keys()) {
-      this.told.delete(oldest);
-      return;
-    }
+    const [oldest] = this.told.keys();
+    if (oldest !== undefined) this.told.delete(oldest);
   }
 
   private turn(): void {

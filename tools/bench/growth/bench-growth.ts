@@ -18,7 +18,8 @@ const WARM_UP_MAX_MS = 150_000;
 
 /** CPU for each message, in µs. */
 interface Sample {
-  gateways: number;
+  /** Of those that take the messages: gateways, or what is held against them. */
+  takers: number;
   postgres: number;
   redis: number;
   perSecond: number;
@@ -60,8 +61,8 @@ async function measure(site: Site, { name, points: own, control }: Dimension): P
 }
 
 async function measureOnce(site: Site, { target, pids }: Point): Promise<Sample> {
-  const use = (): { gateways: number; postgres: number; redis: number } => ({
-    gateways: cpuMsOf(pids),
+  const use = (): { takers: number; postgres: number; redis: number } => ({
+    takers: cpuMsOf(pids),
     postgres: cpuMsOf(childrenOf(site.postgres.pid)) + endedCpuMsOf(site.postgres.pid),
     redis: cpuMsOf([site.redis.pid]),
   });
@@ -71,7 +72,7 @@ async function measureOnce(site: Site, { target, pids }: Point): Promise<Sample>
   if (failed > 0) throw new Error(`${failed} of ${failed + answered} messages were not answered as they should`);
   const each = (name: keyof typeof before): number => ((after[name] - before[name]) / answered) * 1_000;
   return {
-    gateways: each('gateways'),
+    takers: each('takers'),
     postgres: each('postgres'),
     redis: each('redis'),
     perSecond: (answered / tookMs) * 1_000,
@@ -93,7 +94,7 @@ function report(
   ];
   const rows = names.map((row, index) => {
     const own = samples[index] ?? [];
-    const figures = (['gateways', 'postgres', 'redis', 'perSecond'] as const).map((column) =>
+    const figures = (['takers', 'postgres', 'redis', 'perSecond'] as const).map((column) =>
       spreadOf(own.map((sample) => sample[column])),
     );
     return { name: row, figures };
@@ -125,12 +126,12 @@ function growthOf(points: number, samples: Sample[][]): Ratio[] {
 
 function roundByRound(samples: Sample[][]): number {
   const [least = [], most = []] = [samples[0], samples.at(-1)];
-  return spreadOf(most.map(({ gateways }, round) => gateways / (least[round]?.gateways ?? gateways))).median;
+  return spreadOf(most.map(({ takers }, round) => takers / (least[round]?.takers ?? takers))).median;
 }
 
 /** Between neighbours: equal when it is linear. */
 function slopeOf(points: readonly Point[], samples: Sample[][]): Ratio[] {
-  const cost = (index: number): number => spreadOf((samples[index] ?? []).map(({ gateways }) => gateways)).median;
+  const cost = (index: number): number => spreadOf((samples[index] ?? []).map(({ takers }) => takers)).median;
   return points.slice(1).map(({ value }, index) => {
     const before = points[index]?.value ?? 0;
     return {

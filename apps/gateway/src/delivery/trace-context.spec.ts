@@ -1,7 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
-import { childTraceparent } from './trace-context.js';
+import { childTraceparent, nextTraceparent } from './trace-context.js';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+describe('nextTraceparent', () => {
+  it('stays in the trace, under a new parent, with its flags', () => {
+    const next = nextTraceparent(`00-${TRACE}-00f067aa0ba902b7-01`);
+    expect(next).toMatch(new RegExp(`^00-${TRACE}-[0-9a-f]{16}-01$`));
+    expect(next).not.toContain('00f067aa0ba902b7');
+  });
+});
 
 describe('childTraceparent', () => {
   it('stays in the trace of the caller, under a new parent, with its flags', () => {

@@ -125,14 +125,9 @@ export class Journal implements OnApplicationShutdown {
   inTime(write: () => Promise<unknown>): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(notRecordedYet()), IN_TIME_MS);
-      const settle = (done: () => void): void => {
-        clearTimeout(timer);
-        done();
-      };
-      this.surely(write).then(
-        () => settle(resolve),
-        (error: unknown) => settle(() => reject(error)),
-      );
+      this.surely(write)
+        .finally(() => clearTimeout(timer))
+        .then(() => resolve(), reject);
     });
   }
 
