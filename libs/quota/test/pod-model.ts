@@ -112,6 +112,16 @@ export class PodModel {
     return reservation;
   }
 
+  /** Asks until the pod, the only one, has permits that it took ahead. */
+  async untilAhead(pod: Pod): Promise<void> {
+    const inHand = async (): Promise<number> => {
+      const { granted, refunded } = await this.counts();
+      return granted - refunded;
+    };
+    do await this.reserve(pod);
+    while ((await inHand()) === pod.reasons.handedOut);
+  }
+
   /** As a sender does: at once, or not at all when the permit has run out. */
   settle(pod: Pod, settlement: Settlement, { times = 1 } = {}): void {
     const permit = pod.held.shift();

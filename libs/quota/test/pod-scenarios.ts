@@ -170,6 +170,7 @@ export const SCENARIOS = {
     play: async (model) => {
       await inTurn(model, 40);
       promise(model.pod().quota.trips <= 20, 'callers that follow each other share steps');
+      await model.untilAhead(model.pod());
     },
   },
 
@@ -185,10 +186,7 @@ export const SCENARIOS = {
     world: ROOMY,
     play: async (model) => {
       const pod = model.pod();
-      for (let tripsBefore = -1; pod.quota.trips !== tripsBefore;) {
-        tripsBefore = pod.quota.trips;
-        await model.reserve(pod);
-      }
+      await model.untilAhead(pod);
       model.settle(pod, { outcome: 'refused' });
       await model.reserve(pod);
     },
