@@ -6,5 +6,6 @@ export { inTransaction } from './in-transaction.js';
 export { gatewayPods, idempotencyKeys, MESSAGE_STATUSES, messages } from './messages.js';
 export { migrate } from './migrate.js';
 export { openDatabase, type Database, type DatabaseOptions, type Queries } from './open-database.js';
+export { PreparedStatement } from './prepared-statement.js';
 export { providerProvisioning } from './providers.js';
 export { refreshTokens, revokedAccess, sessions } from './sessions.js';

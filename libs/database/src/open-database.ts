@@ -22,7 +22,8 @@ const ANSWER_GRACE_MS = 1_000;
  * A pool of connections that are opened when needed; close it with `db.$client.end()`.
  *
  * The engine may share one session among all connections (PGlite does), so no session state anywhere: no `SET`, no
- * session advisory locks, no `LISTEN`, no named statements. Transactions and `pg_advisory_xact_lock` are safe.
+ * session advisory locks, no `LISTEN`, no named statements but those of `PreparedStatement`. Transactions and
+ * `pg_advisory_xact_lock` are safe.
  */
 export function openDatabase(
   url: string,

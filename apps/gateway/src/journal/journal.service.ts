@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm';
+import { DrizzleQueryError, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { type Database, InjectDatabase, isRefusal } from '#database';
+import { type Database, InjectDatabase, isRefusal, type PreparedStatement } from '#database';
 import { ProblemException } from '#service';
 import type { GatewaySettings } from '../gateway.settings.js';
 import { SETTINGS } from '../settings.token.js';
@@ -13,15 +13,16 @@ import { GroupCommit } from './group-commit.js';
 import { journalStatements, notRecorded } from './journal-metrics.js';
 import type { Change, Ending, Message } from './message.js';
 import {
+  CHANGE,
   changeEntry,
   type ChangeRow,
-  changeStatement,
   correctStatement,
   type Entry,
+  INSERT,
   insertEntry,
-  insertStatement,
   type MessageRow,
-  plainInsertStatement,
+  PLAIN_INSERT,
+  valuesOf,
 } from './statements.js';
 
 /** A batch of the longest messages is some 9 MB. */
@@ -47,19 +48,19 @@ export class Journal implements OnApplicationShutdown {
   private readonly logger = new Logger('journal');
   private readonly plainInserts = new GroupCommit<Entry<MessageRow>, boolean>(
     async (entries) => {
-      await this.execute(plainInsertStatement(entries));
+      await this.execute(PLAIN_INSERT, entries);
       return entries.map(() => true);
     },
     BATCH_MAX,
     isRefused,
   );
   private readonly inserts = new GroupCommit<Entry<MessageRow>, boolean>(
-    (entries) => this.commit(insertStatement(entries), entries),
+    (entries) => this.commit(INSERT, entries),
     BATCH_MAX,
     isRefused,
   );
   private readonly changes = new GroupCommit<Entry<ChangeRow>, boolean>(
-    (entries) => this.commit(changeStatement(entries), entries),
+    (entries) => this.commit(CHANGE, entries),
     BATCH_MAX,
     isRefused,
   );
@@ -178,15 +179,15 @@ export class Journal implements OnApplicationShutdown {
   }
 
   /** @returns for each row whether it was among those the statement gave back */
-  private async commit(statement: SQL, entries: readonly Entry<{ id: string }>[]): Promise<boolean[]> {
-    const done = new Set(idsSchema.parse(await this.execute(statement)).map(({ id }) => id));
+  private async commit(statement: PreparedStatement, entries: Entry<MessageRow | ChangeRow>[]): Promise<boolean[]> {
+    const done = new Set(idsSchema.parse(await this.execute(statement, entries)).map(({ id }) => id));
     return entries.map(({ row }) => done.has(row.id));
   }
 
-  private async execute(statement: SQL): Promise<unknown[]> {
+  private async execute(statement: PreparedStatement, entries: Entry<MessageRow | ChangeRow>[]): Promise<unknown[]> {
     try {
       journalStatements.inc();
-      return (await this.db.execute(statement)).rows;
+      return await statement.execute(this.db, valuesOf(entries));
     } catch (error) {
       if (isDownError(error)) this.probing ??= this.probe(error);
       throw error;

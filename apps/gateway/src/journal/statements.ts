@@ -1,5 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { Hop } from '#contracts';
+import { PreparedStatement } from '#database';
 import type { Change, Ending, Message } from './message.js';
 
 /**
@@ -84,15 +85,20 @@ const NOT_ENDED: EndingColumns = {
   finished_at: undefined,
 };
 
-/** A query that gives back what is to be written, with its texts. Each row holds its own bytes only. */
-function given(entries: readonly Entry<Places>[], columns: SQL): SQL {
+/** What the statements below are executed with. */
+export function valuesOf(entries: readonly Entry<Places>[]): { bytes: Buffer; rows: string } {
   const bytes = placed(entries);
-  const rows = JSON.stringify(entries.map(({ row }) => row));
+  return { bytes, rows: JSON.stringify(entries.map(({ row }) => row)) };
+}
+
+/** A query that gives back what is to be written, with its texts. Each row holds its own bytes only. */
+function given(columns: SQL): SQL {
   return sql`
     select x.*, substring(bytes from text_from for text_for) as text,
       substring(bytes from response_from for response_for) as response
-    from (select ${bytes}::bytea as bytes) b, jsonb_to_recordset(${rows}::jsonb) as x(${columns},
-      text_from int, text_for int, response_from int, response_for int)`;
+    from (select ${sql.placeholder('bytes')}::bytea as bytes) b,
+      jsonb_to_recordset(${sql.placeholder('rows')}::jsonb) as x(${columns},
+        text_from int, text_for int, response_from int, response_for int)`;
 }
 
 /** Writes down in each row where its texts are among the bytes that are returned: all of them, in UTF-8. */
@@ -138,12 +144,12 @@ const INTO_MESSAGES = sql.raw(`
     response, cost_micros, currency, reason, detail, created_at, finished_at, hops`);
 
 /**
- * Writes messages that have neither an idempotency key nor a callback, with half the work of `insertStatement`.
+ * Writes messages that have neither an idempotency key nor a callback, with half the work of `INSERT`.
  * Repeating it, because nobody knows whether it was carried out, changes nothing.
  */
-export function plainInsertStatement(entries: readonly Entry<MessageRow>[]): SQL {
-  return sql`${INTO_MESSAGES} from (${given(entries, MESSAGE_COLUMNS)}) given on conflict do nothing`;
-}
+export const PLAIN_INSERT = new PreparedStatement(
+  sql`${INTO_MESSAGES} from (${given(MESSAGE_COLUMNS)}) given on conflict do nothing`,
+);
 
 /** Idempotency keys are remembered for 24 hours. */
 const KEYS_LIVE = sql.raw(`interval '24 hours'`);
@@ -152,9 +158,8 @@ const KEYS_LIVE = sql.raw(`interval '24 hours'`);
  * Writes messages and takes their idempotency keys. Gives back the ids that are on disk afterwards: a message is not
  * when its key was taken. Repeating it, because nobody knows whether it was carried out, changes nothing.
  */
-export function insertStatement(entries: readonly Entry<MessageRow>[]): SQL {
-  return sql`
-    with given as materialized (${given(entries, MESSAGE_COLUMNS)}), keys as (
+export const INSERT = new PreparedStatement(sql`
+    with given as materialized (${given(MESSAGE_COLUMNS)}), keys as (
       insert into idempotency_keys (account_id, key, fingerprint, message_id, expires_at)
       select account_id, idempotency_key, fingerprint, id, now() + ${KEYS_LIVE} from given
       where idempotency_key is not null
@@ -168,13 +173,11 @@ export function insertStatement(entries: readonly Entry<MessageRow>[]): SQL {
       on conflict do nothing
       returning *
     ), called as (${callbacksOf(sql`written`)})
-    select id from written union select m.id from messages m join given g on g.id = m.id`;
-}
+    select id from written union select m.id from messages m join given g on g.id = m.id`);
 
 /** Adds hops and what they changed. Gives back the ids that were changed; repeating it changes nothing. */
-export function changeStatement(entries: readonly Entry<ChangeRow>[]): SQL {
-  return sql`
-    with given as materialized (${given(entries, CHANGE_COLUMNS)}), changed as (
+export const CHANGE = new PreparedStatement(sql`
+    with given as materialized (${given(CHANGE_COLUMNS)}), changed as (
     update messages m set
       status = g.status, send_by = g.send_by, next_at = now() + g.next_in_ms * interval '1 ms',
       only_provider = g.only_provider, claimed_until = now() + g.claim_ms * interval '1 ms', provider = g.provider,
@@ -184,8 +187,7 @@ export function changeStatement(entries: readonly Entry<ChangeRow>[]): SQL {
     where m.id = g.id and jsonb_array_length(m.hops) = g.hops_before
     returning m.*
     ), called as (${callbacksOf(sql`changed`)})
-    select id from changed`;
-}
+    select id from changed`);
 
 /** Whoever took it over could not know what came of it. The one that was believed dead does: it was delivered. */
 export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL {

@@ -1,0 +1,65 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { DrizzleQueryError, sql } from 'drizzle-orm';
+import { startPostgres } from '../../../test/support/postgres.js';
+import { type Database, isRefusal, openDatabase, PreparedStatement } from '../src/index.js';
+
+const DIVIDE = new PreparedStatement(sql`select 12 / ${sql.placeholder('by')}::int as quotient`);
+
+let postgres: Awaited<ReturnType<typeof startPostgres>>;
+let db: Database;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+
+afterAll(() => postgres.stop());
+
+beforeEach(async () => {
+  db = openDatabase(postgres.url, { connections: 1 });
+  await db.execute(sql`deallocate all`);
+});
+
+afterEach(() => db.$client.end());
+
+async function namesInSession(): Promise<unknown[]> {
+  const { rows } = await db.execute(sql`select name from pg_prepared_statements`);
+  return rows.map(({ name }) => name);
+}
+
+async function prepared(): Promise<string> {
+  await DIVIDE.execute(db, { by: 1 });
+  return String((await namesInSession())[0]);
+}
+
+describe('a prepared statement', () => {
+  it('is planned once for a connection, and executed with other values', async () => {
+    expect(await DIVIDE.execute(db, { by: 3 })).toEqual([{ quotient: 4 }]);
+    expect(await DIVIDE.execute(db, { by: 4 })).toEqual([{ quotient: 3 }]);
+    expect(await namesInSession()).toEqual([expect.stringMatching(/^octo_[0-9a-f]{32}$/)]);
+  });
+
+  it('goes on without a name where its session forgets it', async () => {
+    await prepared();
+    await db.execute(sql`deallocate all`);
+    expect(await DIVIDE.execute(db, { by: 3 })).toEqual([{ quotient: 4 }]);
+    expect(await DIVIDE.execute(db, { by: 4 })).toEqual([{ quotient: 3 }]);
+    expect(await namesInSession()).toEqual([]);
+  });
+
+  it('goes on without a name where somebody else has given it', async () => {
+    const name = await prepared();
+    await db.$client.end();
+    db = openDatabase(postgres.url, { connections: 1 });
+    await db.execute(sql`deallocate all`);
+    await db.execute(sql.raw(`prepare ${name} as select 'somebody else''s'`));
+    expect(await DIVIDE.execute(db, { by: 3 })).toEqual([{ quotient: 4 }]);
+    expect(await DIVIDE.execute(db, { by: 4 })).toEqual([{ quotient: 3 }]);
+  });
+
+  it('throws what Postgres refuses, once', async () => {
+    const error: unknown = await DIVIDE.execute(db, { by: 0 }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(DrizzleQueryError);
+    expect(isRefusal((error as DrizzleQueryError).cause)).toBe(true);
+    expect((error as DrizzleQueryError).cause?.message).toBe('division by zero');
+  });
+});
