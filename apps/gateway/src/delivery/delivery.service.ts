@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
+import { type Permit, periodMsOf, Quota, type Settlement } from '#quota';
 import { addHop, type Message } from '../journal/message.js';
 import { ProviderClient, type SendResult } from '../providers/provider-client.js';
 import type { Provider } from '../providers/providers-file.js';
@@ -31,7 +31,7 @@ export class DeliveryService {
     const denials: Denial[] = [];
     let unknownAt: Provider | undefined;
     for (const provider of route) {
-      const reservation = await this.reserve(provider);
+      const reservation = provider.quota === undefined ? UNLIMITED : await this.quota.reserve(provider.name);
       if (!reservation.granted) {
         noteDenial(message, provider, reservation);
         denials.push(reservation);
@@ -73,10 +73,6 @@ export class DeliveryService {
       if (permit !== undefined) this.quota.settle(permit, NOT_SENT.settlement);
       throw error;
     }
-  }
-
-  private reserve({ name, quota }: Provider): Promise<Reservation> | typeof UNLIMITED {
-    return quota === undefined ? UNLIMITED : this.quota.reserve(name);
   }
 }
 

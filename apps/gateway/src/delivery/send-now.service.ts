@@ -25,7 +25,8 @@ export class SendNowService {
   /** @throws ProblemException saying why nobody could deliver it */
   async send(message: Message): Promise<DeliveredMessage> {
     const route = chooseRoute({ providers: this.config.providers, mayPay: message.mayPay });
-    return this.conclude(message, await this.attempt(message, route));
+    const delivery = await this.attempt(message, route);
+    return await this.conclude(message, delivery);
   }
 
   /** Tries these providers. A message with a key is on disk before anything is sent, one without when it is over. */
