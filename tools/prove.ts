@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { proveCrash } from './prove/crash/prove-crash.js';
+import { only } from './only.js';
 import { batchesOf } from './prove/batches.js';
 import { FAULTS } from './prove/faults.js';
 import { goalsMissed, isDisturbed } from './prove/judge.js';
@@ -39,7 +40,7 @@ process.once('SIGINT', () => interrupt(130));
 process.once('SIGTERM', () => interrupt(143));
 process.once('disconnect', () => interrupt(1));
 
-const wanted = scenariosOf({ quick: values.quick }).filter((scenario) => nameOf(scenario).includes(values.only));
+const wanted = only(values.only, scenariosOf({ quick: values.quick }), nameOf);
 console.log(`${wanted.length} scenarios, seed ${values.seed}\n${LEGEND}\n\n${header()}`);
 const rows: Row[] = [];
 for (const batch of batchesOf(wanted)) {

@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { only } from '../only.js';
 import { preparePeers } from './peers.js';
 import { type Bar, bars } from './plot.js';
 import { publish, type Ratio, type Report } from './report.js';
@@ -36,7 +37,7 @@ export async function benchGateways(args: string[]): Promise<number> {
     },
   });
   const isQuick = values.quick || values.record;
-  const samples = await measure({ isQuick, only: values.only });
+  const samples = await measure({ isQuick, text: values.only });
   const report = reportOf(samples);
   publish(report, values);
   if (values.svg !== undefined)
@@ -46,15 +47,15 @@ export async function benchGateways(args: string[]): Promise<number> {
 }
 
 async function measureAgain(): Promise<Ratios> {
-  return leastRatios(await measure({ isQuick: true, only: '' }));
+  return leastRatios(await measure({ isQuick: true, text: '' }));
 }
 
-async function measure({ isQuick, only }: { isQuick: boolean; only: string }): Promise<Map<string, Sample[]>> {
+async function measure({ isQuick, text }: { isQuick: boolean; text: string }): Promise<Map<string, Sample[]>> {
   const site = await Site.start();
   try {
     const provider = await site.startProvider();
     const sides = await startSides(site, provider, isQuick);
-    const wanted = sides.filter(({ name }) => name.includes(only));
+    const wanted = only(text, sides, ({ name }) => name);
     return await measureRounds(site, wanted, direct(provider), isQuick ? QUICK : FULL);
   } finally {
     await site.stop();

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { childrenOf, cpuMsOf, endedCpuMsOf } from '../process-use.js';
 import type { Shape, Target } from '../load.js';
 import { publish, type Ratio } from '../report.js';
+import { only } from '../../only.js';
 import { Site } from '../site.js';
 import { spreadOf } from '../statistics.js';
 import { type Dimension, DIMENSIONS, type Point } from './dimensions.js';
@@ -31,8 +32,7 @@ export async function benchGrowth(args: string[]): Promise<number> {
     args,
     options: { only: { type: 'string', default: '' }, json: { type: 'string' }, markdown: { type: 'string' } },
   });
-  for (const [name, dimensionOf] of Object.entries(DIMENSIONS)) {
-    if (!name.includes(values.only)) continue;
+  for (const [, dimensionOf] of only(values.only, Object.entries(DIMENSIONS), ([name]) => name)) {
     const site = await Site.start();
     try {
       const { origin } = await site.startProvider();

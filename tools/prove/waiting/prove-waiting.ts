@@ -1,6 +1,7 @@
 // `npm run prove -- waiting [--quick] [--seed N] [--only patient|mixed|backlog]`: messages that can wait, through the real
 // apps. Judged by what the providers and Postgres say. Exit code 1 when a goal is missed.
 import { parseArgs } from 'node:util';
+import { only } from '../../only.js';
 import { type Finding, reportOf } from './finding.js';
 import { proveBacklog } from './prove-backlog.js';
 import { proveMixed } from './prove-mixed.js';
@@ -19,8 +20,7 @@ export async function proveWaiting(args: string[]): Promise<number> {
   const parts = values.quick ? quick() : full(Number(values.seed));
   const startedMs = performance.now();
   const findings: Finding[] = [];
-  for (const [name, part] of Object.entries(parts)) {
-    if (!name.includes(values.only)) continue;
+  for (const [, part] of only(values.only, Object.entries(parts), ([name]) => name)) {
     const finding = await part();
     console.log(reportOf(finding));
     findings.push(finding);
