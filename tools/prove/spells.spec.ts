@@ -31,6 +31,11 @@ describe('reopeningLagsMs', () => {
     expect(reopeningLagsMs([spell(0, 10, 100), spell(152, 160, 260)], uses)).toEqual([8]);
   });
 
+  it('does not reach to messages paid for while the first was on its way', () => {
+    const uses = [paid(104), free(150, 153), paid(151)];
+    expect(reopeningLagsMs([spell(0, 10, 100), spell(152, 160, 260)], uses)).toEqual([4]);
+  });
+
   it('does not count the time before the reopening for a message that had waited through it', () => {
     expect(reopeningLagsMs([spell(0, 10, 100), spell(105, 140, 200)], [free(60, 106)])).toEqual([5]);
   });

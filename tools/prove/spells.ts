@@ -24,24 +24,25 @@ export function spellsOf({ windows }: ProviderStats): Spell[] {
 }
 
 /**
- * For each reopening, how late we provably were: the last message paid for between the reopening and the first accept
- * could have gone free, and the first to go free waited from its arrival on. Time in which nobody wanted anything is
- * nobody's delay.
+ * For each reopening, how late we provably were: the last message paid for between the reopening and the arrival of the
+ * first to go free could have gone in its place, and that one waited from its arrival on. Whoever came after it found
+ * it on its way. Time in which nobody wanted anything is nobody's delay.
  * @param messages in order of arrival
  */
 export function reopeningLagsMs(spells: readonly Spell[], messages: readonly Sent[]): number[] {
   return spells.slice(1).flatMap(({ startedMs }, index) => {
     const reopensMs = spells[index]?.reopensMs ?? Infinity;
     if (!(reopensMs <= startedMs)) return [];
-    const paid = messages.filter(
-      ({ outcome, arrivedAtMs }) => outcome === 'paid' && reopensMs <= arrivedAtMs && arrivedAtMs < startedMs,
-    );
     // The accept was some time between its arrival and its answer.
     const first = messages.find(
       ({ arrivedAtMs, answeredAtMs = -Infinity }) => arrivedAtMs <= startedMs && startedMs <= answeredAtMs,
     );
+    const firstAtMs = first?.arrivedAtMs ?? startedMs;
+    const paid = messages.filter(
+      ({ outcome, arrivedAtMs }) => outcome === 'paid' && reopensMs <= arrivedAtMs && arrivedAtMs < firstAtMs,
+    );
     const missedMs = (paid.at(-1)?.arrivedAtMs ?? reopensMs) - reopensMs;
-    const waitedMs = startedMs - Math.max(first?.arrivedAtMs ?? startedMs, reopensMs);
+    const waitedMs = startedMs - Math.max(firstAtMs, reopensMs);
     return [Math.max(missedMs, waitedMs)];
   });
 }

@@ -365,8 +365,10 @@ export class ProviderQuota {
     // An open quota has granted all that were wanted: those still asking met a spent or a blocked one.
     const reason = reply.state === 'blocked' ? 'blocked' : 'spent';
     if (isTooLate && reason === 'spent') answer(asking, { granted: false, reason: 'unavailable' });
-    answer(asking, { granted: false, reason, waitMs: reply.waitMs });
-    if (reason === 'blocked') this.answerWaiting({ granted: false, reason, waitMs: reply.waitMs });
+    // From now on, not from when they asked: the same as who asks next is told.
+    const waitMs = reason === 'blocked' ? this.blockedForMs : reply.waitMs;
+    answer(asking, { granted: false, reason, waitMs });
+    if (reason === 'blocked') this.answerWaiting({ granted: false, reason, waitMs });
     if (this.inHand.hasSpares) this.flushWithin(SPARE_MS);
   }
 

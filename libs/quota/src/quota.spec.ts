@@ -130,6 +130,19 @@ describe('trips to Redis', () => {
     expect(other.trips).toBe(1);
   });
 
+  it('tell how long it is blocked from when they are answered, however long that took', async () => {
+    const [one, other] = await Promise.all([newPod(), newPod()]);
+    await spend(one);
+    proxy.holdReplies();
+    const asked = other.reserve(provider);
+    const releaseAtMs = performance.now() + 40;
+    await waitUntil(() => performance.now() > releaseAtMs, { what: 'the reply is late' });
+    proxy.releaseReplies();
+    const reservation = await asked;
+    expect(reservation).toMatchObject({ granted: false, reason: 'blocked' });
+    expect(Math.abs((reservation as { waitMs: number }).waitMs - other.blockedForMs(provider))).toBeLessThan(20);
+  });
+
   it('carry settlements along: one trip per message, not two', async () => {
     const quota = await newPod();
     for (let i = 0; i < LIMIT - 1; i += 1) quota.settle((await take(quota)) as Permit, { outcome: 'accepted' });
