@@ -123,13 +123,11 @@ const RECORDED = 'tools/bench/recorded.json';
 
 type Ratios = Record<string, number>;
 
-/** Of the best round of each: what disturbs the machine makes it worse, never better. */
+/** In the round that says least: what disturbs the machine for a moment raises some, slower code raises all. */
 function leastRatios(samples: Map<string, Sample[]>): Ratios {
-  const least = (name: string): number => Math.min(...(samples.get(name) ?? []).map(({ cpuUs }) => cpuUs));
+  const least = (name: string): number => spreadOf(inTurns(samples, name, BARE, ({ cpuUs }) => cpuUs)).min;
   const measured = Object.values(OCTO).filter((name) => samples.has(name) && samples.has(BARE));
-  return Object.fromEntries(
-    measured.map((name) => [`CPU, ${name} : ${BARE}`, Number((least(name) / least(BARE)).toFixed(2))]),
-  );
+  return Object.fromEntries(measured.map((name) => [`CPU, ${name} : ${BARE}`, Number(least(name).toFixed(2))]));
 }
 
 async function record(first: Ratios): Promise<void> {
