@@ -1,9 +1,11 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { Credibility } from './credibility.js';
 import { Demand } from './demand.js';
+import { EarliestTimer } from './earliest-timer.js';
+import { KnownQuota } from './known-quota.js';
 import { PermitsInHand } from './permits-in-hand.js';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-import { guardMs, hasWindows, type LimitedPolicy, limitOf, periodMsOf } from './policy.js';
+import { type LimitedPolicy, periodMsOf } from './policy.js';
 import type { QuotaStore, StepReply, WhenForgotten } from './quota-store.js';
 import { SettlementBatch } from './settlement-batch.js';
 
@@ -29,8 +31,6 @@ const SPARE_MS = 50;
 const REPEAT_MS = 300_000;
 /** How soon a step that failed without a lost connection is tried again when nobody asks. */
 const RETRY_MS = 500;
-/** For how long a step that was recorded must still be in the hash: pods silent for longer are dropped from it. */
-const RECORDED_MS = 300_000;
 /** With so many requests under way their answers come, and new callers with them, several in each millisecond. */
 const CROWD = 32;
 /** A step of a crowd that has fewer callers waits for more of them. */
@@ -63,6 +63,7 @@ export class ProviderQuota {
   private readonly inHand = new PermitsInHand();
   private readonly credibility: Credibility;
   private readonly demand = new Demand();
+  private readonly known: KnownQuota;
   private waiters: Waiter[] = [];
   private settlements: SettlementBatch;
   /** Sent, and Redis did not say what it did: the same step is sent again before any other. */
@@ -70,25 +71,18 @@ export class ProviderQuota {
   private running: Promise<void> | undefined;
   /** The step in flight has taken longer than a caller would wait. */
   private isOverdue = false;
-  private flush: { timer: NodeJS.Timeout; atMs: number } | undefined;
+  private readonly flush = new EarliestTimer(() => this.flushDue());
   private seq = 0;
-  private knownEpoch = 0;
-  private knownLimit: number;
-  /** The last step that the hash holds. */
-  private recorded = { seq: 0, atMs: 0 };
   /** When the provider last refused this pod. */
   private refusedAtMs = -Infinity;
   /** Settlements must not wait for the next caller any longer. */
   private isFlushDue = false;
   /** The store was away: is it still where this pod left it? */
   private isCheckDue = false;
-  private isSpent = false;
   /** Slots and tokens come back in time, whether or not the others have settled. */
   private readonly closesWhenSettled: boolean;
   /** A permit on its way at the end of a fixed window counts in both, also one that waits for its caller. */
   private readonly takesAhead: boolean;
-  /** What this pod remembers of a block: until when, and how long it was told to wait. */
-  private blocked = { untilMs: 0, waitMs: 0 };
   private isLost = false;
   private isClosed = false;
 
@@ -104,7 +98,7 @@ export class ProviderQuota {
     this.takesAhead = options.policy.policy !== 'fixed-window';
     this.settlements = this.newBatch();
     this.credibility = new Credibility(options.policy);
-    this.knownLimit = limitOf(options.policy);
+    this.known = new KnownQuota(options.provider, options.policy, options.onEvent);
     store.onConnected(() => {
       this.isCheckDue = this.seq > 0;
       this.flushNow();
@@ -117,9 +111,8 @@ export class ProviderQuota {
     const nowMs = performance.now();
     const spare = this.takeSpare(nowMs);
     if (spare !== undefined) return Promise.resolve({ granted: true, permit: spare });
-    if (nowMs < this.blocked.untilMs) {
-      return Promise.resolve({ granted: false, reason: 'blocked', waitMs: this.blocked.untilMs - nowMs });
-    }
+    const waitMs = this.known.blockedForMs(nowMs);
+    if (waitMs > 0) return Promise.resolve({ granted: false, reason: 'blocked', waitMs });
     if (!this.isAnswering) return Promise.resolve({ granted: false, reason: 'unavailable' });
     return new Promise((resolve) => {
       this.waiters.push(resolve);
@@ -129,7 +122,7 @@ export class ProviderQuota {
 
   /** How long it is known to stay blocked. */
   get blockedForMs(): number {
-    return Math.max(0, this.blocked.untilMs - performance.now());
+    return this.known.blockedForMs(performance.now());
   }
 
   /** Says what became of a permit. A second settlement of the same permit changes nothing. */
@@ -143,7 +136,7 @@ export class ProviderQuota {
     const isUrgent = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
     // At the latest when it would be given up as unknown.
     const untilGivenUpMs = permit.sendByMs + this.options.timeoutMs - nowMs;
-    const isLastOut = this.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
+    const isLastOut = this.known.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
     this.flushWithin(isUrgent || isLastOut ? 0 : Math.max(0, Math.min(this.flushMs, untilGivenUpMs)));
   }
 
@@ -166,7 +159,7 @@ export class ProviderQuota {
     this.answerWaiting({ granted: false, reason: 'unavailable' });
     await this.running;
     this.refundSpares(Infinity);
-    this.cancelFlush();
+    this.flush.cancel();
     if (this.store.isConnected) this.flushNow();
     // The same run that a permit given back has begun: a second one would end before the first has delivered it.
     await this.running;
@@ -249,7 +242,7 @@ export class ProviderQuota {
   }
 
   private compose(): Step {
-    this.cancelFlush();
+    this.flush.cancel();
     this.isFlushDue = false;
     this.isCheckDue = false;
     const { settlements } = this;
@@ -275,7 +268,7 @@ export class ProviderQuota {
     try {
       const reply = await this.send(step);
       this.unconfirmed = undefined;
-      if (reply.isRecorded) this.recorded = { seq: step.seq, atMs: performance.now() };
+      if (reply.isRecorded) this.known.noteRecorded(step.seq);
       this.noteStore({ isLost: false });
       this.apply(reply, step, asking, isRepeat);
       return true;
@@ -303,9 +296,9 @@ export class ProviderQuota {
       want: step.want,
       holdMs: this.holdMs,
       whenForgotten,
-      knownEpoch: this.knownEpoch,
-      knownWaitMs: this.knownWaitMs(nowMs),
-      recordedSeq: nowMs - this.recorded.atMs < RECORDED_MS ? this.recorded.seq : 0,
+      knownEpoch: this.known.epoch,
+      knownWaitMs: this.known.waitMs(nowMs),
+      recordedSeq: this.known.recordedSeq(nowMs),
       settlements: step.settlements,
       nowMs,
     });
@@ -313,38 +306,13 @@ export class ProviderQuota {
     return reply;
   }
 
-  /** Of windows only: slots and tokens that were given back may open the others earlier. */
-  private knownWaitMs(nowMs: number): number {
-    if (!hasWindows(this.options.policy)) return 0;
-    const { untilMs, waitMs } = this.blocked;
-    // A clock that runs slower than that of Redis must not make a block longer.
-    return Math.max(0, Math.floor(untilMs - nowMs - guardMs(waitMs)));
-  }
-
   /** What a reply tells this pod of the quota. */
   private note(reply: StepReply, askedAtMs: number): void {
-    const { provider } = this.options;
-    const { state, epoch, waitMs, event } = reply;
-    this.demand.noteLeft(this.takesAhead && state === 'open' ? reply.limit - reply.used : 0);
+    const { state, epoch, limit, used } = reply;
+    this.demand.noteLeft(this.takesAhead && state === 'open' ? limit - used : 0);
     // Permits kept for the next caller are of a window that is over, or closed.
-    if (state === 'blocked' || epoch > this.knownEpoch) this.refundSpares(Infinity);
-    // The steps recorded in an epoch that was lost are of no consequence to the one that replaced it.
-    if (epoch > this.knownEpoch) this.recorded = { seq: 0, atMs: 0 };
-    this.knownEpoch = Math.max(this.knownEpoch, epoch);
-    this.isSpent = state === 'spent';
-    // From when it was asked: rather a trip early, when Redis decides, than late because the answer was slow to be read.
-    // Never shorter than what is remembered, whatever Redis's clock has come to think.
-    const untilMs = askedAtMs + waitMs;
-    if (state === 'blocked' && untilMs > this.blocked.untilMs) this.blocked = { untilMs, waitMs };
-    if (event !== undefined) this.options.onEvent({ event, provider, epoch, waitMs });
-    if (reply.foreign > 0) {
-      this.options.onEvent({ event: 'foreign use', provider, epoch, requests: reply.foreign });
-    }
-    if (reply.limit !== this.knownLimit) {
-      this.knownLimit = reply.limit;
-      const configured = limitOf(this.options.policy);
-      this.options.onEvent({ event: 'limit changed', provider, limit: reply.limit, configured });
-    }
+    if (state === 'blocked' || epoch > this.known.epoch) this.refundSpares(Infinity);
+    this.known.note(reply, askedAtMs);
   }
 
   private apply(reply: StepReply, step: Step, asking: Waiter[], isRepeat: boolean): void {
@@ -380,25 +348,17 @@ export class ProviderQuota {
       if (this.store.isConnected) this.flushNow();
       return;
     }
-    const atMs = performance.now() + delayMs;
-    if (this.flush !== undefined && this.flush.atMs <= atMs) return;
-    this.cancelFlush();
-    const timer = setTimeout(() => {
-      this.flush = undefined;
-      this.refundSpares(performance.now() + this.options.permitMs - SPARE_MS);
-      if (this.store.isConnected) this.flushNow();
-    }, delayMs);
-    this.flush = { timer, atMs };
+    this.flush.within(delayMs);
   }
 
-  private cancelFlush(): void {
-    clearTimeout(this.flush?.timer);
-    this.flush = undefined;
+  private flushDue(): void {
+    this.refundSpares(performance.now() + this.options.permitMs - SPARE_MS);
+    if (this.store.isConnected) this.flushNow();
   }
 
   private noteRefusal(permit: Permit, retryAfterMs: number | undefined): void {
     // The provider is closed: what is held for the next caller, or on its way to us, can no longer be sent.
-    if (permit.epoch === this.knownEpoch) {
+    if (permit.epoch === this.known.epoch) {
       this.refusedAtMs = performance.now();
       this.refundSpares(Infinity);
     }

@@ -9,9 +9,8 @@ import { guardMs } from '../src/policy.js';
 import { QUOTA_REDIS_OPTIONS } from '../src/quota-redis.js';
 import type { Quota } from '../src/quota.js';
 import { BrokenPromise } from './quota-model.js';
+import { SeenEpochs, STALL_MS } from './seen-epochs.js';
 
-/** How long a busy machine may keep us from looking at what the engine did. */
-const STALL_MS = 250;
 /** What milliseconds may add when two clocks round them. */
 const ROUNDING_MS = 5;
 /** Silence breaks no connection: whoever is left waiting is left waiting for good. */
@@ -39,16 +38,6 @@ export const CALM: World = {
   budgetMs: 20_000,
 };
 
-/** What the provider saw of one epoch. */
-interface Epoch {
-  granted: number;
-  givenBack: number;
-  accepted: number;
-  unknown: number;
-  refused: number;
-  lastAnswerMs: number;
-}
-
 export interface Pod {
   quota: Quota;
   redis: Redis;
@@ -69,16 +58,16 @@ export class PodModel {
 
   private readonly provider = `pod-${randomBytes(6).toString('hex')}`;
   private readonly direct = new Redis(process.env['TEST_REDIS_URL'] ?? '');
-  private readonly epochs = new Map<number, Epoch>();
-  private readonly seen = new Set<Permit>();
-  private broken: BrokenPromise | undefined;
+  private readonly seen: SeenEpochs;
 
   private constructor(
     private readonly world: World,
     private readonly Engine: typeof Quota,
     /** How long to wait for what is promised: long, or short where it is known not to come. */
     private readonly patienceMs: number,
-  ) {}
+  ) {
+    this.seen = new SeenEpochs(world);
+  }
 
   /** Plays on pods of this world, then ends it: everything settled, whatever was broken whole again. */
   static async run(
@@ -108,8 +97,24 @@ export class PodModel {
     pod.waiting += 1;
     const reservation = await pod.quota.reserve(this.provider);
     pod.waiting -= 1;
-    if (reservation.granted) this.note(pod, reservation.permit);
+    if (reservation.granted) {
+      pod.held.push(reservation.permit);
+      pod.reasons.handedOut += 1;
+      this.seen.noteGranted(reservation.permit, pod.refusedEpoch);
+    }
     return reservation;
+  }
+
+  /** So many at once. */
+  async reserveMany(pod: Pod, count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.reserve(pod)));
+  }
+
+  /** Asks for a permit that Redis grants and the pod does not hear of. */
+  async grantUnheard(pod: Pod): Promise<void> {
+    pod.proxy.holdReplies();
+    void this.reserve(pod);
+    await this.isStored('granted', (granted) => granted === 1, 'Redis grants a permit');
   }
 
   /** Asks until the pod, the only one, has permits that it took ahead. */
@@ -126,14 +131,8 @@ export class PodModel {
   settle(pod: Pod, settlement: Settlement, { times = 1 } = {}): void {
     const permit = pod.held.shift();
     if (permit === undefined) return;
-    const nowMs = performance.now();
-    const became: Settlement = nowMs < permit.sendByMs ? settlement : { outcome: 'notSent' };
-    const epoch = this.epochOf(permit.epoch);
-    if (became.outcome === 'notSent') epoch.givenBack += 1;
-    else {
-      epoch[became.outcome] += 1;
-      epoch.lastAnswerMs = nowMs;
-    }
+    const became: Settlement = performance.now() < permit.sendByMs ? settlement : { outcome: 'notSent' };
+    this.seen.noteSettled(permit, became);
     if (became.outcome === 'refused') pod.refusedEpoch = Math.max(pod.refusedEpoch, permit.epoch);
     pod.reasons.settled += 1;
     for (let told = 0; told < times; told += 1) pod.quota.settle(permit, became);
@@ -170,13 +169,18 @@ export class PodModel {
   async isRemembered(pod: Pod): Promise<void> {
     const tripsBefore = pod.quota.trips;
     const reservation = await this.reserve(pod);
+    this.isToldOfBlock(reservation);
+    promise(pod.quota.trips === tripsBefore, 'a pod that knows of a block asks nobody');
+  }
+
+  /** Whoever was just answered: for how long the block that the last answer began lasts from now on. */
+  isToldOfBlock(reservation: Reservation): void {
     const nowMs = performance.now();
     promise(!reservation.granted && reservation.reason === 'blocked', 'a blocked quota grants nothing');
-    promise(pod.quota.trips === tripsBefore, 'a pod that knows of a block asks nobody');
     if (reservation.granted || reservation.reason !== 'blocked') return;
     const { blockMs } = this.world;
-    const opensMs = Math.max(...[...this.epochs.values()].map(({ lastAnswerMs }) => lastAnswerMs)) + blockMs;
-    // Counted from when it asked: as much early as its question was on its way.
+    const opensMs = this.seen.lastAnswerMs + blockMs;
+    // Counted from when the pod asked: as much early as its question was on its way.
     promise(nowMs + reservation.waitMs >= opensMs - STALL_MS, 'a block lasts from the last answer on');
     const latestMs = opensMs + guardMs(blockMs) + STALL_MS + ROUNDING_MS;
     promise(nowMs + reservation.waitMs <= latestMs, 'a block is remembered no longer than it lasts');
@@ -214,45 +218,20 @@ export class PodModel {
     await this.isConnected(pod);
   }
 
-  private note(pod: Pod, permit: Permit): void {
-    const nowMs = performance.now();
-    pod.held.push(permit);
-    pod.reasons.handedOut += 1;
-    const epoch = this.epochOf(permit.epoch);
-    epoch.granted += 1;
-    this.expect(!this.seen.has(permit), 'a permit is handed out once');
-    this.seen.add(permit);
-    this.expect(nowMs < permit.sendByMs + STALL_MS, 'no permit is handed out that has run out');
-    this.expect(permit.epoch > pod.refusedEpoch, 'nothing is granted of a window that was seen to be closed');
-    this.expect(epoch.granted - epoch.givenBack <= this.world.limit, 'an epoch grants no more than the limit');
-    for (const [number, { lastAnswerMs }] of this.epochs) {
-      if (number >= permit.epoch) continue;
-      this.expect(nowMs >= lastAnswerMs + this.world.blockMs, 'nothing is granted while the provider is blocked');
-    }
-  }
-
-  private epochOf(number: number): Epoch {
-    const found = this.epochs.get(number);
-    if (found !== undefined) return found;
-    const epoch = { granted: 0, givenBack: 0, accepted: 0, unknown: 0, refused: 0, lastAnswerMs: -Infinity };
-    this.epochs.set(number, epoch);
-    return epoch;
-  }
-
   private async finish(): Promise<void> {
     await this.areAnswered();
     for (const { proxy } of this.pods) proxy.releaseReplies();
     for (const pod of this.pods) await this.isConnected(pod);
     await this.areAnswered();
     for (const pod of this.pods) while (pod.held.length > 0) this.settle(pod, { outcome: 'accepted' });
-    this.throwIfBroken();
+    this.seen.throwIfBroken();
     await this.isNoSlotLost();
     for (const pod of this.pods) this.checkTrips(pod);
     for (const pod of this.pods) await this.close(pod);
     await this.isAllDelivered();
     await this.isNoSlotLost();
     for (const pod of this.pods) this.checkEvents(pod);
-    this.throwIfBroken();
+    this.seen.throwIfBroken();
   }
 
   private get takesAhead(): boolean {
@@ -264,7 +243,7 @@ export class PodModel {
     const untaken = this.pods.reduce((sum, { reasons }) => sum + reasons.asked - reasons.handedOut + ahead, 0);
     await this.until(async () => {
       const { epoch, granted, refunded, blockedUntilMs } = await this.counts();
-      const { accepted, unknown, refused, givenBack } = this.epochOf(epoch);
+      const { accepted, unknown, refused, givenBack } = this.seen.of(epoch);
       const lost = granted - refunded - accepted - unknown - refused;
       promise(granted - refunded <= this.world.limit, 'Redis counts no more than the limit');
       // Once a block has begun no slot comes back: a provider that is closed has no use for it.
@@ -275,7 +254,7 @@ export class PodModel {
   private async isAllDelivered(): Promise<void> {
     const { epoch, granted, refunded, accepted, refused, unknown, blockedUntilMs } = await this.counts();
     promise(granted - refunded === accepted + refused + unknown, 'closing delivers the last settlements');
-    const seen = this.epochOf(epoch);
+    const seen = this.seen.of(epoch);
     const isExact = accepted === seen.accepted && refused === seen.refused && unknown === seen.unknown;
     promise(blockedUntilMs > 0 || isExact, 'everything settled counts once');
   }
@@ -299,15 +278,6 @@ export class PodModel {
     const values = (await this.direct.hmget(quotaKey(this.provider), ...COUNTS)).map(Number);
     const entries = COUNTS.map((name, index) => [name, values[index] ?? 0]);
     return Object.fromEntries(entries) as Record<(typeof COUNTS)[number], number>;
-  }
-
-  /** For what is seen where nobody listens: it is thrown at the end. */
-  private expect(kept: boolean, what: string): void {
-    if (!kept) this.broken ??= new BrokenPromise(what);
-  }
-
-  private throwIfBroken(): void {
-    if (this.broken !== undefined) throw this.broken;
   }
 
   private async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

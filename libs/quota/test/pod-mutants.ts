@@ -16,6 +16,7 @@ interface Mutant {
 
 const NO_SLOT_LOST = 'no slot is lost: what is used was accepted, refused or is unknown';
 const PROVIDER_QUOTA = 'provider-quota.ts';
+const KNOWN_QUOTA = 'known-quota.ts';
 
 /** Pods broken on purpose. */
 export const MUTANTS = {
@@ -147,15 +148,22 @@ export const MUTANTS = {
   },
   'asks although it knows of a block': {
     file: PROVIDER_QUOTA,
-    text: 'if (nowMs < this.blocked.untilMs) {',
-    becomes: 'if (nowMs < 0) {',
+    text: 'if (waitMs > 0) return',
+    becomes: 'if (waitMs < 0) return',
     scenario: 'remembers a block, however late it heard of it, and asks nobody',
     breaks: 'a pod that knows of a block asks nobody',
   },
   'remembers a block from when it read of it': {
-    file: PROVIDER_QUOTA,
+    file: KNOWN_QUOTA,
     text: 'const untilMs = askedAtMs + waitMs;',
     becomes: 'const untilMs = performance.now() + waitMs;',
+    scenario: 'remembers a block, however late it heard of it, and asks nobody',
+    breaks: 'a block is remembered no longer than it lasts',
+  },
+  'tells who came late to wait from when they asked': {
+    file: PROVIDER_QUOTA,
+    text: "reason === 'blocked' ? this.blockedForMs : reply.waitMs",
+    becomes: 'reply.waitMs',
     scenario: 'remembers a block, however late it heard of it, and asks nobody',
     breaks: 'a block is remembered no longer than it lasts',
   },
@@ -203,8 +211,8 @@ export const MUTANTS = {
   },
   'closes without telling what has settled': {
     file: PROVIDER_QUOTA,
-    text: 'this.cancelFlush();\n    if (this.store.isConnected) this.flushNow();',
-    becomes: 'this.cancelFlush();',
+    text: 'this.flush.cancel();\n    if (this.store.isConnected) this.flushNow();\n    // The same',
+    becomes: 'this.flush.cancel();\n    // The same',
     scenario: 'delivers what has settled when it closes',
     breaks: 'closing delivers the last settlements',
   },

@@ -50,9 +50,7 @@ export const SCENARIOS = {
     world: IMPATIENT,
     play: async (model) => {
       const pod = model.pod();
-      pod.proxy.holdReplies();
-      void model.reserve(pod);
-      await model.isStored('granted', (granted) => granted === 1, 'Redis grants a permit');
+      await model.grantUnheard(pod);
       await model.areAnswered();
     },
   },
@@ -61,9 +59,7 @@ export const SCENARIOS = {
     world: IMPATIENT,
     play: async (model) => {
       const pod = model.pod();
-      pod.proxy.holdReplies();
-      void model.reserve(pod);
-      await model.isStored('granted', (granted) => granted === 1, 'Redis grants a permit');
+      await model.grantUnheard(pod);
       await model.areAnswered();
       pod.proxy.releaseReplies();
       while (!(await model.reserve(pod)).granted) await model.turn();
@@ -116,13 +112,13 @@ export const SCENARIOS = {
     world: { limit: 3 },
     play: async (model) => {
       const pod = model.pod();
-      await Promise.all([1, 2, 3].map(() => model.reserve(pod)));
+      await model.reserveMany(pod, 3);
       pod.proxy.holdReplies();
       model.settle(pod, NOT_SENT);
       await model.isStored('refunded', (refunded) => refunded === 1, 'Redis has heard');
       pod.proxy.cut();
       await model.isConnected(pod);
-      await Promise.all([1, 2, 3].map(() => model.reserve(pod)));
+      await model.reserveMany(pod, 3);
     },
   },
 
@@ -130,9 +126,9 @@ export const SCENARIOS = {
     world: { limit: 3 },
     play: async (model) => {
       const pod = model.pod();
-      await Promise.all([1, 2, 3].map(() => model.reserve(pod)));
+      await model.reserveMany(pod, 3);
       model.settle(pod, NOT_SENT, { times: 2 });
-      await Promise.all([1, 2, 3].map(() => model.reserve(pod)));
+      await model.reserveMany(pod, 3);
     },
   },
 
@@ -207,7 +203,7 @@ export const SCENARIOS = {
     world: { pods: 2, limit: 3, blockMs: 20_000 },
     play: async (model) => {
       const [spending, late] = [model.pod(0), model.pod(1)];
-      await Promise.all([1, 2, 3, 4].map(() => model.reserve(spending)));
+      await model.reserveMany(spending, 4);
       while (spending.held.length > 0) model.settle(spending, ACCEPTED);
       await model.isStored('blockedUntilMs', (untilMs) => untilMs > 0, 'a spent window closes with its last answer');
       late.proxy.holdReplies();
@@ -215,7 +211,7 @@ export const SCENARIOS = {
       await model.turn();
       await model.pass(600);
       late.proxy.releaseReplies();
-      await asked;
+      model.isToldOfBlock(await asked);
       await model.isRemembered(late);
     },
   },
@@ -224,7 +220,7 @@ export const SCENARIOS = {
     world: { limit: 2, blockMs: 600_000 },
     play: async (model) => {
       const pod = model.pod();
-      await Promise.all([1, 2].map(() => model.reserve(pod)));
+      await model.reserveMany(pod, 2);
       model.settle(pod, ACCEPTED);
       model.settle(pod, ACCEPTED);
       await model.pass(50);
@@ -296,9 +292,7 @@ export const SCENARIOS = {
     world: {},
     play: async (model) => {
       const pod = model.pod();
-      pod.proxy.holdReplies();
-      void model.reserve(pod);
-      await model.isStored('granted', (granted) => granted === 1, 'Redis grants a permit');
+      await model.grantUnheard(pod);
       pod.proxy.cut();
       await model.close(pod);
     },
@@ -308,9 +302,7 @@ export const SCENARIOS = {
     world: IMPATIENT,
     play: async (model) => {
       const pod = model.pod();
-      pod.proxy.holdReplies();
-      void model.reserve(pod);
-      await model.isStored('granted', (granted) => granted === 1, 'Redis grants a permit');
+      await model.grantUnheard(pod);
       await model.areAnswered();
       pod.proxy.releaseReplies();
       await model.isConnected(pod);
