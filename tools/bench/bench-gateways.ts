@@ -14,7 +14,7 @@ import type { Side } from './sides/side.js';
 import { type Server, Site } from './site.js';
 import { spreadOf } from './statistics.js';
 
-const FULL: Extent = { rounds: 5, warmUpMs: 10_000, fullMs: 3_000, halfMs: 3_000 };
+const FULL: Extent = { rounds: 9, warmUpMs: 10_000, fullMs: 1_500, halfMs: 2_000 };
 const QUICK: Extent = { rounds: 5, warmUpMs: 8_000, fullMs: 1_500, halfMs: 1_000 };
 
 /** How much a ratio may be worse than it was recorded. */

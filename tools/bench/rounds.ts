@@ -30,7 +30,10 @@ const CONNECTIONS = 64;
 /** At half load: more than can be under way, so that no request waits for a connection. */
 const HALF_CONNECTIONS = 32;
 
-/** Each side in turn, round by round: what disturbs the machine for a while disturbs all of them. */
+/**
+ * Round by round, each side in turn: first with as much as it can take, then with half of that. What disturbs the machine
+ * for a while disturbs all of them.
+ */
 export async function measureRounds(
   site: Site,
   sides: readonly Side[],
@@ -40,19 +43,30 @@ export async function measureRounds(
   const samples = new Map<string, Sample[]>(sides.map(({ name }) => [name, []]));
   for (const side of sides) await site.load.run(side.target, { connections: CONNECTIONS, durationMs: extent.warmUpMs });
   for (let round = 0; round < extent.rounds; round += 1) {
-    for (const side of rotated(sides, round))
-      samples.get(side.name)?.push(await measureOnce(site, side, directSide, extent));
+    const inTurn = rotated(sides, round);
+    const full = new Map<Side, Load>();
+    for (const side of inTurn)
+      full.set(side, await measureLoad(site, side, { connections: CONNECTIONS, durationMs: extent.fullMs }));
+    for (const [side, load] of full)
+      samples.get(side.name)?.push(await measureHalf({ site, side, directSide, full: load, extent }));
     console.log(`round ${round + 1} of ${extent.rounds}`);
   }
   return samples;
 }
 
-async function measureOnce(site: Site, side: Side, directSide: Side, extent: Extent): Promise<Sample> {
-  const full = await measureLoad(site, side, { connections: CONNECTIONS, durationMs: extent.fullMs });
+/** @param half.full what the side took when it got as much as it could take */
+async function measureHalf(half: {
+  site: Site;
+  side: Side;
+  directSide: Side;
+  full: Load;
+  extent: Extent;
+}): Promise<Sample> {
+  const { site, side, directSide, full } = half;
   const perSecond = (full.answered / full.tookMs) * 1_000;
-  const half: Shape = { connections: HALF_CONNECTIONS, durationMs: extent.halfMs, perSecond: perSecond / 2 };
-  const direct = await measureLoad(site, directSide, half);
-  const through = await measureLoad(site, side, half);
+  const shape = { connections: HALF_CONNECTIONS, durationMs: half.extent.halfMs, perSecond: perSecond / 2 };
+  const direct = await measureLoad(site, directSide, shape);
+  const through = await measureLoad(site, side, shape);
   return {
     perSecond,
     cpuUs: full.cpuUs,
@@ -64,7 +78,9 @@ async function measureOnce(site: Site, side: Side, directSide: Side, extent: Ext
   };
 }
 
-async function measureLoad(site: Site, { target, pids }: Side, shape: Shape): Promise<LoadResult & { cpuUs: number }> {
+type Load = LoadResult & { cpuUs: number };
+
+async function measureLoad(site: Site, { target, pids }: Side, shape: Shape): Promise<Load> {
   const before = cpuMsOf(pids);
   const result = await site.load.run(target, shape);
   return { ...result, cpuUs: ((cpuMsOf(pids) - before) / result.answered) * 1_000 };

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Axios, isAxiosError } from 'axios';
+import { Axios, type AxiosAdapter, isAxiosError } from 'axios';
 import { providerAnswerSchema } from '#contracts';
 import { readAnnouncement, type Settlement } from '#quota';
 import type { Provider, ProvidersFile } from './providers-file.js';
@@ -24,6 +24,7 @@ export type SendResult = { settlement: Settlement } & (
 
 interface Connection {
   client: Axios;
+  adapter: AxiosAdapter;
   /** The same in every request: names and values in turn. */
   headers: string[];
   close: () => Promise<void>;
@@ -43,7 +44,8 @@ export class ProviderClient implements OnApplicationShutdown {
     if (connection === undefined) throw new RangeError(`no connection for provider "${provider.name}"`);
     try {
       const data = outgoing(message, connection.headers);
-      return read(await connection.client.request<Answer>({ data }));
+      const { client, adapter } = connection;
+      return read(await client.request<Answer>({ adapter, data }));
     } catch (error) {
       return explain(error);
     }
@@ -57,9 +59,10 @@ export class ProviderClient implements OnApplicationShutdown {
 function connect({ url, timeoutMs, headers }: Provider): Connection {
   const { adapter, close } = undiciAdapter(url, timeoutMs);
   // Without the defaults of `axios.create`, which are merged anew for every request: the answer is parsed where it is
-  // understood, and every status is an answer.
-  const client = new Axios({ adapter });
-  return { client, headers: headersOf(headers), close };
+  // understood, and every status is an answer. Not even the adapter: V8 makes a hidden class for each merge with defaults
+  // that are not empty, 230 bytes a message of what only a major collection takes away.
+  const client = new Axios({});
+  return { client, adapter, headers: headersOf(headers), close };
 }
 
 /** Those of the providers file, except where they would contradict ours. */
