@@ -4,8 +4,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { proveCrash } from './prove/crash/prove-crash.js';
 import { only } from './only.js';
+import { proveCrash } from './prove/crash/prove-crash.js';
 import { batchesOf } from './prove/batches.js';
 import { FAULTS } from './prove/faults.js';
 import { goalsMissed, isDisturbed } from './prove/judge.js';

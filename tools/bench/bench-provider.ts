@@ -1,6 +1,7 @@
 // A provider that costs as little as Node allows, so that what is measured is what stands in front of it:
 // `POST /free/NAME/messages` announces the quota of that account as the reference provider does, `POST /paid/messages`
-// announces nothing; both answer with the text they were sent. `POST /v1/chat/completions` speaks the dialect of those gateways that only know that one.
+// announces nothing; both answer with the text they were sent. `POST /v1/chat/completions` speaks the dialect of those
+// gateways that only know that one.
 import { createServer, type ServerResponse } from 'node:http';
 import { listen } from './listen.js';
 import { LIMIT_MAX } from './provider-entries.js';

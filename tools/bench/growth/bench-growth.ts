@@ -1,10 +1,10 @@
 // `npm run bench -- growth [--only pods|accounts|providers|waiting|journal|size]`: what a message costs when there is more of
 // something. The points of one curve are measured in turns, in one run.
 import { parseArgs } from 'node:util';
-import { childrenOf, cpuMsOf, endedCpuMsOf } from '../process-use.js';
-import type { Shape, Target } from '../load.js';
-import { publish, type Ratio } from '../report.js';
 import { only } from '../../only.js';
+import type { Shape, Target } from '../load.js';
+import { childrenOf, cpuMsOf, endedCpuMsOf } from '../process-use.js';
+import { publish, type Ratio } from '../report.js';
 import { Site } from '../site.js';
 import { spreadOf } from '../statistics.js';
 import { type Dimension, DIMENSIONS, type Point } from './dimensions.js';
