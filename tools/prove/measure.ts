@@ -1,6 +1,6 @@
 import { clairvoyantAccepts, type Request } from './clairvoyant.js';
 import { FAULTS } from './faults.js';
-import { hadIdleSlot } from './idle-slot.js';
+import { idleSlots } from './idle-slot.js';
 import { sentTwice, unexplained } from './losses.js';
 import type { MessageRecord } from './message-record.js';
 import { admissionOf } from './provider-policy.js';
@@ -20,7 +20,7 @@ export interface Measures {
   free: number;
   /** Of the same arrivals, by a sender that knows everything. */
   possible: number;
-  /** How many guard and answer time can have cost: what comes in that time, once for each period. */
+  /** How many guard and answer time can have cost. */
   explained: number;
   refused: Refusals;
   unknown: number;
@@ -103,63 +103,72 @@ function promptnessOf(
   const answerMs = spread(answersMs);
   // Each answer dates a slot where slots come back one by one.
   const slowest = quantile(answersMs, 1);
-  const lagAllowedMs = guardMs(periodMsOf(policy)) + skewMsOf(policy) + REOPENING_MS + answerMs.p99;
+  const lagAllowedMs = guardMs(periodMsOf(policy)) + (clockSkewMsOf(policy) ?? 0) + REOPENING_MS + answerMs.p99;
   return {
     answerMs,
     lagMs: spread(reopeningLagsMs(spells, records)),
     lagAllowedMs,
     paidWhileOpen: paidWhileOpen(log, policy, { graceMs: lagAllowedMs - answerMs.p99 + slowest, answerMs: slowest }),
-    carried: carriedOver(records, policy),
+    carried: aroundEnds(records, policy).filter(({ outcome }) => outcome !== 'paid').length,
   };
 }
 
-/** Nobody can tell on which side of the end a request arrived that was under way then, give or take guard and skew. */
-function carriedOver(records: readonly MessageRecord[], policy: LimitedPolicy): number {
-  if (policy.policy !== 'fixed-window' || policy.anchor !== 'clock') return 0;
-  const { windowMs } = policy;
-  const marginMs = guardMs(windowMs) + policy.clockSkewMs;
+/**
+ * Nobody can tell on which side of a window's end it was what was under way then, give or take guard and skew: from when
+ * it came until who grants was told of its answer, which takes as long as to ask for a permit.
+ */
+function aroundEnds(records: readonly MessageRecord[], policy: LimitedPolicy): MessageRecord[] {
+  const [windowMs, skewMs] = [periodMsOf(policy), clockSkewMsOf(policy)];
+  if (skewMs === undefined) return [];
+  const marginMs = guardMs(windowMs) + skewMs;
   const windowOf = (atMs: number): number => Math.floor(atMs / windowMs);
-  const sent = records.filter(({ outcome }) => outcome !== 'paid');
-  return sent.filter(
-    ({ decidedAtMs, answeredAtMs = decidedAtMs }) =>
-      windowOf(decidedAtMs - marginMs) < windowOf(answeredAtMs + marginMs),
-  ).length;
+  return records.filter((record) => {
+    const toldAtMs = record.answeredAtMs === undefined ? record.decidedAtMs : record.answeredAtMs + askedForMs(record);
+    return windowOf(record.arrivedAtMs - marginMs) < windowOf(toldAtMs + marginMs);
+  });
 }
 
-/** Messages paid for while a slot lay idle for all of the grace before and the answer time after. */
+/** Slots that lay idle for all of the grace before a message was paid for, and the answer time after. */
 function paidWhileOpen(log: RunLog, policy: LimitedPolicy, margins: { graceMs: number; answerMs: number }): number {
   const paid = recordsOf(log).filter(({ outcome }) => outcome === 'paid');
-  const decidedAtMs = paid.map((record) => record.decidedAtMs);
-  const sentAtMs = sentTo(log);
-  return whileOpen(log.provider.spells, decidedAtMs, margins).filter((atMs) =>
-    hadIdleSlot(() => admissionOf(policy), sentAtMs, { atMs, ...margins }),
-  ).length;
+  const decidedAtMs = paid.map((record) => record.decidedAtMs).toSorted((one, other) => one - other);
+  const atMs = whileOpen(log.provider.spells, decidedAtMs, margins);
+  return idleSlots(() => admissionOf(policy), sentTo(log), { atMs, ...margins });
 }
 
-/** What comes within guard and answer time of the reopenings, but of one in a period only. */
+/**
+ * What comes within guard and answer time of the reopenings, but of one in a period only: each of them makes all that
+ * follow later by as much. Windows that follow the clock stay where they are: there it is what did come.
+ */
 function explainedBy(
   log: RunLog,
   policy: LimitedPolicy,
   { lagMs, answerMs }: Pick<Measures, 'lagMs' | 'answerMs'>,
 ): number {
   const records = recordsOf(log);
+  if (clockSkewMsOf(policy) !== undefined) return aroundEnds(records, policy).length;
   const [first, last] = [records[0]?.arrivedAtMs ?? 0, records.at(-1)?.arrivedAtMs ?? 0];
   if (last === first) return 0;
   const periods = Math.min(lagMs.count, (last - first) / periodMsOf(policy));
   const perMs = records.length / (last - first);
-  return periods * perMs * (guardMs(periodMsOf(policy)) + skewMsOf(policy) + answerMs.p99);
+  return periods * perMs * (guardMs(periodMsOf(policy)) + answerMs.p99);
 }
 
 function spread(values: readonly number[]): Spread {
   return { p50: quantile(values, 0.5), p99: quantile(values, 0.99), count: values.length };
 }
 
+function askedForMs({ arrivedAtMs, decidedAtMs }: MessageRecord): number {
+  return decidedAtMs - arrivedAtMs;
+}
+
 function answerMsOf({ decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): number {
   return answeredAtMs - decidedAtMs;
 }
 
-function skewMsOf(policy: LimitedPolicy): number {
-  return policy.policy === 'fixed-window' && policy.anchor === 'clock' ? policy.clockSkewMs : 0;
+/** Of windows that follow the clock. */
+function clockSkewMsOf(policy: LimitedPolicy): number | undefined {
+  return policy.policy === 'fixed-window' && policy.anchor === 'clock' ? policy.clockSkewMs : undefined;
 }
 
 function fullSpellsOf({ provider }: RunLog, policy: LimitedPolicy): Measures['fullSpells'] {
@@ -180,9 +189,7 @@ function tripsOf({ pods }: RunLog): Pick<Measures, 'tripsPerMessage' | 'tripsWhi
 /** Of a pod that was made to stand still, neither says anything. */
 function waitsOf({ pods }: RunLog): Pick<Measures, 'longestWaitMs' | 'stallMs'> {
   const running = pods.filter(({ wasPaused }) => !wasPaused);
-  const waits = running.flatMap(({ records }) =>
-    records.map(({ arrivedAtMs, decidedAtMs }) => decidedAtMs - arrivedAtMs),
-  );
+  const waits = running.flatMap(({ records }) => records.map(askedForMs));
   return {
     longestWaitMs: quantile(waits, 1),
     stallMs: quantile(

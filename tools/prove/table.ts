@@ -48,7 +48,7 @@ const MEASURES: Column[] = [
 
 export const LEGEND = `free of: accepted by the free provider, of what a sender could have had that knows everything and takes no time
 refused: unexplained + p probes that begin a block + u for what is unknown + f caused by others + o others' own
-paid+: beyond the unavoidable   open: of those, when it had been open for longer than guard + answer time + 50 ms
+paid+: beyond the unavoidable   open: slots that lay idle meanwhile for longer than guard + answer time + 50 ms
 lag: ms from a reopening to its first use   full: blocked windows used to their last   trips: to Redis, per message
 wait: the longest for a permit, in ms   lost/2×: messages of which nobody heard / sent twice`;
 

@@ -17,8 +17,8 @@ const UNTOLD = { remaining: -1, sentAtMs: 0, resetMs: -1, limit: -1 };
 
 /**
  * What became of permits since the last step, added up: a batch costs the same however many settled.
- * Added up are those of one epoch and generation that settled within `resolutionMs`: how exactly the policy has to know
- * when answers came.
+ * Added up are those of one epoch and generation that settled within `resolutionMs`, how exactly the policy has to know
+ * when answers came; those accepted without a word of what remains apart from the others.
  */
 export class SettlementBatch {
   private readonly groups = new Map<string, Counts>();
@@ -41,10 +41,11 @@ export class SettlementBatch {
     /** No later than the request was sent. */
     sentAtMs?: number;
   }): void {
-    const counts = this.groupOf(permit, nowMs);
+    const announced = 'announced' in settlement ? settlement.announced : undefined;
+    const isUntold = settlement.outcome === 'accepted' && announced?.remaining === undefined;
+    const counts = this.groupOf(permit, { nowMs, isUntold });
     counts[settlement.outcome] += 1;
     if (settlement.outcome !== 'notSent') counts.answeredAtMs = nowMs;
-    const announced = 'announced' in settlement ? settlement.announced : undefined;
     if (announced !== undefined) hear(counts, announced, sentAtMs);
   }
 
@@ -67,9 +68,9 @@ export class SettlementBatch {
     ]);
   }
 
-  private groupOf({ epoch, generation }: PermitOrigin, nowMs: number): Counts {
-    const slice = this.resolutionMs === Infinity ? 0 : Math.floor(nowMs / this.resolutionMs);
-    const key = `${epoch}:${generation}:${slice}`;
+  private groupOf({ epoch, generation }: PermitOrigin, of: { nowMs: number; isUntold: boolean }): Counts {
+    const slice = this.resolutionMs === Infinity ? 0 : Math.floor(of.nowMs / this.resolutionMs);
+    const key = `${epoch}:${generation}:${of.isUntold}:${slice}`;
     const found = this.groups.get(key);
     if (found !== undefined) return found;
     const none = { accepted: 0, notSent: 0, unknown: 0, refused: 0, answeredAtMs: 0, stayAwayMs: -1, told: UNTOLD };

@@ -81,6 +81,20 @@ describe('a step for a fixed window that its first accept begins', () => {
     expect(await step({ settled: [told] })).toMatchObject({ state: 'blocked', waitMs });
   });
 
+  it('takes nothing for uncounted that was counted before, in whatever order it is told', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 1 });
+    await step({ settled: [unknown(epoch)] });
+    clock.ms += 10;
+    await step({ pod: 'a', want: 1 });
+    await step({ pod: 'b', want: 1 });
+    await step({ pod: 'b', settled: [accepted(epoch, 1, { remaining: 1 })] });
+    expect(await step({ pod: 'a', want: 9, settled: [accepted(epoch, 1, { remaining: 2 })] })).toMatchObject({
+      granted: 1,
+      used: LIMIT,
+    });
+  });
+
   it('is careful with a window that somebody else began', async () => {
     const { step } = await newWindow();
     const { epoch } = await step({ want: 1 });
@@ -92,25 +106,77 @@ describe('a step for a fixed window that its first accept begins', () => {
 
 describe('a step for a fixed window that follows the clock', () => {
   const SKEW_MS = 30;
-  const newWindow = (startsAtMs: number) =>
+  const END_MS = 5_001_000;
+  const newWindow = (startsAtMs: number, windowMs = WINDOW_MS) =>
     newProvider(
       redis,
-      { policy: 'fixed-window', limit: LIMIT, windowMs: WINDOW_MS, anchor: 'clock', clockSkewMs: SKEW_MS },
+      { policy: 'fixed-window', limit: LIMIT, windowMs, anchor: 'clock', clockSkewMs: SKEW_MS },
       startsAtMs,
     );
+  /** Two accepted in it, then one at its end. */
+  const aroundTheEnd = async () => {
+    const window = await newWindow(END_MS - 600);
+    const { step, clock } = window;
+    const { epoch } = await step({ want: 2 });
+    await step({ settled: [accepted(epoch, 2)] });
+    clock.ms = END_MS - SKEW_MS;
+    await step({ want: 1 });
+    clock.ms += 5;
+    await step({ settled: [accepted(epoch)] });
+    clock.ms = END_MS + SKEW_MS;
+    return { ...window, epoch: epoch + 1 };
+  };
 
-  it('opens the next one when both clocks have passed the boundary, and is careful before it', async () => {
-    const { step, clock } = await newWindow(5_000_400);
+  it('opens the next one when both clocks have passed the boundary', async () => {
+    const { step, clock } = await newWindow(END_MS - 600);
     const { epoch } = await step({ want: 9 });
     clock.ms += 10;
     expect(await step({ settled: [accepted(epoch, 4)] })).toMatchObject({
       state: 'blocked',
       waitMs: 600 - 10 + SKEW_MS,
     });
-    clock.ms = 5_001_000 + SKEW_MS;
+    clock.ms = END_MS + SKEW_MS;
     expect((await step({ want: 1 })).granted).toBe(1);
-    clock.ms = 5_002_000 - SKEW_MS;
-    expect((await step({ want: 1 })).granted).toBe(0);
+  });
+
+  it('grants at the boundary what is free on both sides of it, and counts it on both', async () => {
+    const { step, epoch } = await aroundTheEnd();
+    expect(await step({ want: 9 })).toMatchObject({ granted: LIMIT - 1, epoch });
+    const spent = await newWindow(END_MS - SKEW_MS);
+    expect((await spent.step({ want: 9 })).granted).toBe(LIMIT);
+    spent.clock.ms = END_MS;
+    expect((await spent.step({ want: 1 })).granted).toBe(0);
+  });
+
+  it('learns from what is accepted later which side it was on, with others on their way', async () => {
+    const { step, epoch } = await aroundTheEnd();
+    await step({ want: 3 });
+    expect(await step({ want: 9, settled: [accepted(epoch, 1, { remaining: 3 })] })).toMatchObject({ granted: 1 });
+  });
+
+  it('does not learn it from what may have been accepted before', async () => {
+    const { step, clock, epoch } = await aroundTheEnd();
+    await step({ want: 3 });
+    clock.ms += 100;
+    const told = { ...accepted(epoch, 1, { remaining: 3 }), sentMs: 100 + 2 * SKEW_MS };
+    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 0 });
+  });
+
+  it('does not take who says nothing of what remains for one that came before', async () => {
+    const { step, epoch } = await aroundTheEnd();
+    await step({ want: 3 });
+    expect(await step({ want: 9, settled: [accepted(epoch, 1, { remaining: 2 }), accepted(epoch, 2)] })).toMatchObject({
+      granted: 0,
+    });
+  });
+
+  it('does not take the end of the next one for its own', async () => {
+    const { step, clock } = await newWindow(5_004_000 - SKEW_MS, 4_000);
+    const { epoch } = await step({ want: 1 });
+    clock.ms += SKEW_MS + 1;
+    await step({ settled: [accepted(epoch, 1, { remaining: LIMIT - 1, resetMs: 4_000 })] });
+    clock.ms += SKEW_MS;
+    expect(await step({ want: 9 })).toMatchObject({ granted: LIMIT - 1, epoch: epoch + 1 });
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { STEP_SCRIPTS } from '../src/quota-store.js';
 import { firstBroken } from './first-broken.js';
-import { CALM, FAILING_OVER, LOSSY, type PolicyCase, planOf, STORMY, UNEVEN, type World } from './plan.js';
+import { CALM, FAILING_OVER, LOSSY, type PolicyCase, planOf, STORMY, type World } from './plan.js';
 
 /** One change of the script, and the policy and world in which it breaks a promise. */
 interface Mutant {
@@ -45,17 +45,30 @@ const MUTANTS: Mutant[] = [
   {
     breaks: '2 no refusal',
     that: 'takes what may be of the next window for one of this',
-    policy: 'fixed-window',
-    world: UNEVEN,
+    policy: 'fixed-window by the clock',
     from: 'turn(isPast and 0 or q.carried)',
     to: 'turn(0)',
   },
   {
     breaks: '2 no refusal',
-    that: 'grants when a window may have ended',
-    policy: 'fixed-window',
-    from: 'or isClosing() then return 0 end',
-    to: 'then return 0 end',
+    that: 'counts what it grants at a boundary on one side of it',
+    policy: 'fixed-window by the clock',
+    from: 'if q.isEnding == 1 then q.carried = q.carried + count end',
+    to: '',
+  },
+  {
+    breaks: '2 no refusal',
+    that: 'takes what is on its way for what never arrived',
+    policy: 'fixed-window by the clock',
+    from: 'and q.toldMs >= lastUnknownMs() then',
+    to: 'and q.toldMs > 0 then',
+  },
+  {
+    breaks: '2 no refusal',
+    that: 'takes those who say nothing for counted by those who say what remains',
+    policy: 'fixed-window by the clock',
+    from: 'q.accepted - q.untold + q.unknown - counted',
+    to: 'q.accepted + q.unknown - counted',
   },
   {
     breaks: '2 no refusal',
@@ -96,8 +109,8 @@ const MUTANTS: Mutant[] = [
     breaks: '2 one refusal per unknown',
     that: 'believes that unknowns never arrived',
     world: LOSSY,
-    from: 'local isExact = outstanding() == 0 and s.sentMs >= q.unknownMs',
-    to: 'local isExact = true',
+    from: 'math.min(q.unknown, q.accepted - q.untold + q.unknown - counted)',
+    to: 'q.unknown',
   },
   {
     breaks: '4 nothing inside the block',

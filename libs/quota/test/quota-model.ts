@@ -290,7 +290,7 @@ export class QuotaModel {
     const round = tells === 'rounded down' ? Math.floor : Math.ceil;
     const waitMs = resetMs === undefined ? undefined : round(resetMs / 1_000) * 1_000;
     const retryAfter = accepted || waitMs === undefined ? {} : { retryAfterMs: waitMs };
-    if (tells === 'nothing') return retryAfter;
+    if (tells === 'nothing' || (tells === 'now and then' && this.provider.log.length % 2 === 0)) return retryAfter;
     return { remaining, ...(waitMs === undefined ? {} : { resetMs: waitMs }), ...retryAfter };
   }
 

@@ -51,24 +51,19 @@ function policy.settle(s)
   if s.refused > 0 then refuse(s, closedMs) end
 end
 
--- Answers may be told in another order than they were given in: in a window that is certain, less left is later.
-local function leastLeft(remaining)
-  if q.probation > 0 then return remaining end
-  if q.leastLeft == 0 or remaining < q.leastLeft - 1 then q.leastLeft = remaining + 1 end
-  return q.leastLeft - 1
-end
-
 -- The provider counts more than we: somebody else uses the key, or an earlier window is still open. It counts less: some
 -- of the unknown never reached it, if what it says was said when nothing else of ours could be on its way.
 function policy.observe(s)
-  local more = limit - leastLeft(s.remaining) - policy.used()
+  -- What is told while the window is not certain may be of the one before.
+  local counted = q.probation > 0 and limit - s.remaining or countedBy(s)
+  local more = counted - policy.used()
   local isExact = outstanding() == 0 and s.sentMs >= q.unknownMs
   if more > 0 then
     q.granted, q.accepted = q.granted + more, q.accepted + more
     if q.probation == 0 then foreign = foreign + more end
   end
   if isExact and q.blockedUntilMs == 0 then
-    resolveUnknown(-more)
+    resolveUnknown(counted)
     q.probation, q.gap, q.raisedFrom = 0, 0, 0
   end
 end

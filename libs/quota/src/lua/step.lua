@@ -77,10 +77,19 @@ local function refuse(s, modelMs)
   q.blockedUntilMs, q.isSooner = s.answeredMs + awayMs, awayMs < modelMs and 1 or 0
 end
 
--- Of the unknown, as many never reached the provider; it has counted the others.
-local function resolveUnknown(notCounted)
-  local lost = math.max(0, math.min(q.unknown, notCounted))
-  q.refunded, q.accepted, q.unknown = q.refunded + lost, q.accepted + q.unknown - lost, 0
+-- How many the provider has counted, of ours and of others. Answers may be told in another order than they were given
+-- in, but of a window it never gets less.
+local function countedBy(s)
+  q.counted = math.max(q.counted, limit - s.remaining)
+  return q.counted
+end
+
+-- Of the unknown, no more reached the provider than it has counted beside those it has accepted, if it was said when none of
+-- them could be on its way any more. What it accepted without saying how many it has may have come later.
+local function resolveUnknown(counted)
+  local lost = math.max(0, math.min(q.unknown, q.accepted - q.untold + q.unknown - counted))
+  q.refunded, q.unknown = q.refunded + lost, q.unknown - lost
+  if outstanding() == 0 then q.accepted, q.unknown = q.accepted + q.unknown, 0 end
 end
 
 -- What a policy need not say: nothing more to store, to prepare or to change, and a refusal that is over is forgotten.
@@ -94,7 +103,8 @@ function policy.advance()
 end
 
 local FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
-  'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'leastLeft' }
+  'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
+  'untold' }
 -- What outlives a window.
 local KEPT = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull' }
 
@@ -223,8 +233,8 @@ if not repeated then
       local isBroken = s.refused > 0 and limit > q.limit and q.accepted <= q.limit and not policy.mustRefuse
       if isBroken then limit, q.learnedLimit = q.limit, -1 end
       policy.settle(s)
-      local isTold = s.remaining >= 0 and s.remaining <= limit
-      if isTold and s.sentMs >= now - holdMs then policy.observe(s) end
+      local isTold = s.remaining >= 0 and s.remaining <= limit and s.sentMs >= now - holdMs
+      if isTold then policy.observe(s) else q.untold = q.untold + s.accepted end
     end
   end
 end
