@@ -2,7 +2,7 @@ import { clairvoyantAccepts, type Request } from './clairvoyant.js';
 import { FAULTS } from './faults.js';
 import { idleSlots } from './idle-slot.js';
 import { sentTwice, unexplained } from './losses.js';
-import type { MessageRecord } from './message-record.js';
+import { askedForMs, type MessageRecord } from './message-record.js';
 import { admissionOf } from './provider-policy.js';
 import { guardMs, type LimitedPolicy, limitOf, periodMsOf } from '#quota';
 import { freeInOutage, type Recovery, recoveryOf } from './recovery.js';
@@ -10,6 +10,7 @@ import { type Refusals, refusalsOf } from './refusals.js';
 import { recordsOf, type RunLog, sentTo } from './run-log.js';
 import { policyOf, type Scenario } from './scenarios.js';
 import { quantile, reopeningLagsMs, whileOpen } from './spells.js';
+import { aroundClockEnds, aroundUnusedEnds, clockSkewMsOf } from './window-ends.js';
 
 /** Beyond guard and answer time, how long a reopening may go unused. */
 const REOPENING_MS = 50;
@@ -109,23 +110,8 @@ function promptnessOf(
     lagMs: spread(reopeningLagsMs(spells, records)),
     lagAllowedMs,
     paidWhileOpen: paidWhileOpen(log, policy, { graceMs: lagAllowedMs - answerMs.p99 + slowest, answerMs: slowest }),
-    carried: aroundEnds(records, policy).filter(({ outcome }) => outcome !== 'paid').length,
+    carried: aroundClockEnds(records, policy).filter(({ outcome }) => outcome !== 'paid').length,
   };
-}
-
-/**
- * Nobody can tell on which side of a window's end it was what was under way then, give or take guard and skew: from when
- * it came until who grants was told of its answer, which takes as long as to ask for a permit.
- */
-function aroundEnds(records: readonly MessageRecord[], policy: LimitedPolicy): MessageRecord[] {
-  const [windowMs, skewMs] = [periodMsOf(policy), clockSkewMsOf(policy)];
-  if (skewMs === undefined) return [];
-  const marginMs = guardMs(windowMs) + skewMs;
-  const windowOf = (atMs: number): number => Math.floor(atMs / windowMs);
-  return records.filter((record) => {
-    const toldAtMs = record.answeredAtMs === undefined ? record.decidedAtMs : record.answeredAtMs + askedForMs(record);
-    return windowOf(record.arrivedAtMs - marginMs) < windowOf(toldAtMs + marginMs);
-  });
 }
 
 /** Slots that lay idle for all of the grace before a message was paid for, and the answer time after. */
@@ -146,7 +132,9 @@ function explainedBy(
   { lagMs, answerMs }: Pick<Measures, 'lagMs' | 'answerMs'>,
 ): number {
   const records = recordsOf(log);
-  if (clockSkewMsOf(policy) !== undefined) return aroundEnds(records, policy).length;
+  if (clockSkewMsOf(policy) !== undefined) return aroundClockEnds(records, policy).length;
+  if (policy.policy === 'fixed-window' && lagMs.count === 0)
+    return aroundUnusedEnds(records, log.provider.spells, policy).length;
   const [first, last] = [records[0]?.arrivedAtMs ?? 0, records.at(-1)?.arrivedAtMs ?? 0];
   if (last === first) return 0;
   const periods = Math.min(lagMs.count, (last - first) / periodMsOf(policy));
@@ -158,17 +146,8 @@ function spread(values: readonly number[]): Spread {
   return { p50: quantile(values, 0.5), p99: quantile(values, 0.99), count: values.length };
 }
 
-function askedForMs({ arrivedAtMs, decidedAtMs }: MessageRecord): number {
-  return decidedAtMs - arrivedAtMs;
-}
-
 function answerMsOf({ decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): number {
   return answeredAtMs - decidedAtMs;
-}
-
-/** Of windows that follow the clock. */
-function clockSkewMsOf(policy: LimitedPolicy): number | undefined {
-  return policy.policy === 'fixed-window' && policy.anchor === 'clock' ? policy.clockSkewMs : undefined;
 }
 
 function fullSpellsOf({ provider }: RunLog, policy: LimitedPolicy): Measures['fullSpells'] {

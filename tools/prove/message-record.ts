@@ -38,3 +38,7 @@ export interface PodSummary {
 }
 
 export type PodReport = 'ready' | { record: MessageRecord } | { summary: PodSummary };
+
+export function askedForMs({ arrivedAtMs, decidedAtMs }: Pick<MessageRecord, 'arrivedAtMs' | 'decidedAtMs'>): number {
+  return decidedAtMs - arrivedAtMs;
+}

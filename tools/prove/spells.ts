@@ -33,11 +33,7 @@ export function reopeningLagsMs(spells: readonly Spell[], messages: readonly Sen
   return spells.slice(1).flatMap(({ startedMs }, index) => {
     const reopensMs = spells[index]?.reopensMs ?? Infinity;
     if (!(reopensMs <= startedMs)) return [];
-    // The accept was some time between its arrival and its answer.
-    const first = messages.find(
-      ({ arrivedAtMs, answeredAtMs = -Infinity }) => arrivedAtMs <= startedMs && startedMs <= answeredAtMs,
-    );
-    const firstAtMs = first?.arrivedAtMs ?? startedMs;
+    const firstAtMs = firstOf(messages, startedMs)?.arrivedAtMs ?? startedMs;
     const paid = messages.filter(
       ({ outcome, arrivedAtMs }) => outcome === 'paid' && reopensMs <= arrivedAtMs && arrivedAtMs < firstAtMs,
     );
@@ -45,6 +41,13 @@ export function reopeningLagsMs(spells: readonly Spell[], messages: readonly Sen
     const waitedMs = startedMs - Math.max(firstAtMs, reopensMs);
     return [Math.max(missedMs, waitedMs)];
   });
+}
+
+/** Whose accept began the spell: that was some time between its arrival and its answer. */
+export function firstOf<T extends Sent>(messages: readonly T[], startedMs: number): T | undefined {
+  return messages.find(
+    ({ arrivedAtMs, answeredAtMs = -Infinity }) => arrivedAtMs <= startedMs && startedMs <= answeredAtMs,
+  );
 }
 
 /**

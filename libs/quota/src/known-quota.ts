@@ -29,8 +29,8 @@ export class KnownQuota {
     return Math.max(0, this.blocked.untilMs - nowMs);
   }
 
-  /** As the store told it. Of windows only: slots and tokens that were given back may open the others earlier. */
-  waitMs(nowMs: number): number {
+  /** What the store is told of it. Of windows only: slots and tokens that were given back may open the others earlier. */
+  waitToTellMs(nowMs: number): number {
     if (!hasWindows(this.policy)) return 0;
     const { untilMs, waitMs } = this.blocked;
     // A clock that runs slower than that of Redis must not make a block longer.
@@ -42,8 +42,8 @@ export class KnownQuota {
     return nowMs - this.recorded.atMs < RECORDED_MS ? this.recorded.seq : 0;
   }
 
-  noteRecorded(seq: number): void {
-    this.recorded = { seq, atMs: performance.now() };
+  noteRecorded(seq: number, nowMs: number): void {
+    this.recorded = { seq, atMs: nowMs };
   }
 
   /** Of a reply to a question that was sent at `askedAtMs`. */

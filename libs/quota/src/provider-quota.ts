@@ -268,7 +268,7 @@ export class ProviderQuota {
     try {
       const reply = await this.send(step);
       this.unconfirmed = undefined;
-      if (reply.isRecorded) this.known.noteRecorded(step.seq);
+      if (reply.isRecorded) this.known.noteRecorded(step.seq, performance.now());
       this.noteStore({ isLost: false });
       this.apply(reply, step, asking, isRepeat);
       return true;
@@ -297,7 +297,7 @@ export class ProviderQuota {
       holdMs: this.holdMs,
       whenForgotten,
       knownEpoch: this.known.epoch,
-      knownWaitMs: this.known.waitMs(nowMs),
+      knownWaitMs: this.known.waitToTellMs(nowMs),
       recordedSeq: this.known.recordedSeq(nowMs),
       settlements: step.settlements,
       nowMs,

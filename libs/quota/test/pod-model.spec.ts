@@ -5,7 +5,7 @@ import { type MutantName, mutated, MUTANTS } from './pod-mutants.js';
 import { PodModel } from './pod-model.js';
 import { type ScenarioName, SCENARIOS } from './pod-scenarios.js';
 import { play, storms } from './pod-storm.js';
-import { BrokenPromise } from './quota-model.js';
+import { BrokenPromise } from './broken-promise.js';
 import { WrongClock } from './wrong-clock.js';
 
 const RUNS = Number(process.env['POD_RUNS'] ?? 40);

@@ -8,7 +8,7 @@ import type { Permit, QuotaEvent, Reservation, Settlement } from '../src/permit.
 import { guardMs } from '../src/policy.js';
 import { QUOTA_REDIS_OPTIONS } from '../src/quota-redis.js';
 import type { Quota } from '../src/quota.js';
-import { BrokenPromise } from './quota-model.js';
+import { promise } from './broken-promise.js';
 import { SeenEpochs, STALL_MS } from './seen-epochs.js';
 
 /** What milliseconds may add when two clocks round them. */
@@ -294,8 +294,4 @@ export class PodModel {
     await this.direct.del(quotaKey(this.provider));
     await this.direct.quit();
   }
-}
-
-export function promise(kept: boolean, what: string): void {
-  if (!kept) throw new BrokenPromise(what);
 }

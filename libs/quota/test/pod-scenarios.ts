@@ -1,4 +1,5 @@
-import { type PodModel, promise, type World } from './pod-model.js';
+import { promise } from './broken-promise.js';
+import type { PodModel, World } from './pod-model.js';
 import { WrongClock } from './wrong-clock.js';
 
 export interface Scenario {

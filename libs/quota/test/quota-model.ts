@@ -5,6 +5,7 @@ import { quotaKey } from '../src/keys.js';
 import type { Permit, Settlement } from '../src/permit.js';
 import { guardMs, hasWindows, limitOf, periodMsOf } from '../src/policy.js';
 import { QuotaStore, STEP_SCRIPTS, type StepReply, type StepRequest } from '../src/quota-store.js';
+import { BrokenPromise, promise } from './broken-promise.js';
 import { HOLD_MS, ModelPod, TIMEOUT_MS } from './model-pod.js';
 import type { Action, Plan } from './plan.js';
 import { type Decision, SimulatedProvider } from './simulated-provider.js';
@@ -437,12 +438,4 @@ export class QuotaModel {
   private newPod(index: number): ModelPod {
     return new ModelPod(this.name, this.plan.policy, index * 3_600_000 - 7_200_000);
   }
-}
-
-export class BrokenPromise extends Error {
-  override name = 'BrokenPromise';
-}
-
-function promise(kept: boolean, what: string): void {
-  if (!kept) throw new BrokenPromise(what);
 }

@@ -1,5 +1,5 @@
 import type { Permit, Settlement } from '../src/permit.js';
-import { BrokenPromise } from './quota-model.js';
+import { BrokenPromise } from './broken-promise.js';
 
 /** How long a busy machine may keep us from looking at what the engine did. */
 export const STALL_MS = 250;
