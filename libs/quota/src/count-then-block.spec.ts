@@ -28,6 +28,18 @@ describe('a step for count-then-block', () => {
     expect(await step({ pod: 'b', want: 1 })).toMatchObject({ granted: 0, state: 'spent' });
   });
 
+  it('takes no unknown for counted that may not be, where some answers do not say what remains', async () => {
+    const { step, clock } = await newCount();
+    const { epoch } = await step({ want: 1 });
+    await step({ settled: [{ epoch, settlement: { outcome: 'unknown' } }] });
+    await step({ want: 2 });
+    // It never came: the provider has one left, and is not blocked.
+    await step({ settled: [accepted(epoch)] });
+    await step({ settled: [accepted(epoch, 1, { remaining: 1 })] });
+    clock.ms += REOPENS_AFTER_MS;
+    expect((await step({ want: 9 })).granted).toBe(1);
+  });
+
   it('writes nothing when it refuses', async () => {
     const { step, fields } = await newCount();
     await step({ want: 3 });

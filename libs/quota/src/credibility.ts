@@ -1,8 +1,8 @@
 import type { Announcement } from './announcement.js';
 import { hasWindows, type LimitedPolicy, periodMsOf } from './policy.js';
 
-/** Answers of one window that may see as many left as another one: at its edges two windows are told of as one. */
-const SAME_REMAINING = 3;
+/** Answers of one epoch that see as many left are one too many: at its edges, three windows are told of as one. */
+const SAME_REMAINING = 4;
 /** Of a large window only the last numbers are remembered: one that is made up soon comes again. */
 const REMEMBERED = 1_000;
 /** Windows in a row of which an honest provider may tell the same number only, heard by chance. */

@@ -9,6 +9,8 @@ export interface Permit {
   readonly generation: number;
   /** On this process's monotonic clock (`performance.now()`), in milliseconds. */
   readonly sendByMs: number;
+  /** When it was granted, in milliseconds on the store's clock: of use to the store only, that gets it back. */
+  readonly grantedAtMs: number;
 }
 
 /** What became of a permit, and what the provider's answer said of its quota, see `readAnnouncement`. */

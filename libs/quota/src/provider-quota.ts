@@ -317,12 +317,12 @@ export class ProviderQuota {
 
   private apply(reply: StepReply, step: Step, asking: Waiter[], isRepeat: boolean): void {
     const sendByMs = step.startedAtMs + this.options.permitMs;
-    const { epoch, generation } = reply;
+    const { epoch, generation, grantedAtMs } = reply;
     // Run out on the way, or of a window that has closed meanwhile: nothing was sent, nothing may be.
     const hasClosed = (isRepeat && reply.state === 'blocked') || step.startedAtMs <= this.refusedAtMs;
     const isTooLate = hasClosed || performance.now() >= sendByMs;
     for (let granted = 0; granted < reply.granted; granted += 1) {
-      const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs };
+      const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs, grantedAtMs };
       this.inHand.add(permit);
       // Those who asked may have gone on without; then whoever has come since is served.
       const waiter = isTooLate ? undefined : (asking.shift() ?? this.waiters.shift());

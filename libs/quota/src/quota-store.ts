@@ -47,6 +47,8 @@ export interface StepReply {
   event: (typeof EVENTS)[number];
   isRecorded: boolean;
   foreign: number;
+  /** When, by the store's clock: settlements bring it back. */
+  grantedAtMs: number;
 }
 
 /** One script for each policy: step.lua with the policy's file in it. */
@@ -170,7 +172,7 @@ function optionOf(policy: Exclude<LimitedPolicy, { policy: 'token-bucket' }>): n
 
 function toStepReply(reply: number[]): StepReply {
   const [granted = 0, epoch = 0, generation = 0, state = 2, waitMs = 0, used = 0, limit = 0] = reply;
-  const [event = 0, recorded = 0, foreign = 0] = reply.slice(7);
+  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1] = reply.slice(7);
   return {
     granted,
     epoch,
@@ -182,5 +184,6 @@ function toStepReply(reply: number[]): StepReply {
     event: EVENTS[event],
     isRecorded: recorded === 1,
     foreign,
+    grantedAtMs,
   };
 }

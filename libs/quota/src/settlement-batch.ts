@@ -1,7 +1,7 @@
 import type { Announcement } from './announcement.js';
 import type { Permit, Settlement } from './permit.js';
 
-type PermitOrigin = Pick<Permit, 'epoch' | 'generation'>;
+type PermitOrigin = Pick<Permit, 'epoch' | 'generation' | 'grantedAtMs'>;
 
 interface Counts extends Record<Settlement['outcome'], number> {
   epoch: number;
@@ -10,10 +10,10 @@ interface Counts extends Record<Settlement['outcome'], number> {
   answeredAtMs: number;
   stayAwayMs: number;
   /** Of all answers, the one that saw the least left. */
-  told: { remaining: number; sentAtMs: number; resetMs: number; limit: number };
+  told: { remaining: number; sentAtMs: number; grantedAtMs: number; resetMs: number; limit: number };
 }
 
-const UNTOLD = { remaining: -1, sentAtMs: 0, resetMs: -1, limit: -1 };
+const UNTOLD = { remaining: -1, sentAtMs: 0, grantedAtMs: -1, resetMs: -1, limit: -1 };
 
 /**
  * What became of permits since the last step, added up: a batch costs the same however many settled.
@@ -46,7 +46,7 @@ export class SettlementBatch {
     const counts = this.groupOf(permit, { nowMs, isUntold });
     counts[settlement.outcome] += 1;
     if (settlement.outcome !== 'notSent') counts.answeredAtMs = nowMs;
-    if (announced !== undefined) hear(counts, announced, sentAtMs);
+    if (announced !== undefined) hear(counts, announced, sentAtMs, permit.grantedAtMs);
   }
 
   /** In the order of step.lua. Ages, not instants: pods and Redis share no clock. */
@@ -63,6 +63,7 @@ export class SettlementBatch {
       said(counts.stayAwayMs),
       told.remaining,
       Math.max(0, Math.ceil(nowMs - told.sentAtMs)),
+      told.grantedAtMs,
       said(told.resetMs),
       told.limit,
     ]);
@@ -80,12 +81,12 @@ export class SettlementBatch {
   }
 }
 
-function hear(counts: Counts, announced: Announcement, sentAtMs: number): void {
+function hear(counts: Counts, announced: Announcement, sentAtMs: number, grantedAtMs: number): void {
   const { retryAfterMs, remaining = -1, resetMs = -1, limit = -1 } = announced;
   counts.stayAwayMs = Math.max(counts.stayAwayMs, retryAfterMs ?? -1);
   if (remaining < 0) return;
   if (counts.told.remaining >= 0 && counts.told.remaining <= remaining) return;
-  counts.told = { remaining, sentAtMs, resetMs, limit };
+  counts.told = { remaining, sentAtMs, grantedAtMs, resetMs, limit };
 }
 
 function said(ms: number): number {

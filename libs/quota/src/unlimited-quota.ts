@@ -8,7 +8,7 @@ export class UnlimitedQuota {
   constructor(private readonly provider: string) {}
 
   reserve(): Promise<Reservation> {
-    const permit = { provider: this.provider, epoch: 0, generation: 0, sendByMs: Infinity };
+    const permit = { provider: this.provider, epoch: 0, generation: 0, sendByMs: Infinity, grantedAtMs: -1 };
     return Promise.resolve({ granted: true, permit });
   }
 

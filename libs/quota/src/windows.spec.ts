@@ -13,6 +13,7 @@ beforeAll(() => {
 });
 afterAll(() => redis.quit());
 
+const notSent = (epoch: number) => ({ epoch, settlement: { outcome: 'notSent' } as const });
 const unknown = (epoch: number) => ({ epoch, settlement: { outcome: 'unknown' } as const });
 
 describe('a step for a fixed window that its first accept begins', () => {
@@ -95,6 +96,20 @@ describe('a step for a fixed window that its first accept begins', () => {
     });
   });
 
+  it('takes its answers for as slow as the first was, not for the time before anybody asked', async () => {
+    const { step, clock } = await newWindow();
+    const { epoch } = await step({ want: 2 });
+    await step({ settled: [accepted(epoch)] });
+    clock.ms += WINDOW_MS + GUARD_MS;
+    await step({ settled: [accepted(epoch)] });
+    clock.ms += 400;
+    await step({ want: 1 });
+    clock.ms += 10;
+    await step({ settled: [accepted(epoch + 1)] });
+    clock.ms += WINDOW_MS - 410 - 3 * GUARD_MS - 11;
+    expect((await step({ want: 1 })).granted).toBe(1);
+  });
+
   it('is careful with a window that somebody else began', async () => {
     const { step } = await newWindow();
     const { epoch } = await step({ want: 1 });
@@ -160,6 +175,22 @@ describe('a step for a fixed window that follows the clock', () => {
     clock.ms += 100;
     const told = { ...accepted(epoch, 1, { remaining: 3 }), sentMs: 100 + 2 * SKEW_MS };
     expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 0 });
+  });
+
+  it('does not learn it from what was granted before, however late it hears of it', async () => {
+    const { step, clock, epoch } = await aroundTheEnd();
+    const { grantedAtMs } = await step({ want: 3 });
+    clock.ms += 100;
+    const told = { ...accepted(epoch, 1, { remaining: 3 }), grantedAtMs: grantedAtMs - 2 * SKEW_MS };
+    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 0 });
+  });
+
+  it('is not closed for good while one of them may be told of as of the window before', async () => {
+    const { step, clock } = await newWindow(END_MS - SKEW_MS);
+    const { epoch } = await step({ want: LIMIT });
+    clock.ms = END_MS + SKEW_MS;
+    expect(await step({ want: 1 })).toMatchObject({ granted: 0, state: 'spent', epoch: epoch + 1 });
+    expect(await step({ want: 9, settled: [notSent(epoch)] })).toMatchObject({ granted: 1 });
   });
 
   it('does not take who says nothing of what remains for one that came before', async () => {

@@ -74,8 +74,8 @@ export class ModelPod {
     this.confirmed = reply.granted > 0 ? request : undefined;
     if (reply.isRecorded) this.recordedSeq = request.seq;
     this.note(reply, nowMs);
-    const { epoch, generation } = reply;
-    const permit = { provider: this.provider, epoch, generation, sendByMs: startedMs + PERMIT_MS };
+    const { epoch, generation, grantedAtMs } = reply;
+    const permit = { provider: this.provider, epoch, generation, sendByMs: startedMs + PERMIT_MS, grantedAtMs };
     for (let i = 0; i < reply.granted; i += 1) this.held.push({ ...permit });
   }
 

@@ -256,7 +256,7 @@ export const SCENARIOS = {
     world: { limit: 10 },
     play: async (model) => {
       const pod = model.pod();
-      for (const remaining of [9, 9, 9, 0]) {
+      for (const remaining of [9, 9, 9, 9, 0]) {
         await model.reserve(pod);
         model.settle(pod, { outcome: 'accepted', announced: { remaining } });
       }

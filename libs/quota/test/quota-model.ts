@@ -327,10 +327,13 @@ export class QuotaModel {
     return policy.policy === 'fixed-window';
   }
 
-  /** Requests beyond the limit: where a refusal begins the block there is one, and one more for each unknown. */
+  /**
+   * Requests beyond the limit: where a refusal begins the block there is one. Each unknown may have been another, of which
+   * nobody heard, and a window after it.
+   */
   private get probes(): number {
     const { policy } = this.plan;
-    return policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal' ? 1 + this.excused : 0;
+    return policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal' ? 1 + this.excused * (1 + this.limit) : 0;
   }
 
   private checkMonotone(asking: ModelPod, reply: StepReply): void {

@@ -17,6 +17,8 @@ export interface Settled {
   /** How long ago it was sent, if longer than its answer is old. */
   sentMs?: number;
   count?: number;
+  /** When it was granted, on the test's clock. */
+  grantedAtMs?: number;
 }
 
 interface StepOptions {
@@ -76,8 +78,8 @@ export function refused(epoch: number, retryAfterMs?: number): Settled {
 
 function batchOf(settled: Settled[]): SettlementBatch {
   const batch = new SettlementBatch(1);
-  for (const { epoch, generation = 0, settlement, ageMs = 0, sentMs = ageMs, count = 1 } of settled) {
-    const permit = { epoch, generation };
+  for (const { epoch, generation = 0, settlement, ageMs = 0, sentMs = ageMs, count = 1, ...granted } of settled) {
+    const permit = { epoch, generation, grantedAtMs: granted.grantedAtMs ?? -1 };
     for (let i = 0; i < count; i += 1) {
       batch.add({ permit, settlement, nowMs: 10_000 - ageMs, sentAtMs: 10_000 - sentMs });
     }

@@ -3,7 +3,7 @@
 -- When exactly it began only the provider knows: what is on its way when it may have ended counts in both windows.
 --   beganMinMs, beganMaxMs  it began between these moments; 0 while that is not known
 --   hasAnswer               1 once beganMaxMs is when its first accepted answer came, 0 while that is a guess
---   tookMs                  how long that answer took at most
+--   tookMs                  how long that answer took at most; firstMs: when the first request of ours was granted
 --   isEnding                1 from the first step at which it may have ended
 --   carried                 requests that the next window may have counted
 --   carriedGeneration       the generation they were of, in the window they were carried into
@@ -15,7 +15,7 @@
 --   resetLies               1 once that proved wrong
 policy.kept = { 'resetLies' }
 policy.fields = { 'carriedGeneration', 'carriedLeft', 'carriedUntilMs', 'isEarlier', 'wasEarlier', 'beganMinMs',
-  'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs' }
+  'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs' }
 
 local isClock = option >= 0
 local driftMs = isClock and 0 or guardMs
@@ -45,14 +45,19 @@ function policy.begin()
   if isSetBack then q.beganMinMs = math.min(q.beganMinMs, now - periodMs + driftMs) end
   if now < endsEarliestMs() then return end
   -- With those that were carried into it, if they may still be on their way.
-  local strays = lastUnknownMs() >= endsEarliestMs() and q.unknown or 0
+  local strays = 0
+  if q.unknownMs >= endsEarliestMs() then
+    strays = q.unknown
+  elseif q.carriedUntilMs >= endsEarliestMs() then
+    strays = math.min(q.unknown, q.carriedLeft)
+  end
   q.isEnding, q.carried, changed = 1, outstanding() + strays, true
 end
 
 local function beganBy(atMs, isAnswer)
   if isClock then return end
   if isAnswer and (q.hasAnswer == 0 or atMs < q.beganMaxMs) then
-    q.beganMaxMs, q.hasAnswer, q.tookMs = atMs, 1, math.max(0, atMs - q.beganMinMs)
+    q.beganMaxMs, q.hasAnswer, q.tookMs = atMs, 1, math.max(0, atMs - math.max(q.beganMinMs, q.firstMs))
   elseif not isAnswer and q.hasAnswer == 0 then
     q.beganMaxMs = math.max(q.beganMaxMs, atMs)
   end
@@ -99,7 +104,7 @@ end
 
 -- It was carried into this window, and proves to be of the one before.
 function policy.settleOlder(s)
-  local isCarried = s.epoch == q.epoch - 1 and s.generation >= q.carriedGeneration - 1
+  local isCarried = q.carriedLeft > 0 and s.epoch == q.epoch - 1 and s.generation >= q.carriedGeneration - 1
   if not isCarried then return end
   q.carriedLeft, changed = math.max(0, q.carriedLeft - s.accepted - s.notSent - s.unknown - s.refused), true
   q.carriedAnsweredMs = math.max(q.carriedAnsweredMs, s.answeredMs)
@@ -113,7 +118,7 @@ function policy.observe(s)
   local counted = countedBy(s)
   local more = counted - policy.used()
   if more > 0 then
-    if q.accepted == s.accepted and not isClock then beganEarlier(s) end
+    if q.accepted - q.untold == s.accepted and not isClock then beganEarlier(s) end
     q.granted, q.accepted, foreign = q.granted + more, q.accepted + more, foreign + more
   end
   if q.isEnding == 1 then return end
@@ -154,8 +159,9 @@ function policy.advance()
     turn(isPast and 0 or q.carried)
   end
   if q.unknown > 0 and q.isEnding == 0 and q.toldMs >= lastUnknownMs() then
-    changed = true
+    local before = q.unknown
     resolveUnknown(q.counted)
+    changed = changed or q.unknown ~= before
   end
   -- Settled, but the grant is not known: it may have begun and end at any time.
   if policy.used() > 0 and q.beganMinMs == 0 then
@@ -163,7 +169,7 @@ function policy.advance()
     if isClock then followClock() end
   end
   if policy.used() == 0 then
-    for _, field in ipairs({ 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'counted', 'toldMs' }) do
+    for _, field in ipairs({ 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'counted', 'toldMs', 'firstMs' }) do
       q[field] = 0
     end
   end
@@ -184,6 +190,7 @@ end
 
 function policy.grant(count)
   if q.isEnding == 1 then q.carried = q.carried + count end
+  if q.firstMs == 0 then q.firstMs = now end
   if q.beganMinMs > 0 then return end
   if isClock then followClock() else q.beganMinMs = now end
 end
@@ -191,6 +198,8 @@ end
 function policy.closed()
   if q.blockedUntilMs == 0 and q.beganMaxMs == 0 then return SPENT, closedMs end
   local untilMs = q.blockedUntilMs > 0 and q.blockedUntilMs or endsLatestMs()
-  local isOver = outstanding() == 0 or isClosing() and q.blockedUntilMs == 0 and q.hasAnswer == 1
+  -- Those that were carried into it may still be told of as of the one before.
+  local isExact = outstanding() == 0 and (q.carriedLeft == 0 or now >= q.carriedUntilMs)
+  local isOver = isExact or isClosing() and q.blockedUntilMs == 0 and q.hasAnswer == 1
   return isOver and BLOCKED or SPENT, math.max(1, untilMs - now)
 end

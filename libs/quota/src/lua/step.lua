@@ -18,20 +18,22 @@
 -- ARGV[13]  how long this pod remembers the quota to stay blocked, in ms; 0 for not at all
 -- ARGV[14]  number of this pod's last step that was recorded, 0 for none
 -- ARGV[15]  which server this is, as far as the pod knows: its run id
--- ARGV[16…] settlements, 12 numbers each: epoch, generation, accepted, notSent, unknown, refused, ageMs of the latest
+-- ARGV[16…] settlements, 13 numbers each: epoch, generation, accepted, notSent, unknown, refused, ageMs of the latest
 --           answer; and what the provider said, -1 where it did not: ms to stay away, requests remaining, ms since the
---           request that was told so may have been sent, ms until its window ends, its limit
+--           request that was told so may have been sent, when it was granted by our clock (-1: not known), ms until its
+--           window ends, its limit
 --
--- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign}
+-- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs}
 --   generation  of the permits: it goes up when unsettled permits are given up, so that one settled later is known
 --   state     0 open, 1 spent (only a settlement or the time opens it), 2 blocked (only the time)
 --   waitMs    until it opens: exact when blocked; when spent, if its permits settled now
 --   event     0 none, 1 became blocked, 2 reopened, 3 the hash was missing or older than what the pod knows
 --   recorded  1 if the hash holds this step's number
 --   foreign   requests of somebody else that this step learned of
+--   grantedMs when the permits were granted, by our clock: settlements bring it back, for nothing was sent before
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
-local SETTLEMENTS, SETTLEMENT_SIZE = 16, 12
+local SETTLEMENTS, SETTLEMENT_SIZE = 16, 13
 local SILENT_POD_MS = 600000
 -- How long another server's count is not trusted: pods that know more say so as soon as they are connected.
 local HEARING_MS = 250
@@ -89,7 +91,9 @@ end
 local function resolveUnknown(counted)
   local lost = math.max(0, math.min(q.unknown, q.accepted - q.untold + q.unknown - counted))
   q.refunded, q.unknown = q.refunded + lost, q.unknown - lost
-  if outstanding() == 0 then q.accepted, q.unknown = q.accepted + q.unknown, 0 end
+  if outstanding() > 0 then return end
+  local proven = math.max(0, math.min(q.unknown, counted - q.accepted))
+  q.accepted, q.unknown = q.accepted + proven, q.unknown - proven
 end
 
 -- What a policy need not say: nothing more to store, to prepare or to change, and a refusal that is over is forgotten.
@@ -153,7 +157,8 @@ if q.limit ~= limit or q.periodMs ~= periodMs then
 end
 if q.learnedLimit > 0 then limit = q.learnedLimit end
 
-local lastSeq, lastEpoch, lastGeneration, lastGranted = string.match(podRecord or '', '^(%d+):(%d+):(%d+):(%d+):')
+local lastSeq, lastEpoch, lastGeneration, lastGranted, lastMs =
+  string.match(podRecord or '', '^(%d+):(%d+):(%d+):(%d+):(%d+)')
 -- A missing hash, or one older than what a pod has seen, must never look like a fresh quota. A pod that knows an older
 -- epoch only has nothing that the hash lacks.
 local isOlder = knownEpoch > q.epoch or knownEpoch == q.epoch and recordedSeq > tonumber(lastSeq or 0)
@@ -189,9 +194,11 @@ policy.begin()
 
 local function settlementAt(i)
   local function number(offset) return tonumber(ARGV[i + offset]) end
+  -- However long the step took to come here.
+  local sentMs = math.min(now - number(9), number(10) >= 0 and number(10) or now)
   return { epoch = number(0), generation = number(1), isGivenUp = number(1) < q.generation - 1,
     accepted = number(2), notSent = number(3), unknown = number(4), refused = number(5), answeredMs = now - number(6), stayAwayMs = number(7),
-    remaining = number(8), sentMs = now - number(9), resetMs = number(10), limit = number(11) }
+    remaining = number(8), sentMs = sentMs, resetMs = number(11), limit = number(12) }
 end
 
 local function learnLimit(said)
@@ -256,10 +263,10 @@ policy.advance()
 
 local function grantable() return now < q.opensMs and 0 or policy.grantable() end
 
-local granted, generation = 0, q.generation
+local granted, generation, grantedMs = 0, q.generation, now
 if repeated then
   if seq == tonumber(lastSeq) and tonumber(lastEpoch) == q.epoch then
-    granted, generation = tonumber(lastGranted), tonumber(lastGeneration)
+    granted, generation, grantedMs = tonumber(lastGranted), tonumber(lastGeneration), tonumber(lastMs)
   end
 else
   granted = math.min(want, grantable())
@@ -302,4 +309,5 @@ end
 local state, waitMs = standing()
 local isRecorded = repeated and seq == tonumber(lastSeq) or changed and not repeated
 local recorded = isRecorded and 1 or 0
-return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, recorded, foreign }
+return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, recorded, foreign,
+  grantedMs }
