@@ -333,7 +333,9 @@ export class QuotaModel {
    */
   private get probes(): number {
     const { policy } = this.plan;
-    return policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal' ? 1 + this.excused * (1 + this.limit) : 0;
+    return policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal'
+      ? 1 + this.excused * (1 + this.limit)
+      : 0;
   }
 
   private checkMonotone(asking: ModelPod, reply: StepReply): void {
