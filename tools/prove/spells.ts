@@ -44,7 +44,10 @@ export function reopeningLagsMs(spells: readonly Spell[], messages: readonly Sen
 }
 
 /** Whose accept began the spell: that was some time between its arrival and its answer. */
-export function firstOf<T extends Sent>(messages: readonly T[], startedMs: number): T | undefined {
+export function firstOf<T extends Pick<Sent, 'arrivedAtMs' | 'answeredAtMs'>>(
+  messages: readonly T[],
+  startedMs: number,
+): T | undefined {
   return messages.find(
     ({ arrivedAtMs, answeredAtMs = -Infinity }) => arrivedAtMs <= startedMs && startedMs <= answeredAtMs,
   );

@@ -4,8 +4,11 @@ import { aroundClockEnds, aroundUnusedEnds } from './window-ends.js';
 
 const WINDOW_MS = 1_000;
 const MARGIN_MS = guardMs(WINDOW_MS);
-const handled = (arrivedAtMs: number, decidedAtMs: number, answeredAtMs?: number) =>
-  ({ outcome: answeredAtMs === undefined ? 'paid' : 'free', arrivedAtMs, decidedAtMs, answeredAtMs }) as const;
+const handled = (arrivedAtMs: number, decidedAtMs: number, answeredAtMs?: number) => ({
+  arrivedAtMs,
+  decidedAtMs,
+  answeredAtMs,
+});
 
 describe('aroundClockEnds', () => {
   const policy = { policy: 'fixed-window', limit: 9, windowMs: WINDOW_MS, anchor: 'clock', clockSkewMs: 5 } as const;

@@ -28,7 +28,7 @@ export function aroundClockEnds<T extends Handled>(records: readonly T[], policy
  * Where a request begins the window, its end is known as well as that request told when it began; and nothing is sent that
  * might be answered after it. Who uses the window up knows nothing of this.
  */
-export function aroundUnusedEnds<T extends Handled & Pick<MessageRecord, 'outcome'>>(
+export function aroundUnusedEnds<T extends Handled>(
   records: readonly T[],
   spells: readonly Pick<Spell, 'startedMs'>[],
   policy: LimitedPolicy,

@@ -313,7 +313,7 @@ describe('a step for count-then-block', () => {
     await step({ want: 1 });
     clock.ms += 10;
     // Told after the other two were given up, with nothing on its way: it has seen this one only.
-    const told = { ...accepted(epoch, 1, { remaining: 2 }), ageMs: 2, sentMs: 8 };
+    const told = { ...accepted(epoch, 1, { remaining: 2 }), ageMs: 2, grantedMs: 8 };
     expect(await step({ want: 5, settled: [told] })).toMatchObject({ granted: 2, used: 3 });
   });
 
@@ -321,7 +321,7 @@ describe('a step for count-then-block', () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 3 });
     const unknown = { epoch, settlement: { outcome: 'unknown' } as const };
-    const told = { ...accepted(epoch, 2, { remaining: 1 }), ageMs: 50, sentMs: 60 };
+    const told = { ...accepted(epoch, 2, { remaining: 1 }), ageMs: 50, grantedMs: 60 };
     expect(await step({ want: 1, settled: [told, unknown] })).toMatchObject({ granted: 0, state: 'blocked' });
   });
 
@@ -332,7 +332,7 @@ describe('a step for count-then-block', () => {
     clock.ms += 10;
     await step({ want: 1 });
     clock.ms += 10;
-    await step({ settled: [{ ...accepted(epoch, 1, { remaining: 0 }), ageMs: 2, sentMs: 8 }] });
+    await step({ settled: [{ ...accepted(epoch, 1, { remaining: 0 }), ageMs: 2, grantedMs: 8 }] });
     clock.ms += REOPENS_AFTER_MS;
     expect(await step({ want: 3 })).toMatchObject({ granted: 3, epoch: epoch + 1 });
   });

@@ -129,8 +129,7 @@ export class ProviderQuota {
   settle(permit: Permit, settlement: Settlement): void {
     if (!this.inHand.remove(permit)) return;
     const nowMs = performance.now();
-    const sentAtMs = permit.sendByMs - this.options.permitMs;
-    this.settlements.add({ permit, settlement: this.believe(permit, settlement), nowMs, sentAtMs });
+    this.settlements.add({ permit, settlement: this.believe(permit, settlement), nowMs });
     if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.announced?.retryAfterMs);
     // The last one out of a spent window closes it; a slot given back may be wanted by another pod.
     const isUrgent = settlement.outcome === 'refused' || settlement.outcome === 'notSent';

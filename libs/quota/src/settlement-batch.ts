@@ -10,10 +10,10 @@ interface Counts extends Record<Settlement['outcome'], number> {
   answeredAtMs: number;
   stayAwayMs: number;
   /** Of all answers, the one that saw the least left. */
-  told: { remaining: number; sentAtMs: number; grantedAtMs: number; resetMs: number; limit: number };
+  told: { remaining: number; grantedAtMs: number; resetMs: number; limit: number };
 }
 
-const UNTOLD = { remaining: -1, sentAtMs: 0, grantedAtMs: -1, resetMs: -1, limit: -1 };
+const UNTOLD = { remaining: -1, grantedAtMs: -1, resetMs: -1, limit: -1 };
 
 /**
  * What became of permits since the last step, added up: a batch costs the same however many settled.
@@ -29,24 +29,13 @@ export class SettlementBatch {
     return this.groups.size === 0;
   }
 
-  add({
-    permit,
-    settlement,
-    nowMs,
-    sentAtMs = nowMs,
-  }: {
-    permit: PermitOrigin;
-    settlement: Settlement;
-    nowMs: number;
-    /** No later than the request was sent. */
-    sentAtMs?: number;
-  }): void {
+  add({ permit, settlement, nowMs }: { permit: PermitOrigin; settlement: Settlement; nowMs: number }): void {
     const announced = 'announced' in settlement ? settlement.announced : undefined;
     const isUntold = settlement.outcome === 'accepted' && announced?.remaining === undefined;
     const counts = this.groupOf(permit, { nowMs, isUntold });
     counts[settlement.outcome] += 1;
     if (settlement.outcome !== 'notSent') counts.answeredAtMs = nowMs;
-    if (announced !== undefined) hear(counts, announced, sentAtMs, permit.grantedAtMs);
+    if (announced !== undefined) hear(counts, announced, permit.grantedAtMs);
   }
 
   /** In the order of step.lua. Ages, not instants: pods and Redis share no clock. */
@@ -62,7 +51,6 @@ export class SettlementBatch {
       Math.max(0, Math.floor(nowMs - counts.answeredAtMs)),
       said(counts.stayAwayMs),
       told.remaining,
-      Math.max(0, Math.ceil(nowMs - told.sentAtMs)),
       told.grantedAtMs,
       said(told.resetMs),
       told.limit,
@@ -81,12 +69,12 @@ export class SettlementBatch {
   }
 }
 
-function hear(counts: Counts, announced: Announcement, sentAtMs: number, grantedAtMs: number): void {
+function hear(counts: Counts, announced: Announcement, grantedAtMs: number): void {
   const { retryAfterMs, remaining = -1, resetMs = -1, limit = -1 } = announced;
   counts.stayAwayMs = Math.max(counts.stayAwayMs, retryAfterMs ?? -1);
   if (remaining < 0) return;
   if (counts.told.remaining >= 0 && counts.told.remaining <= remaining) return;
-  counts.told = { remaining, sentAtMs, grantedAtMs, resetMs, limit };
+  counts.told = { remaining, grantedAtMs, resetMs, limit };
 }
 
 function said(ms: number): number {

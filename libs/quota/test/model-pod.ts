@@ -86,8 +86,7 @@ export class ModelPod {
   }
 
   settle(permit: Permit, settlement: Settlement, nowMs: number): void {
-    const sentAtMs = permit.sendByMs - PERMIT_MS + this.clockOffsetMs;
-    this.settled.add({ permit, settlement, nowMs: nowMs + this.clockOffsetMs, sentAtMs });
+    this.settled.add({ permit, settlement, nowMs: nowMs + this.clockOffsetMs });
   }
 
   private knownWaitMs(nowMs: number): number {

@@ -14,11 +14,9 @@ export interface Settled {
   generation?: number;
   settlement: Settlement;
   ageMs?: number;
-  /** How long ago it was sent, if longer than its answer is old. */
-  sentMs?: number;
+  /** How long ago it was granted, if longer than its answer is old. */
+  grantedMs?: number;
   count?: number;
-  /** When it was granted, on the test's clock. */
-  grantedAtMs?: number;
 }
 
 interface StepOptions {
@@ -57,7 +55,7 @@ export async function newProvider(redis: Redis, policy: LimitedPolicy, startsAtM
       recordedSeq: 0,
       server: '',
       ...options,
-      settlements: batchOf(settled),
+      settlements: batchOf(settled, clock.ms),
       nowMs: 10_000,
       serverClockMs: clock.ms,
     });
@@ -76,12 +74,12 @@ export function refused(epoch: number, retryAfterMs?: number): Settled {
   };
 }
 
-function batchOf(settled: Settled[]): SettlementBatch {
+function batchOf(settled: Settled[], clockMs: number): SettlementBatch {
   const batch = new SettlementBatch(1);
-  for (const { epoch, generation = 0, settlement, ageMs = 0, sentMs = ageMs, count = 1, ...granted } of settled) {
-    const permit = { epoch, generation, grantedAtMs: granted.grantedAtMs ?? -1 };
+  for (const { epoch, generation = 0, settlement, ageMs = 0, grantedMs = ageMs, count = 1 } of settled) {
+    const permit = { epoch, generation, grantedAtMs: clockMs - grantedMs };
     for (let i = 0; i < count; i += 1) {
-      batch.add({ permit, settlement, nowMs: 10_000 - ageMs, sentAtMs: 10_000 - sentMs });
+      batch.add({ permit, settlement, nowMs: 10_000 - ageMs });
     }
   }
   return batch;

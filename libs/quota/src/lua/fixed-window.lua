@@ -17,6 +17,9 @@ policy.kept = { 'resetLies' }
 policy.fields = { 'carriedGeneration', 'carriedLeft', 'carriedUntilMs', 'isEarlier', 'wasEarlier', 'beganMinMs',
   'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs' }
 
+-- Nothing of it holds for a window that nobody has used.
+local OF_USE = { 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'firstMs', 'isEnding', 'carried', 'counted', 'toldMs' }
+
 local isClock = option >= 0
 local driftMs = isClock and 0 or guardMs
 
@@ -169,9 +172,7 @@ function policy.advance()
     if isClock then followClock() end
   end
   if policy.used() == 0 then
-    for _, field in ipairs({ 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'counted', 'toldMs', 'firstMs' }) do
-      q[field] = 0
-    end
+    for _, field in ipairs(OF_USE) do q[field] = 0 end
   end
   if q.isTold == 0 and policy.used() >= limit and outstanding() == 0 then
     q.isTold, changed = 1, true

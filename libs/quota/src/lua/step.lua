@@ -18,10 +18,9 @@
 -- ARGV[13]  how long this pod remembers the quota to stay blocked, in ms; 0 for not at all
 -- ARGV[14]  number of this pod's last step that was recorded, 0 for none
 -- ARGV[15]  which server this is, as far as the pod knows: its run id
--- ARGV[16…] settlements, 13 numbers each: epoch, generation, accepted, notSent, unknown, refused, ageMs of the latest
---           answer; and what the provider said, -1 where it did not: ms to stay away, requests remaining, ms since the
---           request that was told so may have been sent, when it was granted by our clock (-1: not known), ms until its
---           window ends, its limit
+-- ARGV[16…] settlements, 12 numbers each: epoch, generation, accepted, notSent, unknown, refused, ageMs of the latest
+--           answer; and what the provider said, -1 where it did not: ms to stay away, requests remaining, when the request
+--           that was told so was granted, by our clock, ms until its window ends, its limit
 --
 -- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs}
 --   generation  of the permits: it goes up when unsettled permits are given up, so that one settled later is known
@@ -33,7 +32,7 @@
 --   grantedMs when the permits were granted, by our clock: settlements bring it back, for nothing was sent before
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
-local SETTLEMENTS, SETTLEMENT_SIZE = 16, 13
+local SETTLEMENTS, SETTLEMENT_SIZE = 16, 12
 local SILENT_POD_MS = 600000
 -- How long another server's count is not trusted: pods that know more say so as soon as they are connected.
 local HEARING_MS = 250
@@ -194,11 +193,9 @@ policy.begin()
 
 local function settlementAt(i)
   local function number(offset) return tonumber(ARGV[i + offset]) end
-  -- However long the step took to come here.
-  local sentMs = math.min(now - number(9), number(10) >= 0 and number(10) or now)
   return { epoch = number(0), generation = number(1), isGivenUp = number(1) < q.generation - 1,
     accepted = number(2), notSent = number(3), unknown = number(4), refused = number(5), answeredMs = now - number(6), stayAwayMs = number(7),
-    remaining = number(8), sentMs = sentMs, resetMs = number(11), limit = number(12) }
+    remaining = number(8), sentMs = number(9), resetMs = number(10), limit = number(11) }
 end
 
 local function learnLimit(said)
