@@ -40,6 +40,15 @@ describe('a step for count-then-block', () => {
     expect((await step({ want: 9 })).granted).toBe(1);
   });
 
+  it('takes no unknown for uncounted that may have come after who says what remains', async () => {
+    const { step, clock } = await newCount();
+    const { epoch } = await step({ want: 2 });
+    clock.ms += 10;
+    await step({ settled: [{ epoch, settlement: { outcome: 'unknown' } }] });
+    const told = { ...accepted(epoch, 1, { remaining: 2 }), grantedMs: 10 };
+    expect((await step({ want: 9, settled: [told] })).granted).toBe(1);
+  });
+
   it('writes nothing when it refuses', async () => {
     const { step, fields } = await newCount();
     await step({ want: 3 });
