@@ -1,5 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
-import { type Logger as Pino, pino } from 'pino';
+import { type DestinationStream, type Logger as Pino, pino } from 'pino';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 
@@ -7,6 +7,19 @@ type Level = 'debug' | 'info' | 'warn' | 'error';
 const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
 /** Tells a second time what ended a start. */
 const REPEATS = new Set(['ExceptionHandler']);
+/** How much is kept for a standard output that takes nothing, in bytes; what comes on top is dropped. */
+const MAX_KEPT_BYTES = 1_048_576;
+
+/**
+ * Standard output, each line written before the call returns: what is left over for the end of the process is
+ * written by pino until somebody takes it, and a process whose reader is gone would never end.
+ */
+function standardOutput(): DestinationStream {
+  const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_KEPT_BYTES });
+  // There is nowhere left to tell it, and no reason to stop serving.
+  output.on('error', () => undefined);
+  return output;
+}
 
 /**
  * One JSON object per line on standard output. Called through Nest's `Logger`:
@@ -16,13 +29,14 @@ export class JsonLogger implements LoggerService {
   private readonly pino: Pino;
 
   constructor({ app, level }: { app: string; level: Level }) {
-    this.pino = pino({
+    const options = {
       level,
       base: { app },
       timestamp: pino.stdTimeFunctions.isoTime,
       messageKey: 'event',
-      formatters: { level: (label) => ({ level: label }) },
-    });
+      formatters: { level: (label: string) => ({ level: label }) },
+    };
+    this.pino = pino(options, standardOutput());
   }
 
   log(event: unknown, ...rest: unknown[]): void {

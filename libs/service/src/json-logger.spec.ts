@@ -1,0 +1,54 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+
+let child: ChildProcess | undefined;
+
+afterEach(() => {
+  child?.kill('SIGKILL');
+});
+
+/** A process that logs `first`, and once its channel is closed a thousand lines, and ends with code 3. */
+async function start(stdout: 'pipe' | number): Promise<{ process: ChildProcess; exited: Promise<unknown[]> }> {
+  const program = `
+    import { JsonLogger } from './dist/libs/service/src/json-logger.js';
+    const logger = new JsonLogger({ app: 'test', level: 'info' });
+    logger.log('first');
+    process.once('disconnect', () => {
+      for (let n = 0; n < 1000; n += 1) logger.log('last', { n });
+      process.exit(3);
+    });
+    process.send('ready');`;
+  child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', stdout, 'inherit', 'ipc'],
+  });
+  const exited = once(child, 'exit');
+  await once(child, 'message');
+  return { process: child, exited };
+}
+
+describe('the log', () => {
+  it('has every line when the process ends right after it', async () => {
+    const { process } = await start('pipe');
+    process.disconnect();
+    let output = '';
+    for await (const chunk of process.stdout ?? []) output += String(chunk);
+    expect(output.match(/"event":"last"/g)).toHaveLength(1000);
+  });
+
+  it('does not keep a process alive whose reader is gone', async () => {
+    const { process, exited } = await start('pipe');
+    process.stdout?.destroy();
+    process.disconnect();
+    expect(await exited).toEqual([3, null]);
+  });
+
+  it('does not end a process whose output takes nothing', async () => {
+    const readOnly = openSync('/dev/null', 'r');
+    const { process, exited } = await start(readOnly);
+    closeSync(readOnly);
+    process.disconnect();
+    expect(await exited).toEqual([3, null]);
+  });
+});
