@@ -24,8 +24,7 @@ export interface Answer {
 /**
  * axios on an undici pool, which posts data that is `Outgoing` to one address and answers with data that is `Answer`:
  * kept-alive connections, a fraction of the CPU of axios's own Node adapter, and errors that tell whether the request
- * can have reached the provider. Address and time-out are not in axios's configuration, which it merges key by key
- * for every request.
+ * can have reached the provider.
  * @param timeoutMs for the whole of a request and its answer
  */
 export function undiciAdapter(
@@ -55,8 +54,8 @@ export function undiciAdapter(
   return { adapter, close: () => pool.close() };
 }
 
-/** Those of an answer are in its data. */
-const NO_HEADERS = new AxiosHeaders();
+/** Those of a request and of an answer are in their data. */
+export const NO_HEADERS = new AxiosHeaders();
 
 type Answered = (status: number, answer: Answer) => void;
 
