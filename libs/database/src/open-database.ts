@@ -1,6 +1,7 @@
+import type { Socket } from 'node:net';
 import { Logger } from '@nestjs/common';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
-import { Pool } from 'pg';
+import { Pool, type PoolClient } from 'pg';
 
 /** What queries are made on: the database itself, or a transaction. */
 export type Queries = NodePgDatabase;
@@ -34,12 +35,12 @@ export function openDatabase(
     max: connections,
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
-    query_timeout: statementTimeoutMs + ANSWER_GRACE_MS,
     // A process that is stopped amid a transaction holds its locks no longer than that.
     idle_in_transaction_session_timeout: statementTimeoutMs,
     keepAlive: true,
   });
   surviveLostConnections(pool);
+  breakSilentConnections(pool, statementTimeoutMs + ANSWER_GRACE_MS);
   return drizzle(pool);
 }
 
@@ -57,4 +58,20 @@ function surviveLostConnections(pool: Pool): void {
     // While it is lent out the pool does not listen; without a listener its loss would end the process.
     client.on('error', () => {});
   });
+}
+
+/**
+ * Breaks a connection that is in use and on which nothing came or went for so long: its server is gone, or the way to it.
+ *
+ * Not pg's `query_timeout`, which assigns a function to a property for each query. V8 takes such functions for ones that
+ * will last and makes them where only a major collection looks; until then each of them keeps what its query was for.
+ */
+function breakSilentConnections(pool: Pool, silentMs: number): void {
+  const socketOf = ({ connection }: PoolClient): Socket => connection.stream as Socket;
+  pool.on('connect', (client) => {
+    const socket = socketOf(client);
+    socket.on('timeout', () => socket.destroy(new Error(`Postgres did not answer within ${silentMs} ms`)));
+  });
+  pool.on('acquire', (client) => socketOf(client).setTimeout(silentMs));
+  pool.on('release', (_error, client) => socketOf(client).setTimeout(0));
 }

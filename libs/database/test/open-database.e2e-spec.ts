@@ -1,0 +1,62 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { sql } from 'drizzle-orm';
+import { startPostgres } from '../../../test/support/postgres.js';
+import { TcpProxy } from '../../../test/support/tcp-proxy.js';
+import { type Database, inTransaction, openDatabase } from '../src/index.js';
+
+let postgres: Awaited<ReturnType<typeof startPostgres>>;
+let proxy: TcpProxy;
+let db: Database;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+
+afterAll(() => postgres.stop());
+
+beforeEach(async () => {
+  const url = new URL(postgres.url);
+  proxy = await TcpProxy.to({ host: url.hostname, port: Number(url.port) });
+  url.host = `127.0.0.1:${proxy.port}`;
+  db = openDatabase(url.href, { connections: 1, statementTimeoutMs: 200 });
+});
+
+afterEach(async () => {
+  await db.$client.end();
+  await proxy.close();
+});
+
+const one = async (queries: Pick<Database, 'execute'>): Promise<unknown[]> =>
+  (await queries.execute(sql`select 1 as n`)).rows;
+
+describe('openDatabase', () => {
+  it('gives up a query that is never answered, and goes on with another connection', async () => {
+    await one(db);
+    proxy.holdReplies();
+    await expect(one(db)).rejects.toMatchObject({ cause: { message: 'Postgres did not answer within 1200 ms' } });
+    proxy.releaseReplies();
+    expect(await one(db)).toEqual([{ n: 1 }]);
+  });
+
+  it('gives up a transaction that is not answered any more', async () => {
+    const silenced = inTransaction(db, async (tx) => {
+      await one(tx);
+      proxy.holdReplies();
+      await one(tx);
+    });
+    await expect(silenced).rejects.toMatchObject({ cause: { message: 'Postgres did not answer within 1200 ms' } });
+    proxy.releaseReplies();
+    expect(await one(db)).toEqual([{ n: 1 }]);
+  });
+
+  it('keeps a connection that nobody uses', async () => {
+    const pid = async (): Promise<unknown> => (await db.execute(sql`select pg_backend_pid() as pid`)).rows[0];
+    const before = await pid();
+    // Longer than a query may be silent, by the clock of the server on another connection.
+    const other = openDatabase(postgres.url, { connections: 1 });
+    await other.execute(sql`select pg_sleep(1.5)`);
+    await other.$client.end();
+    expect(db.$client.idleCount).toBe(1);
+    expect(await pid()).toEqual(before);
+  });
+});
