@@ -61,7 +61,7 @@ export class DeliveryService {
       httpStatus: result.httpStatus,
       costMicros: result.outcome === 'delivered' ? provider.priceMicros : 0,
       durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
-      ...(isTooLate ? { reason: 'the permit had run out' } : {}),
+      reason: isTooLate ? 'the permit had run out' : undefined,
     });
     return result;
   }
