@@ -23,14 +23,15 @@ const quotaState = async () => {
 
 describe('an account that sends too fast', () => {
   it('is told when to come back, and nothing of it is sent', async () => {
-    const before = await statsOf(stack.origin.free);
+    // By whomever: where Redis takes longer than its budget, paid goes.
+    const sent = async () => (await statsOf(stack.origin.free)).accepted + (await statsOf(stack.origin.paid)).accepted;
+    const before = await sent();
     const answers = await inParallel(60, 4, () => postMessage(gateway, paid));
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused.length).toBeGreaterThan(0);
     expect(refused[0]?.body.code).toBe('too_many_requests');
     expect(refused[0]?.headers.get('retry-after')).toBe('1');
-    const { accepted } = await statsOf(stack.origin.free);
-    expect(accepted - before.accepted).toBe(answers.filter(({ status }) => status === 200).length);
+    expect((await sent()) - before).toBe(answers.filter(({ status }) => status === 200).length);
   });
 });
 
