@@ -29,14 +29,16 @@ export class JsonLogger implements LoggerService {
   private readonly pino: Pino;
 
   constructor({ app, level }: { app: string; level: Level }) {
-    const options = {
-      level,
-      base: { app },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      messageKey: 'event',
-      formatters: { level: (label: string) => ({ level: label }) },
-    };
-    this.pino = pino(options, standardOutput());
+    this.pino = pino(
+      {
+        level,
+        base: { app },
+        timestamp: pino.stdTimeFunctions.isoTime,
+        messageKey: 'event',
+        formatters: { level: (label) => ({ level: label }) },
+      },
+      standardOutput(),
+    );
   }
 
   log(event: unknown, ...rest: unknown[]): void {

@@ -7,7 +7,7 @@ const MAX_ANSWER_BYTES = 1_048_576;
 /** Longest that connecting may take, as a part of the whole. */
 const CONNECTING = 0.75;
 
-/** A request as it goes out. axios hands it on as it is, while it copies and checks headers of its own six times. */
+/** A request as it goes out: as data, which axios hands on untouched. */
 export class Outgoing {
   constructor(
     readonly body: string,
