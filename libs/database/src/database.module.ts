@@ -34,8 +34,8 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
     readiness: Readiness,
   ) {
     readiness.require('postgres', async () => {
-      await this.db.execute(sql`select 1`);
-      return undefined;
+      const { rows } = await this.db.execute(sql`select current_setting('transaction_read_only') as is_read_only`);
+      return rows[0]?.['is_read_only'] === 'on' ? 'is read-only' : undefined;
     });
   }
 

@@ -1,14 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { ADVISORY_LOCKS } from './advisory-locks.js';
 import { inTransaction } from './in-transaction.js';
 import type { Database } from './open-database.js';
 
 /** Beside `src` in the source tree and in the build. */
 const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
-
-/** Any number, the same in every process that migrates. */
-const MIGRATION_LOCK = 4_718_201;
 
 /**
  * Brings the schema up to date; safe to run from several processes at once. Everything happens in one transaction
@@ -18,7 +16,7 @@ const MIGRATION_LOCK = 4_718_201;
 export async function migrate(db: Database): Promise<void> {
   const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS });
   await inTransaction(db, async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.migrations})`);
     await tx.execute(sql`create schema if not exists drizzle`);
     await tx.execute(
       sql`create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,

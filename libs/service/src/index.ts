@@ -3,6 +3,7 @@ export { createAdapter } from './http-server.js';
 export { logTransitions } from './log-transitions.js';
 export { describeApi, serveOpenApi } from './open-api.js';
 export { openRedis } from './open-redis.js';
+export { OutageLog } from './outage-log.js';
 export {
   problemOf,
   ProblemException,

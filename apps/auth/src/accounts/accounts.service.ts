@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, ne, sql } from 'drizzle-orm';
 import type { Account, AccountList, AccountPatch, Credentials, ManagedAccount, Registration } from '#contracts';
-import { accounts, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
+import { accounts, ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
 import { ProblemException } from '#service';
 import { RevokedAccess } from '../sessions/revoked-access.service.js';
 import { SessionsService } from '../sessions/sessions.service.js';
@@ -9,9 +9,6 @@ import { type AccountPage, cursorAfter } from './account-page.js';
 import { hashPassword, isPasswordOf } from './passwords.js';
 
 type AccountRow = typeof accounts.$inferSelect;
-
-/** Any number, the same in every process: changes of accounts happen one after the other. */
-const CHANGE_LOCK = 4_718_202;
 
 @Injectable()
 export class AccountsService {
@@ -64,7 +61,7 @@ export class AccountsService {
    */
   async update(id: string, patch: AccountPatch): Promise<ManagedAccount> {
     const { account, accessIds } = await inTransaction(this.db, async (tx) => {
-      await tx.execute(sql`select pg_advisory_xact_lock(${CHANGE_LOCK})`);
+      await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.accounts})`);
       const before = await lockAccount(tx, id);
       const [after = before] = await tx.update(accounts).set(patch).where(eq(accounts.id, id)).returning();
       if (isActiveAdmin(before) && !isActiveAdmin(after)) await requireAnotherAdmin(tx, id);

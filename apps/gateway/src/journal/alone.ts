@@ -1,9 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { type Database, inTransaction, type Queries } from '#database';
-
-/** Any number, the same in every pod. */
-const HOUSEKEEPING_LOCK = 4_718_204;
+import { ADVISORY_LOCKS, type Database, inTransaction, type Queries } from '#database';
 
 const lockSchema = z.tuple([z.object({ is_ours: z.boolean() })]);
 
@@ -13,7 +10,7 @@ const lockSchema = z.tuple([z.object({ is_ours: z.boolean() })]);
  */
 export async function alone<Result>(db: Database, work: (tx: Queries) => Promise<Result>): Promise<Result | undefined> {
   return inTransaction(db, async (tx) => {
-    const { rows } = await tx.execute(sql`select pg_try_advisory_xact_lock(${HOUSEKEEPING_LOCK}) as is_ours`);
+    const { rows } = await tx.execute(sql`select pg_try_advisory_xact_lock(${ADVISORY_LOCKS.housekeeping}) as is_ours`);
     const [{ is_ours: isOurs }] = lockSchema.parse(rows);
     return isOurs ? work(tx) : undefined;
   });

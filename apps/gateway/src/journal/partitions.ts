@@ -1,8 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { type Database, inTransaction, type Queries } from '#database';
+import { ADVISORY_LOCKS, type Database, inTransaction, type Queries } from '#database';
 
-/** Any number, the same in every pod: only one makes partitions at a time. */
-const PARTITIONS_LOCK = 4_718_203;
 /** Months before and after the present one: clocks differ, and a pod may be the only one and away for long. */
 const FROM_MONTH = -1;
 const TO_MONTH = 2;
@@ -13,7 +11,7 @@ const VACUUM = 'autovacuum_analyze_scale_factor = 0.01, autovacuum_vacuum_scale_
 /** Makes the months that messages of now and soon belong to; those that exist stay as they are. */
 export async function ensurePartitions(db: Database, now: Date): Promise<void> {
   await inTransaction(db, async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${PARTITIONS_LOCK})`);
+    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.partitions})`);
     await createPartitions(tx, now);
   });
 }

@@ -1,13 +1,11 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { sql } from 'drizzle-orm';
-import { type Database, InjectDatabase, inTransaction, providerProvisioning } from '#database';
+import { ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, providerProvisioning } from '#database';
 import { Quota } from '#quota';
 import { Readiness } from '#service';
 import type { GatewaySettings } from '../gateway.settings.js';
 import { SETTINGS } from '../settings.token.js';
 
-/** Any number, the same in every pod that provisions. */
-const PROVISIONING_LOCK = 4_718_202;
 const RETRY_MS = 500;
 
 /**
@@ -51,7 +49,7 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
 
   private async provisionNewOnes(): Promise<void> {
     await inTransaction(this.db, async (tx) => {
-      await tx.execute(sql`select pg_advisory_xact_lock(${PROVISIONING_LOCK})`);
+      await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.provisioning})`);
       const known = new Set((await tx.select().from(providerProvisioning)).map(({ name }) => name));
       const fresh = this.quota.names.filter((name) => !known.has(name));
       if (fresh.length === 0) return;
