@@ -11,7 +11,7 @@ import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { CallbackDelivery, type DeliveryOptions } from '../src/callbacks/callback-delivery.service.js';
 import { callbackTries } from '../src/callbacks/callback-metrics.js';
 import type { CallbackSettings } from '../src/callbacks/callback-settings.js';
-import { PendingCallbacks } from '../src/callbacks/pending-callbacks.js';
+import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js';
 import { type Receiver, startReceiver } from './receiver.js';
 
 const KEYS = [randomBytes(32), randomBytes(24)];

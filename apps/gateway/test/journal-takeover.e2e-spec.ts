@@ -4,11 +4,11 @@ import { eq } from 'drizzle-orm';
 import { type Database, messages, migrate, openDatabase } from '#database';
 import { startPostgres } from '../../../test/support/postgres.js';
 import { CallbackDelivery } from '../src/callbacks/callback-delivery.service.js';
-import { PendingCallbacks } from '../src/callbacks/pending-callbacks.js';
+import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js';
 import { delivered, neverKnown } from '../src/delivery/after-attempt.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { Journal } from '../src/journal/journal.service.js';
-import { addHop, type Message, newMessage } from '../src/journal/message.js';
+import { addHop, type Message, newMessage } from '../src/message.js';
 import { ensurePartitions } from '../src/journal/partitions.js';
 import type { Provider } from '../src/providers/providers-file.js';
 

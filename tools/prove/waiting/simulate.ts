@@ -1,12 +1,12 @@
 import type { LimitedPolicy } from '#quota';
-import { ArrivalRate } from '../../../apps/gateway/src/waiting/arrival-rate.js';
+import { ArrivalRate } from '../../../apps/gateway/src/routing/arrival-rate.js';
 import {
   dueThresholdsMs,
   patientShare,
   type PatientShare,
   rateMemories,
   type Situation,
-} from '../../../apps/gateway/src/waiting/patient-share.js';
+} from '../../../apps/gateway/src/routing/patient-share.js';
 import type { Load } from './offline-optimum.js';
 import { type Slots, slotsOf } from './slots.js';
 
@@ -25,15 +25,15 @@ export interface Paid {
   patient: number;
 }
 
-const LOOK_MS = 100;
+const POLL_MS = 100;
 // A constant of the module: globals are slow where a test runner has its own.
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** For patient messages; urgent ones are always sent free when they can be, and paid for when not. */
 export const STRATEGIES = {
   octo: patientShare,
-  'at once': ({ slots }) => ({ take: slots, lookAgainMs: LOOK_MS }),
-  'at the last': ({ waiting }) => ({ take: waiting.dueWithin[0] ?? 0, lookAgainMs: LOOK_MS }),
+  'at once': ({ slots }) => ({ take: slots, lookAgainMs: POLL_MS }),
+  'at the last': ({ waiting }) => ({ take: waiting.dueWithin[0] ?? 0, lookAgainMs: POLL_MS }),
 } satisfies Record<string, Strategy>;
 
 /** The same load if nobody waited. */

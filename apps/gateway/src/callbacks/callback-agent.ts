@@ -1,7 +1,7 @@
 import { type LookupAddress, lookup as systemLookup, type LookupOptions } from 'node:dns';
 import { isIP } from 'node:net';
 import { Agent, buildConnector } from 'undici';
-import { mayReach } from './may-reach.js';
+import { isAllowedAddress } from './is-allowed-address.js';
 
 /** Longest wait for a connection, TLS included. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -35,7 +35,7 @@ export function callbackAgent({
     lookup: (hostname, options, found) => {
       lookup(hostname, { ...options, all: true }, (error, addresses) => {
         if (error !== null) return found(error, []);
-        const allowed = addresses.filter(({ address }) => mayReach(address, { allowPrivate }));
+        const allowed = addresses.filter(({ address }) => isAllowedAddress(address, { allowPrivate }));
         const [first] = allowed;
         if (first === undefined) return found(new AddressRefusedError(), []);
         return options.all === true ? found(null, allowed) : found(null, first.address, first.family);
@@ -45,7 +45,7 @@ export function callbackAgent({
   return new Agent({
     connect: (options, connected) => {
       // Nobody looks up what is an address already.
-      if (isIP(options.hostname) !== 0 && !mayReach(options.hostname, { allowPrivate })) {
+      if (isIP(options.hostname) !== 0 && !isAllowedAddress(options.hostname, { allowPrivate })) {
         return connected(new AddressRefusedError(), null);
       }
       return connect(options, connected);

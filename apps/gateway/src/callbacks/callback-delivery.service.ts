@@ -6,8 +6,8 @@ import { callbackAgent, type Lookup } from './callback-agent.js';
 import { callbackTries } from './callback-metrics.js';
 import { callbackRefusal } from './callback-refusal.js';
 import type { CallbackSettings } from './callback-settings.js';
-import { nextStep, RETRY_DELAYS_MS } from './next-step.js';
-import type { ClaimedCallback, PendingCallbacks } from './pending-callbacks.js';
+import { nextRetry, RETRY_DELAYS_MS } from './retry-policy.js';
+import type { ClaimedCallback, PendingCallbacks } from './pending-callbacks.service.js';
 import { postCallback, type TryResult } from './post-callback.js';
 
 export interface DeliveryOptions {
@@ -179,7 +179,7 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
     if (this.isStopping && 'error' in result) {
       return this.untilWritten(() => this.pending.giveBack(callback));
     }
-    const next = nextStep(result, {
+    const next = nextRetry(result, {
       tries: callback.tries + 1,
       delaysMs: this.options.retryDelaysMs,
       random: this.options.random(),

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { CallbackSettings } from './callback-settings.js';
-import { mayReach } from './may-reach.js';
+import { isAllowedAddress } from './is-allowed-address.js';
 
 const MAX_URL_CHARS = 2_048;
 
@@ -29,7 +29,7 @@ function hostOf({ hostname }: URL): string {
 function hostRefusal(host: string, settings: CallbackSettings): string | undefined {
   const allowPrivate = settings.CALLBACK_ALLOW_PRIVATE;
   const isLocalName = host === 'localhost' || host.endsWith('.localhost');
-  if (isIP(host) !== 0 ? !mayReach(host, { allowPrivate }) : isLocalName && !allowPrivate) {
+  if (isIP(host) !== 0 ? !isAllowedAddress(host, { allowPrivate }) : isLocalName && !allowPrivate) {
     return 'must not lead to a private or reserved address';
   }
   const patterns = settings.CALLBACK_HOSTS;

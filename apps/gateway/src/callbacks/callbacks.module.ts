@@ -2,7 +2,7 @@ import { Module } from '@nestjs/common';
 import type { GatewaySettings } from '../gateway.settings.js';
 import { SETTINGS } from '../settings.token.js';
 import { CallbackDelivery } from './callback-delivery.service.js';
-import { PendingCallbacks } from './pending-callbacks.js';
+import { PendingCallbacks } from './pending-callbacks.service.js';
 
 @Module({
   providers: [

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Hop } from '#contracts';
-import { addHop, type Message, newMessage } from '../journal/message.js';
+import { addHop, type Message, newMessage } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
 import { afterAttempt, afterDeath } from './after-attempt.js';
 

@@ -1,4 +1,4 @@
-import { addHop, type Change, type Message } from '../journal/message.js';
+import { addHop, type Change, type Message } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
 
 /** For how long a provider is asked again what became of a message: theirs and our memory of it. */

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { type Permit, periodMsOf, Quota, type Settlement } from '#quota';
-import { addHop, type Message } from '../journal/message.js';
+import { addHop, type Message } from '../message.js';
 import { ProviderClient, type SendResult } from '../providers/provider-client.js';
 import type { Provider } from '../providers/providers-file.js';
 import { messageOutcomes } from './message-metrics.js';
-import { nextTraceparent } from './trace-context.js';
-import type { Denial } from './undelivered.js';
+import { nextTraceparent } from '../trace-context.js';
+import type { Denial } from '../messages/undelivered.js';
 
 export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: string }

@@ -3,14 +3,14 @@ import type { DeliveredMessage } from '#contracts';
 import { ProblemException } from '#service';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';
-import { addHop, attemptsOf, type Change, deliveredAnswer, type Message, wasSent } from '../journal/message.js';
+import { addHop, attemptsOf, type Change, deliveredAnswer, type Message, wasSent } from '../message.js';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
 import { askAgain, delivered } from './after-attempt.js';
-import { claimMsOf } from './claim-time.js';
-import { chooseRoute } from './choose-route.js';
+import { claimMsOf } from '../routing/deadlines.js';
+import { chooseRoute } from '../routing/choose-route.js';
 import { type Delivery, DeliveryService } from './delivery.service.js';
-import { undelivered } from './undelivered.js';
+import { undelivered } from '../messages/undelivered.js';
 
 /** Delivers a message while its sender waits for the answer. */
 @Injectable()
@@ -72,12 +72,12 @@ export class SendNowService {
   private async forget(message: Message, problem: ProblemException): Promise<void> {
     if (message.hopsOnDisk === 0) return;
     await this.write(message, ended(message, 'failed', problem));
-    await this.journal.surely(() => this.idempotency.release(message));
+    await this.journal.retryUntilRecorded(() => this.idempotency.release(message));
   }
 
   private write(message: Message, change: Change): Promise<void> {
     if (message.hopsOnDisk === 0) return this.journal.insertFinished(message, change);
-    return this.journal.inTime(() => this.journal.change(message, change));
+    return this.journal.withinDeadline(() => this.journal.change(message, change));
   }
 }
 

@@ -15,13 +15,13 @@ export class GroupCommit<Item, Result> {
   /**
    * @param commit gives back one result for each item, in their order; when it throws, each of them fails with that
    * @param maxItems most items in a batch
-   * @param isOfOne whether an error may be the fault of one item, or of two that got in each other's way: then each is
+   * @param isItemError whether an error may be the fault of one item, or of two that got in each other's way: then each is
    * tried alone
    */
   constructor(
     private readonly commit: (items: Item[]) => Promise<Result[]>,
     private readonly maxItems: number,
-    private readonly isOfOne: (error: unknown) => boolean = () => false,
+    private readonly isItemError: (error: unknown) => boolean = () => false,
   ) {}
 
   /** How many wait for a batch of theirs. */
@@ -44,7 +44,7 @@ export class GroupCommit<Item, Result> {
         const results = await this.commit(batch.map(({ item }) => item));
         for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
       } catch (error) {
-        if (batch.length > 1 && this.isOfOne(error)) await this.eachAlone(batch);
+        if (batch.length > 1 && this.isItemError(error)) await this.eachAlone(batch);
         else for (const { reject } of batch) reject(error);
       }
     }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type DeliveredMessage, PROBLEMS, type ProblemCode, type WaitingMessage } from '#contracts';
 import { ProblemException } from '#service';
-import { deliveredAnswer, type Message, waitingAnswer, wasSent } from './message.js';
+import { deliveredAnswer, type Message, waitingAnswer, wasSent } from '../message.js';
 import { MessageQueries } from './message-queries.service.js';
 import { hopsOf, type MessageRow } from './message-record.js';
 

@@ -11,7 +11,7 @@ import { PROVIDERS } from '../providers/providers.token.js';
 import { CallbackDelivery } from '../callbacks/callback-delivery.service.js';
 import { GroupCommit } from './group-commit.js';
 import { journalStatements, notRecorded } from './journal-metrics.js';
-import type { Change, Ending, Message } from './message.js';
+import type { Change, Ending, Message } from '../message.js';
 import {
   CHANGE,
   changeEntry,
@@ -112,7 +112,7 @@ export class Journal implements OnApplicationShutdown {
   async insertFinished(message: Message, change: Change): Promise<void> {
     const write = (): Promise<void> => this.insert(message, change);
     try {
-      await (this.settings.JOURNAL_DOWN === 'continue' ? this.orLater(write) : this.inTime(write));
+      await (this.settings.JOURNAL_DOWN === 'continue' ? this.recordLaterIfDown(write) : this.withinDeadline(write));
     } catch (error) {
       if (isRefused(error)) this.logger.error('sent, and cannot be recorded', { id: message.id });
       throw error;
@@ -123,10 +123,10 @@ export class Journal implements OnApplicationShutdown {
    * Goes on trying in the background when it takes too long.
    * @throws ProblemException `unavailable`: it is not recorded yet
    */
-  inTime(write: () => Promise<unknown>): Promise<void> {
+  withinDeadline(write: () => Promise<unknown>): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(notRecordedYet()), IN_TIME_MS);
-      this.surely(write)
+      this.retryUntilRecorded(write)
         .finally(() => clearTimeout(timer))
         .then(() => resolve(), reject);
     });
@@ -149,22 +149,22 @@ export class Journal implements OnApplicationShutdown {
   }
 
   /** Does it again whenever Postgres was down, until it is done: for what has happened and must not be forgotten. */
-  surely<Result>(write: () => Promise<Result>): Promise<Result> {
+  retryUntilRecorded<Result>(write: () => Promise<Result>): Promise<Result> {
     return write().catch(async (error: unknown) => {
       if (this.isClosed || !isDownError(error)) throw error;
       await (this.probing ??= this.probe(error));
-      return this.surely(write);
+      return this.retryUntilRecorded(write);
     });
   }
 
-  private async orLater(write: () => Promise<void>): Promise<void> {
+  private async recordLaterIfDown(write: () => Promise<void>): Promise<void> {
     try {
       await write();
     } catch (error) {
       if (!isDownError(error)) throw error;
       if (this.later >= LATER_MAX) return notRecorded.inc();
       this.later += 1;
-      void this.surely(write)
+      void this.retryUntilRecorded(write)
         .catch(() => notRecorded.inc())
         .finally(() => (this.later -= 1));
     }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { hopSchema, type MessageRecord, type MessageSummary } from '#contracts';
 import type { messages } from '#database';
-import { attemptsOf, type Message } from './message.js';
+import { attemptsOf, type Message } from '../message.js';
 
 export type MessageRow = typeof messages.$inferSelect;
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Database, InjectDatabase } from '#database';
 import type { GatewaySettings } from '../gateway.settings.js';
 import { SETTINGS } from '../settings.token.js';
-import { alone } from './alone.js';
+import { withHousekeepingLock } from './housekeeping-lock.js';
 import { ensurePartitions, firstIdOf } from './partitions.js';
 
 const FIRST_MS = 60_000;
@@ -73,7 +73,7 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
     let last: string | null | undefined = this.textsFrom;
     while (typeof last === 'string' && !this.isClosed) {
       const after: string = last;
-      last = await alone(this.db, async (tx) => {
+      last = await withHousekeepingLock(this.db, async (tx) => {
         const { rows } = await tx.execute(sql`
           with picked as materialized (
             select id, text is not null and status not in ('waiting', 'sending') as is_to_drop from messages
@@ -90,7 +90,7 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
   private async dropRows(table: SQL, which: SQL): Promise<void> {
     let dropped: number | undefined = AT_ONCE;
     while (dropped === AT_ONCE && !this.isClosed) {
-      dropped = await alone(this.db, async (tx): Promise<number> => {
+      dropped = await withHousekeepingLock(this.db, async (tx): Promise<number> => {
         const some: SQL = sql`select ctid from ${table} where ${which} limit ${AT_ONCE}`;
         const { rowCount } = await tx.execute(sql`delete from ${table} where ctid = any(array(${some}))`);
         return rowCount ?? 0;

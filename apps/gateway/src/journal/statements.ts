@@ -1,7 +1,7 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { Hop } from '#contracts';
 import { PreparedStatement } from '#database';
-import type { Change, Ending, Message } from './message.js';
+import type { Change, Ending, Message } from '../message.js';
 
 /**
  * Rows go to Postgres as one JSON array and their texts as one string of bytes: one statement, however many they are, and

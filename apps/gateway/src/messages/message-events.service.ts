@@ -4,7 +4,7 @@ import { ProblemException } from '#service';
 import { MessageQueries, type Progress } from '../journal/message-queries.service.js';
 
 /** How often it is looked whether something has happened to the messages that are watched. */
-const LOOK_MS = 500;
+const POLL_MS = 500;
 /** Proxies cut what is silent: a comment is said that often (HTML, 9.2.7). */
 const SILENT_MAX_MS = 15_000;
 /** Shorter than a token lives: who watches on asks again, as browsers do by themselves, and says what it was told. */
@@ -62,7 +62,7 @@ export class MessageEvents implements BeforeApplicationShutdown {
     response.once('close', () => this.end(watch));
     this.watches.add(watch);
     this.tell(watch, record);
-    if (this.watches.size > 0) this.timer ??= setInterval(() => void this.look(), LOOK_MS).unref();
+    if (this.watches.size > 0) this.timer ??= setInterval(() => void this.look(), POLL_MS).unref();
   }
 
   beforeApplicationShutdown(): void {

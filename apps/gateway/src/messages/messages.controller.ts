@@ -15,9 +15,9 @@ import {
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody, ValidQuery } from '#service';
 import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
-import { JournaledMessages } from './journaled-messages.service.js';
+import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
-import { readWishes } from './read-wishes.js';
+import { readSendOptions } from './send-options.js';
 import { type SendAnswer, SendMessageService } from './send-message.service.js';
 
 @ApiTags('messages')
@@ -29,7 +29,7 @@ import { type SendAnswer, SendMessageService } from './send-message.service.js';
 export class MessagesController {
   constructor(
     private readonly messages: SendMessageService,
-    private readonly journaled: JournaledMessages,
+    private readonly journaled: StoredMessages,
     private readonly events: MessageEvents,
   ) {}
 
@@ -65,7 +65,7 @@ export class MessagesController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SendAnswer> {
-    const answer = await this.messages.send(message, caller, readWishes(request.headers, request.id));
+    const answer = await this.messages.send(message, caller, readSendOptions(request.headers, request.id));
     if (answer.status === 'waiting') reply.status(202).header('location', `/messages/${answer.id}`);
     return answer;
   }

@@ -4,13 +4,13 @@ import type { DeliveredMessage, SendMessage, WaitingMessage } from '#contracts';
 import { ProblemException } from '#service';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { KeyTaken } from '../journal/journal.service.js';
-import { fingerprintOf, type Message, newMessage } from '../journal/message.js';
+import { fingerprintOf, type Message, newMessage } from '../message.js';
 import { SendNowService } from '../delivery/send-now.service.js';
 import { AcceptService } from '../waiting/accept.service.js';
-import { MessageLimits } from './message-limits.js';
+import { MessageLimits } from './message-limits.service.js';
 
 /** What a request asks for beside its body. */
-export interface Wishes {
+export interface SendOptions {
   requestId: string;
   traceparent: string;
   idempotencyKey: string | undefined;
@@ -32,7 +32,7 @@ export class SendMessageService {
    * Sends a message by the cheapest provider it may use, or accepts it to be sent later.
    * @throws ProblemException saying why nobody could deliver it
    */
-  send(body: SendMessage, caller: Caller, wishes: Wishes): Promise<SendAnswer> {
+  send(body: SendMessage, caller: Caller, wishes: SendOptions): Promise<SendAnswer> {
     const { idempotencyKey, requestId, traceparent } = wishes;
     const message = newMessage({
       message: body.message,

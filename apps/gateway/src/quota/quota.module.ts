@@ -10,7 +10,7 @@ import { watchTrips } from './quota-metrics.js';
 import { reportQuotaEvents } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
-import { Provisioning } from './provisioning.js';
+import { Provisioning } from './provisioning.service.js';
 
 const QUOTA_REDIS = Symbol('QUOTA_REDIS');
 

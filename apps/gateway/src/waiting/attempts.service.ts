@@ -1,11 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Permit } from '#quota';
 import { afterAttempt, type Attempted } from '../delivery/after-attempt.js';
-import { chooseRoute } from '../delivery/choose-route.js';
-import { claimMsOf } from '../delivery/claim-time.js';
+import { chooseRoute } from '../routing/choose-route.js';
+import { claimMsOf } from '../routing/deadlines.js';
 import { DeliveryService } from '../delivery/delivery.service.js';
 import { Journal } from '../journal/journal.service.js';
-import type { Message } from '../journal/message.js';
+import type { Message } from '../message.js';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
 import { FailureLog } from './failure-log.js';
@@ -52,7 +52,7 @@ export class Attempts {
   private async conclude(message: Message, attempt: () => Promise<Attempted>): Promise<void> {
     try {
       const change = afterAttempt(message, await attempt(), Date.now());
-      await this.journal.surely(() => this.journal.change(message, change));
+      await this.journal.retryUntilRecorded(() => this.journal.change(message, change));
     } catch (error) {
       if (!(error instanceof TakenOver)) this.failures.note(error);
     }

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
-import { ArrivalRate, type Rates } from './arrival-rate.js';
-import { rateMemories } from './patient-share.js';
+import { ArrivalRate, type Rates } from '../routing/arrival-rate.js';
+import { rateMemories } from '../routing/patient-share.js';
 
 /** How often messages come to this pod that are paid for when free is blocked: patient ones leave them slots. */
 @Injectable()

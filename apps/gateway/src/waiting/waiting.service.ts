@@ -1,15 +1,15 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { limitOf, periodMsOf, Quota } from '#quota';
-import { claimMsOf } from '../delivery/claim-time.js';
-import type { Message } from '../journal/message.js';
+import { claimMsOf } from '../routing/deadlines.js';
+import type { Message } from '../message.js';
 import type { Provider, ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
 import { Attempts } from './attempts.service.js';
-import { Claims } from './claims.service.js';
+import { Claims } from '../journal/claims.service.js';
 import { FailureLog } from './failure-log.js';
-import { FreeLane, LOOK_MS, type Slot } from './free-lane.js';
-import { Nudge } from './nudge.js';
-import { Queue } from './queue.service.js';
+import { FreeQuotaDispatcher, POLL_MS, type Slot } from './free-quota-dispatcher.js';
+import { Wakeup } from '../wakeup.js';
+import { Queue } from './waiting-queue.service.js';
 
 /** Most messages sent at once whose last safe moment has come. */
 const DUE_AT_ONCE = 256;
@@ -22,8 +22,8 @@ const NOTHING_TO_DO_MS = 50;
 /** Messages that wait, in the journal: sent when free quota opens, paid for at the last safe moment. */
 @Injectable()
 export class WaitingService implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly lanes: FreeLane[];
-  private readonly due = new Nudge();
+  private readonly lanes: FreeQuotaDispatcher[];
+  private readonly due = new Wakeup();
   private readonly underWay = new Set<Promise<void>>();
   private readonly claimMs: number;
   private running: Promise<void> | undefined;
@@ -45,7 +45,7 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
     };
     this.lanes = config.providers
       .filter(({ priceMicros }) => priceMicros === 0)
-      .map((provider) => new FreeLane(provider, quota, work));
+      .map((provider) => new FreeQuotaDispatcher(provider, quota, work));
     this.claimMs = claimMsOf(config);
   }
 
@@ -80,7 +80,7 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
 
   private async run(): Promise<void> {
     while (!this.isClosed) {
-      let restMs = LOOK_MS;
+      let restMs = POLL_MS;
       try {
         restMs = await this.sendDue();
         this.failures.noteSuccess();
@@ -91,12 +91,12 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
     }
   }
 
-  /** @returns in how many milliseconds the next is due, at most `LOOK_MS` */
+  /** @returns in how many milliseconds the next is due, at most `POLL_MS` */
   private async sendDue(): Promise<number> {
     const wasEmpty = this.queue.length === 0;
-    const dueInMs = (await this.queue.look()) ?? LOOK_MS;
+    const dueInMs = (await this.queue.look()) ?? POLL_MS;
     if (wasEmpty && this.queue.length > 0) for (const lane of this.lanes) lane.wake();
-    if (dueInMs > 0) return Math.min(LOOK_MS, dueInMs);
+    if (dueInMs > 0) return Math.min(POLL_MS, dueInMs);
     const sent = await this.sendWhatIsDue();
     const expired = await this.claims.expire(EXPIRED_AT_ONCE);
     return sent + expired > 0 ? 0 : NOTHING_TO_DO_MS;
@@ -131,6 +131,6 @@ export class WaitingService implements OnApplicationBootstrap, BeforeApplication
 }
 
 /** Behind what waits already, a window's worth in each period. */
-function slotInMs({ provider: { quota }, opensInMs }: FreeLane, waiting: number): number {
+function slotInMs({ provider: { quota }, opensInMs }: FreeQuotaDispatcher, waiting: number): number {
   return quota === undefined ? 0 : opensInMs + Math.floor(waiting / limitOf(quota)) * periodMsOf(quota);
 }

@@ -1,10 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { type LimitedPolicy, limitOf, periodMsOf, Quota } from '#quota';
 import type { Provider } from '../providers/providers-file.js';
-import type { Rates } from './arrival-rate.js';
-import { Claims } from './claims.service.js';
-import { LOOK_MS } from './free-lane.js';
-import { dueThresholdsMs, type PatientShare, patientShare } from './patient-share.js';
+import type { Rates } from '../routing/arrival-rate.js';
+import { Claims } from '../journal/claims.service.js';
+import { POLL_MS } from './free-quota-dispatcher.js';
+import { dueThresholdsMs, type PatientShare, patientShare } from '../routing/patient-share.js';
 import { UrgentTraffic } from './urgent-traffic.service.js';
 
 /** From a window's opening until the answer to what waited for it. */
@@ -49,13 +49,13 @@ export class Queue {
 
   /** How many may take a slot of that provider now, and when to ask again. */
   async share({ name, quota: policy }: Provider): Promise<PatientShare> {
-    if (policy === undefined || this.waiting === 0) return { take: this.waiting, lookAgainMs: LOOK_MS };
+    if (policy === undefined || this.waiting === 0) return { take: this.waiting, lookAgainMs: POLL_MS };
     const thresholdsMs = dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS });
     const most = this.mostCounted(policy);
     const { waiting, others } = await this.claims.queue(thresholdsMs, most);
     if (waiting.total < most) this.waiting = waiting.total;
     this.others = others;
-    if (waiting.total === 0) return { take: 0, lookAgainMs: LOOK_MS };
+    if (waiting.total === 0) return { take: 0, lookAgainMs: POLL_MS };
     const urgentPerSecond = this.urgentPerSecond();
     const slots = await this.openSlots(name, policy, urgentPerSecond);
     return patientShare({ policy, slots, urgentPerSecond, waiting, roundTripMs: ROUND_TRIP_MS });

@@ -3,12 +3,12 @@ import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { hopSchema } from '#contracts';
 import { type Database, InjectDatabase, type Queries } from '#database';
-import { alone } from '../journal/alone.js';
-import { journalStatements } from '../journal/journal-metrics.js';
-import { type Message, POD } from '../journal/message.js';
-import { callbacksOf } from '../journal/statements.js';
-import type { Rates } from './arrival-rate.js';
-import type { Waiting } from './patient-share.js';
+import { withHousekeepingLock } from './housekeeping-lock.js';
+import { journalStatements } from './journal-metrics.js';
+import { type Message, POD } from '../message.js';
+import { callbacksOf } from './statements.js';
+import type { Rates } from '../routing/arrival-rate.js';
+import type { Waiting } from '../routing/patient-share.js';
 
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullable().transform((value) => value ?? undefined);
@@ -125,7 +125,7 @@ export class Claims {
         order by claimed_until limit ${count} for update skip locked)
       update messages m set claimed_until = now() + ${claimMs} * interval '1 ms'
       from picked where m.id = picked.id returning m.*`;
-    return (await alone(this.db, (tx) => claim(tx, statement))) ?? [];
+    return (await withHousekeepingLock(this.db, (tx) => claim(tx, statement))) ?? [];
   }
 
   /**

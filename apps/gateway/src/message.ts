@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { v7 as uuidv7 } from 'uuid';
-import { takeRandom } from '../random.js';
+import { takeRandom } from './random.js';
 import type { Attempt, DeliveredMessage, Hop, MessageStatus, SendMessage, WaitingMessage } from '#contracts';
 
 /** Names this process in the journal. */

@@ -1,8 +1,8 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, Quota } from '#quota';
-import type { Message } from '../journal/message.js';
+import type { Message } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
-import { Nudge } from './nudge.js';
+import { Wakeup } from '../wakeup.js';
 
 /** Most messages a pod has under way at once of those that waited. */
 const AT_ONCE = 256;
@@ -13,7 +13,7 @@ const PREPARE_MS = 100;
 /** How soon it is tried again when Redis or Postgres did not answer. */
 const RETRY_MS = 500;
 /** How often it is looked for messages of other pods that have ended: nobody told this one of them. */
-export const LOOK_MS = 2_000;
+export const POLL_MS = 2_000;
 
 /** Undefined where there is no quota. */
 export type Slot = Permit | undefined;
@@ -31,8 +31,8 @@ export interface LaneWork {
  * Sends what waits through one free provider: sleeps while it is blocked, asks for as many permits as there
  * are messages when it opens, and claims as many messages as it was given permits.
  */
-export class FreeLane {
-  private readonly nudge = new Nudge();
+export class FreeQuotaDispatcher {
+  private readonly nudge = new Wakeup();
   private readonly underWay = new Set<Promise<void>>();
   private isClosed = false;
   private running: Promise<void> | undefined;
@@ -86,7 +86,7 @@ export class FreeLane {
     if (take > 0) await sleep(this.opensInMs);
     const wanted = Math.min(take, AT_ONCE - this.underWay.size);
     // Whoever ends nudges.
-    if (wanted <= 0) return take > 0 ? LOOK_MS : lookAgainMs;
+    if (wanted <= 0) return take > 0 ? POLL_MS : lookAgainMs;
     const slots = await this.reserve(wanted);
     if (slots.length === 0) return Math.max(this.opensInMs, 1);
     const messages = await this.claim(slots);

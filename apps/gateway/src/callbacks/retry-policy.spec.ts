@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { nextStep, RETRY_DELAYS_MS } from './next-step.js';
+import { nextRetry, RETRY_DELAYS_MS } from './retry-policy.js';
 
-const step = (result: Parameters<typeof nextStep>[0], { tries = 1, random = 0 } = {}) =>
-  nextStep(result, { tries, random, delaysMs: [1_000, 60_000] });
+const step = (result: Parameters<typeof nextRetry>[0], { tries = 1, random = 0 } = {}) =>
+  nextRetry(result, { tries, random, delaysMs: [1_000, 60_000] });
 
-describe('nextStep', () => {
+describe('nextRetry', () => {
   it.each([200, 202, 204, 299])('takes %d for delivered', (status) => {
     expect(step({ status })).toEqual({ step: 'delivered' });
     expect(step({ status }, { tries: 3 })).toEqual({ step: 'delivered' });

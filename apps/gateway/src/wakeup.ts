@@ -2,7 +2,7 @@
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Lets a loop sleep until it is told of work, or a time has passed. */
-export class Nudge {
+export class Wakeup {
   private isPending = false;
   private wake: (() => void) | undefined;
 

@@ -41,7 +41,7 @@ const NEVER = listOf(NEVER_RANGES);
 const GLOBAL = listOf([...GLOBAL_IPV6_RANGES, '0.0.0.0/0']);
 
 /** Whether a callback may be sent to an IP address. */
-export function mayReach(address: string, { allowPrivate }: { allowPrivate: boolean }): boolean {
+export function isAllowedAddress(address: string, { allowPrivate }: { allowPrivate: boolean }): boolean {
   // A zone, as in fe80::1%eth0, is no part of the address.
   const [bare = ''] = address.split('%', 1);
   const family = isIPv4(bare) ? 'ipv4' : 'ipv6';

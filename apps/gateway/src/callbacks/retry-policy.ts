@@ -25,7 +25,7 @@ const GONE = 410;
 export type NextStep = { step: 'delivered' } | { step: 'given up' } | { step: 'retry'; delayMs: number };
 
 /** What follows from a try. `tries` includes it; `random` is from 0 to 1. */
-export function nextStep(
+export function nextRetry(
   result: TryResult,
   { tries, delaysMs, random }: { tries: number; delaysMs: readonly number[]; random: number },
 ): NextStep {

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { idempotencyKeySchema } from '#contracts';
 import { ProblemException } from '#service';
-import { childTraceparent } from '../delivery/trace-context.js';
-import type { Wishes } from './send-message.service.js';
+import { childTraceparent } from '../trace-context.js';
+import type { SendOptions } from './send-message.service.js';
 
 /** `respond-async` among the preferences (RFC 7240, 4.1). */
 const RESPOND_ASYNC = /(^|,)\s*respond-async\s*(;|,|$)/i;
@@ -11,7 +11,7 @@ const RESPOND_ASYNC = /(^|,)\s*respond-async\s*(;|,|$)/i;
  * What the headers of a request ask for.
  * @throws ProblemException `invalid_message` for an idempotency key that is none
  */
-export function readWishes(headers: IncomingHttpHeaders, requestId: string): Wishes {
+export function readSendOptions(headers: IncomingHttpHeaders, requestId: string): SendOptions {
   return {
     requestId,
     traceparent: childTraceparent(headers['traceparent'] === undefined ? undefined : String(headers['traceparent'])),

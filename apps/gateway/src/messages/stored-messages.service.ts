@@ -6,13 +6,13 @@ import { ProblemException } from '#service';
 import type { MessagePage } from '../journal/message-page.js';
 import { MessageQueries } from '../journal/message-queries.service.js';
 import { type MessageRow, recordOf } from '../journal/message-record.js';
-import { Claims } from '../waiting/claims.service.js';
+import { Claims } from '../journal/claims.service.js';
 
 const idSchema = z.uuid();
 
 /** A caller's messages in the journal. Those of others do not exist. */
 @Injectable()
-export class JournaledMessages {
+export class StoredMessages {
   constructor(
     private readonly queries: MessageQueries,
     private readonly claims: Claims,

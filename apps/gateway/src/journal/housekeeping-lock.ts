@@ -8,7 +8,10 @@ const lockSchema = z.tuple([z.object({ is_ours: z.boolean() })]);
  * Does housekeeping in one transaction, unless another pod is at it. Inside, query only the `Queries` it is given.
  * @returns undefined when it was left to the other
  */
-export async function alone<Result>(db: Database, work: (tx: Queries) => Promise<Result>): Promise<Result | undefined> {
+export async function withHousekeepingLock<Result>(
+  db: Database,
+  work: (tx: Queries) => Promise<Result>,
+): Promise<Result | undefined> {
   return inTransaction(db, async (tx) => {
     const { rows } = await tx.execute(sql`select pg_try_advisory_xact_lock(${ADVISORY_LOCKS.housekeeping}) as is_ours`);
     const [{ is_ours: isOurs }] = lockSchema.parse(rows);

@@ -1,4 +1,4 @@
-import { randomHex } from '../random.js';
+import { randomHex } from './random.js';
 
 /** Version 00 of W3C Trace Context: trace id, parent id, flags; ids of only zeros are invalid. */
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { mayReach } from './may-reach.js';
+import { isAllowedAddress } from './is-allowed-address.js';
 
 const publicAddresses = [
   '1.1.1.1',
@@ -61,19 +61,19 @@ const nobodys = [
   'ff02::1',
 ];
 
-describe('mayReach', () => {
+describe('isAllowedAddress', () => {
   it.each(publicAddresses)('lets callbacks reach %s', (address) => {
-    expect(mayReach(address, { allowPrivate: false })).toBe(true);
-    expect(mayReach(address, { allowPrivate: true })).toBe(true);
+    expect(isAllowedAddress(address, { allowPrivate: false })).toBe(true);
+    expect(isAllowedAddress(address, { allowPrivate: true })).toBe(true);
   });
 
   it.each(privateAddresses)('lets them reach %s only where private addresses are allowed', (address) => {
-    expect(mayReach(address, { allowPrivate: false })).toBe(false);
-    expect(mayReach(address, { allowPrivate: true })).toBe(true);
+    expect(isAllowedAddress(address, { allowPrivate: false })).toBe(false);
+    expect(isAllowedAddress(address, { allowPrivate: true })).toBe(true);
   });
 
   it.each(nobodys)('never lets them reach %s', (address) => {
-    expect(mayReach(address, { allowPrivate: false })).toBe(false);
-    expect(mayReach(address, { allowPrivate: true })).toBe(false);
+    expect(isAllowedAddress(address, { allowPrivate: false })).toBe(false);
+    expect(isAllowedAddress(address, { allowPrivate: true })).toBe(false);
   });
 });

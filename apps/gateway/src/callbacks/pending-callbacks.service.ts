@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, isNull, lte, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import { callbacks, type Database, InjectDatabase } from '#database';
-import type { NextStep } from './next-step.js';
+import type { NextStep } from './retry-policy.js';
 import type { OutgoingCallback, TryResult } from './post-callback.js';
 
 export interface ClaimedCallback extends OutgoingCallback {

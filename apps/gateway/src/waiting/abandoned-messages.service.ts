@@ -1,21 +1,21 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { afterDeath } from '../delivery/after-attempt.js';
-import { claimMsOf } from '../delivery/claim-time.js';
+import { claimMsOf } from '../routing/deadlines.js';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';
-import type { Message } from '../journal/message.js';
+import type { Message } from '../message.js';
 import type { ProvidersFile } from '../providers/providers-file.js';
 import { PROVIDERS } from '../providers/providers.token.js';
-import { Claims } from './claims.service.js';
-import { Nudge } from './nudge.js';
+import { Claims } from '../journal/claims.service.js';
+import { Wakeup } from '../wakeup.js';
 
 const EVERY_MS = 2_000;
 const AT_ONCE = 100;
 
 /** Takes over messages whose pod died while it worked on them. */
 @Injectable()
-export class Orphans implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly nudge = new Nudge();
+export class AbandonedMessages implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly nudge = new Wakeup();
   private running: Promise<void> | undefined;
   private isClosed = false;
 

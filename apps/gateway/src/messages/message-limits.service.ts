@@ -3,7 +3,7 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { ProblemException } from '#service';
 import { callbackRefusal } from '../callbacks/callback-refusal.js';
 import type { GatewaySettings } from '../gateway.settings.js';
-import type { Message } from '../journal/message.js';
+import type { Message } from '../message.js';
 import { SETTINGS } from '../settings.token.js';
 import { UrgentTraffic } from '../waiting/urgent-traffic.service.js';
 
