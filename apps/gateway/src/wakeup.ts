@@ -1,27 +1,27 @@
-/** A timer of more than 2³¹ − 1 ms would go off at once. */
+/** Timers of more than 2³¹ − 1 ms fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/** Lets a loop sleep until it is told of work, or a time has passed. */
+/** Lets a loop sleep until it is signalled or a time has passed. */
 export class Wakeup {
-  private isPending = false;
-  private wake: (() => void) | undefined;
+  private isSignalled = false;
+  private endWait: (() => void) | undefined;
 
-  give(): void {
-    this.isPending = true;
-    this.wake?.();
+  signal(): void {
+    this.isSignalled = true;
+    this.endWait?.();
   }
 
-  /** Returns at once when it was given since the last time. */
-  async wait(longestMs: number): Promise<void> {
+  /** Returns at once if a signal came since the last wait. */
+  async wait(maxMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
-    if (!this.isPending) {
+    if (!this.isSignalled) {
       await new Promise<void>((resolve) => {
-        this.wake = resolve;
-        timer = setTimeout(resolve, Math.min(longestMs, TIMER_MAX_MS)).unref();
+        this.endWait = resolve;
+        timer = setTimeout(resolve, Math.min(maxMs, TIMER_MAX_MS)).unref();
       });
     }
     clearTimeout(timer);
-    this.wake = undefined;
-    this.isPending = false;
+    this.endWait = undefined;
+    this.isSignalled = false;
   }
 }

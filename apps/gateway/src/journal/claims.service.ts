@@ -3,12 +3,11 @@ import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { hopSchema } from '#contracts';
 import { type Database, InjectDatabase, type Queries } from '#database';
-import { withHousekeepingLock } from './housekeeping-lock.js';
-import { journalStatements } from './journal-metrics.js';
 import { type Message, POD } from '../message.js';
-import { callbacksOf } from './statements.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import type { Waiting } from '../routing/patient-share.js';
+import { withHousekeepingLock } from './housekeeping-lock.js';
+import { callbacksOf, journalStatements } from './statements.js';
 
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullable().transform((value) => value ?? undefined);
@@ -49,43 +48,45 @@ const claimedSchema = z.array(
     })),
 );
 
-const lookSchema = z.tuple([z.object({ waiting: z.int(), due_in_ms: z.coerce.number().nullable() })]);
-const queueSchema = z.tuple([
+const pollSchema = z.tuple([z.object({ waiting: z.int(), due_in_ms: z.coerce.number().nullable() })]);
+const countSchema = z.tuple([
   z.object({ total: z.int(), due_within: z.array(z.int()), recent: z.number(), usual: z.number() }),
 ]);
 
 /**
- * What waits may go to any provider, now. Said as what is not so: Postgres then expects nearly all that wait to be meant
- * and walks them in order to the limit; expecting few, it sorts all of them. How many wait it learns from `analyze` only.
+ * Waiting messages that may go to any provider now. The conditions are negated: the planner then expects most waiting rows
+ * to match and walks the index up to the limit; expecting few, it would sort all of them. Only `analyze` tells it how many
+ * rows wait.
  */
 const MAY_GO = sql`status = 'waiting' and (only_provider > '') is not true and (next_at > now()) is not true`;
 
-/** Heard of lately. */
+/** Pods that have reported lately, without this one. */
 const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
 
-/** One hop, dated by Postgres. */
+/** An array of one hop, with Postgres's time. */
 function hop(step: string, details: SQL = sql``): SQL {
   const at = sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
   const fields = sql`'at', ${at}, 'pod', ${POD}::text, 'step', ${step}::text${details}`;
   return sql`jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(${fields})))`;
 }
 
-/**
- * Takes waiting messages for this pod, each by one pod only. Whoever holds a claim that has run out is believed dead.
- */
+/** The reason in the record of a message that does not take an open slot. */
+const HELD_BACK = 'free slots are kept for urgent messages';
+
+/** Claims waiting messages for this pod; one pod at a time holds a message. A pod whose claim expired is believed dead. */
 @Injectable()
 export class Claims {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** For slots in hand: as many as these, nearest deadline first, noted as being sent. */
-  async forSlots({
+  /** For granted permits: as many messages as there are slots, nearest deadline first, with the intent to send. */
+  async claimForSlots({
     provider,
     epoch,
     count,
     claimMs,
   }: {
     provider: string;
-    /** Of the permits, where there is a quota. */
+    /** The window of the permits, where there is a quota. */
     epoch: number | undefined;
     count: number;
     claimMs: number;
@@ -103,8 +104,8 @@ export class Claims {
     );
   }
 
-  /** Whose last safe moment has come, or whose unknown outcome is to be asked for again. */
-  async due({ count, claimMs }: { count: number; claimMs: number }): Promise<Message[]> {
+  /** Messages whose last safe moment has come, or whose unknown outcome is to be resolved. */
+  async claimDue({ count, claimMs }: { count: number; claimMs: number }): Promise<Message[]> {
     return claim(
       this.db,
       sql`
@@ -117,8 +118,8 @@ export class Claims {
     );
   }
 
-  /** Whose pod has not been heard of for longer than their claims hold. */
-  async orphans({ count, claimMs }: { count: number; claimMs: number }): Promise<Message[]> {
+  /** Messages whose claim has expired: their pod is believed dead. */
+  async claimAbandoned({ count, claimMs }: { count: number; claimMs: number }): Promise<Message[]> {
     const statement = sql`
       with picked as materialized (
         select id from messages where status = 'sending' and claimed_until <= now()
@@ -129,12 +130,12 @@ export class Claims {
   }
 
   /**
-   * Ends those whose deadline has passed, at most `count`. Those that may have been delivered are asked for on.
+   * Expires messages whose deadline has passed, at most `count`. Unknown outcomes go on being resolved.
    * @returns how many
    */
   async expire(count: number): Promise<number> {
-    const detail = sql`case when may_pay then 'No provider took it by its deadline.'
-      else 'No free quota came by its deadline, and it may not be paid for.' end`;
+    const detail = sql`case when may_pay then 'No provider accepted the message before its deadline.'
+      else 'No free quota opened before its deadline, and the message may not be paid for.' end`;
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
       with picked as materialized (
@@ -151,12 +152,30 @@ export class Claims {
     return rows.length;
   }
 
-  /** Cancels a message that waits. @returns whether it was waiting */
+  /**
+   * Adds a hop to the first `count` messages that would take a slot now, if their record does not say yet that they are
+   * held back. Its wait is the longest one: until the last safe moment.
+   */
+  async noteHeldBack({ provider, count }: { provider: string; count: number }): Promise<void> {
+    const waitMs = sql`ceil(extract(epoch from greatest(m.send_by - now(), interval '0')) * 1000)`;
+    const heldBack = hop(
+      'waiting',
+      sql`, 'provider', ${provider}::text, 'reason', ${HELD_BACK}::text, 'waitMs', ${waitMs}`,
+    );
+    journalStatements.inc();
+    await this.db.execute(sql`
+      with first as materialized (
+        select id, hops -> -1 ->> 'reason' as reason from messages where ${MAY_GO} order by send_by, id limit ${count})
+      update messages m set hops = m.hops || ${heldBack}
+      from first where m.id = first.id and first.reason is distinct from ${HELD_BACK} and m.status = 'waiting'`);
+  }
+
+  /** Cancels a waiting message. @returns whether it was waiting */
   async cancel({ id, accountId }: { id: string; accountId: string }): Promise<boolean> {
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
       with ended as (
-        update messages set status = 'cancelled', reason = 'cancelled', detail = 'Its sender cancelled it.',
+        update messages set status = 'cancelled', reason = 'cancelled', detail = 'The caller cancelled the message.',
           finished_at = now(), hops = hops || ${hop('cancelled')}
         where id = ${id} and account_id = ${accountId} and status = 'waiting' and only_provider is null
         returning *
@@ -165,35 +184,38 @@ export class Claims {
     return rows.length > 0;
   }
 
-  /** Tells the other pods of this one's urgent traffic; how many wait, at most `most`, and when the first is due. */
-  async look(urgent: Rates, most: number): Promise<{ waiting: number; dueInMs: number | undefined }> {
+  /**
+   * Reports this pod's urgent traffic to the other pods.
+   * @returns how many messages wait, at most `max`, and when the first is due
+   */
+  async poll(urgent: Rates, max: number): Promise<{ waiting: number; dueInMs: number | undefined }> {
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
-      with told as (
+      with reported as (
         insert into gateway_pods (pod, recent_per_second, usual_per_second, seen_at)
         values (${POD}, ${urgent.recent}, ${urgent.usual}, now())
         on conflict (pod) do update set recent_per_second = excluded.recent_per_second,
           usual_per_second = excluded.usual_per_second, seen_at = excluded.seen_at)
-      select (select count(*)::int from (select 1 from messages where status = 'waiting' limit ${most}) w) as waiting,
+      select (select count(*)::int from (select 1 from messages where status = 'waiting' limit ${max}) w) as waiting,
         (select extract(epoch from due_at - now()) * 1000 from messages
           where status = 'waiting' order by due_at limit 1) as due_in_ms`);
-    const [{ waiting, due_in_ms: dueInMs }] = lookSchema.parse(rows);
+    const [{ waiting, due_in_ms: dueInMs }] = pollSchema.parse(rows);
     return { waiting, dueInMs: dueInMs ?? undefined };
   }
 
   /**
-   * How many may take a permit now, at most `most`; how many of them are due within each of these times; and the
+   * How many messages may take a permit now, at most `max`; how many of them must be sent within each threshold; and the
    * urgent traffic of the other pods.
    */
-  async queue(thresholdsMs: readonly number[], most: number): Promise<{ waiting: Waiting; others: Rates }> {
+  async countWaiting(thresholdsMs: readonly number[], max: number): Promise<{ waiting: Waiting; others: Rates }> {
     const dueWithin = thresholdsMs.map((ms) => sql`count(*) filter (where send_by <= now() + ${ms} * interval '1 ms')`);
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
       select count(*)::int as total, array[${sql.join(dueWithin, sql`, `)}]::int[] as due_within,
         (select coalesce(sum(recent_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as recent,
         (select coalesce(sum(usual_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as usual
-      from (select send_by from messages where ${MAY_GO} order by send_by limit ${most}) w`);
-    const [{ total, due_within: dueCounts, recent, usual }] = queueSchema.parse(rows);
+      from (select send_by from messages where ${MAY_GO} order by send_by limit ${max}) w`);
+    const [{ total, due_within: dueCounts, recent, usual }] = countSchema.parse(rows);
     return { waiting: { total, dueWithin: dueCounts }, others: { recent, usual } };
   }
 }

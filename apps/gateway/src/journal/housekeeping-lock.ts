@@ -5,8 +5,8 @@ import { ADVISORY_LOCKS, type Database, inTransaction, type Queries } from '#dat
 const lockSchema = z.tuple([z.object({ is_ours: z.boolean() })]);
 
 /**
- * Does housekeeping in one transaction, unless another pod is at it. Inside, query only the `Queries` it is given.
- * @returns undefined when it was left to the other
+ * Does housekeeping in one transaction; skipped while another pod holds the lock. Inside, query only the given `Queries`.
+ * @returns undefined when it was skipped
  */
 export async function withHousekeepingLock<Result>(
   db: Database,

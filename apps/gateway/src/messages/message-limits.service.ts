@@ -2,12 +2,11 @@ import { Inject, Injectable } from '@nestjs/common';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { ProblemException } from '#service';
 import { callbackRefusal } from '../callbacks/callback-refusal.js';
-import type { GatewaySettings } from '../gateway.settings.js';
+import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import type { Message } from '../message.js';
-import { SETTINGS } from '../settings.token.js';
 import { UrgentTraffic } from '../waiting/urgent-traffic.service.js';
 
-/** What one pod takes on: a rate per account and a number of messages in work. Costs no trip to a store. */
+/** What one pod admits: a rate for each account, and a number of messages in flight. Needs no trip to a store. */
 @Injectable()
 export class MessageLimits {
   private readonly rate: RateLimiterMemory;
@@ -23,16 +22,14 @@ export class MessageLimits {
   }
 
   /**
-   * Runs the work of one message if there is room for it.
-   * @throws ProblemException `too_many_requests`, `unavailable`, or `invalid_message` for a callback that may not be
+   * Does the work of one message if the limits allow it.
+   * @throws ProblemException `too_many_requests`, `unavailable`, or `invalid_message` for a callback that is not allowed
    */
   async admit<Result>(message: Message, work: () => Promise<Result>): Promise<Result> {
-    await this.rate.consume(message.accountId).catch(tooFast);
+    await this.rate.consume(message.accountId).catch(throwTooManyRequests);
     this.refuseCallback(message.callbackUrl);
     if (this.inFlight >= this.maxInFlight) {
-      throw new ProblemException('unavailable', 'Too many messages are in work here. Try again.', {
-        retryAfterMs: 1_000,
-      });
+      throw new ProblemException('unavailable', 'Too many messages in flight. Try again.', { retryAfterMs: 1_000 });
     }
     if (message.mayPay && message.deliverBy === undefined) this.urgent.note();
     this.inFlight += 1;
@@ -51,9 +48,9 @@ export class MessageLimits {
   }
 }
 
-function tooFast(refused: unknown): never {
-  if (!(refused instanceof RateLimiterRes)) throw refused;
+function throwTooManyRequests(rejection: unknown): never {
+  if (!(rejection instanceof RateLimiterRes)) throw rejection;
   throw new ProblemException('too_many_requests', 'This account sends too fast. Slow down.', {
-    retryAfterMs: refused.msBeforeNext,
+    retryAfterMs: rejection.msBeforeNext,
   });
 }

@@ -2,15 +2,19 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { idempotencyKeySchema } from '#contracts';
 import { ProblemException } from '#service';
 import { childTraceparent } from '../trace-context.js';
-import type { SendOptions } from './send-message.service.js';
+
+/** What a request asks for beside its body. */
+export interface SendOptions {
+  requestId: string;
+  traceparent: string;
+  idempotencyKey: string | undefined;
+  respondAsync: boolean;
+}
 
 /** `respond-async` among the preferences (RFC 7240, 4.1). */
 const RESPOND_ASYNC = /(^|,)\s*respond-async\s*(;|,|$)/i;
 
-/**
- * What the headers of a request ask for.
- * @throws ProblemException `invalid_message` for an idempotency key that is none
- */
+/** @throws ProblemException `invalid_message` for an invalid `Idempotency-Key` */
 export function readSendOptions(headers: IncomingHttpHeaders, requestId: string): SendOptions {
   return {
     requestId,

@@ -1,20 +1,30 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { sql } from 'drizzle-orm';
-import { ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, providerProvisioning } from '#database';
+import {
+  ADVISORY_LOCKS,
+  type Database,
+  databaseReason,
+  InjectDatabase,
+  inTransaction,
+  providerProvisioning,
+} from '#database';
 import { Quota } from '#quota';
-import { Readiness } from '#service';
-import type { GatewaySettings } from '../gateway.settings.js';
-import { SETTINGS } from '../settings.token.js';
+import { OutageLog, Readiness } from '#service';
+import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 
 const RETRY_MS = 500;
 
 /**
- * Tells a provider never seen before from one whose count was lost: the first pod that meets it writes its row to
+ * Distinguishes a new provider from one whose count was lost: the first pod that meets a provider writes its row to
  * Postgres and creates its count in Redis. From then on a missing count means forgotten, never new.
  */
 @Injectable()
 export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('provisioning');
+  private readonly outage = new OutageLog(this.logger, {
+    failed: 'quotas cannot be provisioned yet',
+    recovered: 'quotas can be provisioned again',
+  });
   private isDone = false;
   private retry: NodeJS.Timeout | undefined;
 
@@ -24,7 +34,7 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
     @Inject(SETTINGS) settings: GatewaySettings,
     readiness: Readiness,
   ) {
-    // Where a missing count is fresh anyway there is nothing to tell apart.
+    // Where a missing count is fresh, a new provider and a forgotten one are the same.
     if (settings.QUOTA_WHEN_FORGOTTEN === 'fresh') this.isDone = true;
     readiness.require('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
   }
@@ -41,8 +51,9 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
     try {
       await this.provisionNewOnes();
       this.isDone = true;
+      this.outage.recovered();
     } catch (error) {
-      if (this.retry === undefined) this.logger.warn('cannot provision quotas yet', { err: error });
+      this.outage.failed({ reason: databaseReason(error) });
       this.retry = setTimeout(() => void this.tryOnce(), RETRY_MS);
     }
   }

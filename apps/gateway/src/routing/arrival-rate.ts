@@ -1,8 +1,8 @@
 /** Messages per second. */
 export interface Rates {
-  /** Of late. */
+  /** Over a short memory. */
   recent: number;
-  /** Over a time long enough to tell a burst or a lull from it. */
+  /** Over a memory long enough to recognise a burst or a lull. */
   usual: number;
 }
 
@@ -12,8 +12,8 @@ export interface Memories {
 }
 
 /**
- * How often something comes, of late and usually: two counts that decay exponentially (Poisson arrivals at rate u are
- * told with a standard deviation of √(u / (2·memory))). Rates of several pods may be added.
+ * Recent and usual rate of arrivals: two counts that decay exponentially. For Poisson arrivals at rate u the estimate has
+ * a standard deviation of √(u / (2·memory)). Rates of several pods may be added.
  */
 export class ArrivalRate {
   private readonly recent: DecayingCount;
@@ -52,7 +52,7 @@ class DecayingCount {
 
   perSecond(nowMs: number): number {
     this.decay(nowMs);
-    // A young count has not forgotten anything yet; a quarter of its memory keeps the first arrival from looking like a flood.
+    // A young count has not decayed yet; at least a quarter of the memory, so that the first arrival is no flood.
     const age = Math.max(0.25, (this.countedMs - this.sinceMs) / this.memoryMs);
     return (this.count * 1_000) / (this.memoryMs * (1 - Math.exp(-age)));
   }

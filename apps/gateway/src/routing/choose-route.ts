@@ -1,8 +1,8 @@
 import type { Provider } from '../providers/providers-file.js';
 
 /**
- * Whom a message may be sent to, in the order to try: cheapest first. Whatever costs money needs paid access and a
- * message that does not forbid it.
+ * The providers a message may use, in the order to try: cheapest first. A provider that costs money needs paid access
+ * and a message that does not forbid it.
  */
 export function chooseRoute({
   providers,
@@ -12,5 +12,9 @@ export function chooseRoute({
   providers: readonly Provider[];
   mayPay: boolean;
 }): readonly Provider[] {
-  return mayPay ? providers : providers.filter(({ priceMicros }) => priceMicros === 0);
+  return mayPay ? providers : providers.filter(isFree);
+}
+
+export function isFree({ priceMicros }: Provider): boolean {
+  return priceMicros === 0;
 }

@@ -1,21 +1,19 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { afterDeath } from '../delivery/after-attempt.js';
-import { claimMsOf } from '../routing/deadlines.js';
+import { Claims } from '../journal/claims.service.js';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';
-import type { Message } from '../message.js';
-import type { ProvidersFile } from '../providers/providers-file.js';
-import { PROVIDERS } from '../providers/providers.token.js';
-import { Claims } from '../journal/claims.service.js';
+import { afterAbandonment, type Message } from '../message.js';
+import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { claimMsOf } from '../routing/deadlines.js';
 import { Wakeup } from '../wakeup.js';
 
-const EVERY_MS = 2_000;
-const AT_ONCE = 100;
+const SWEEP_MS = 2_000;
+const BATCH_MAX = 100;
 
 /** Takes over messages whose pod died while it worked on them. */
 @Injectable()
 export class AbandonedMessages implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly nudge = new Wakeup();
+  private readonly wakeup = new Wakeup();
   private running: Promise<void> | undefined;
   private isClosed = false;
 
@@ -32,30 +30,32 @@ export class AbandonedMessages implements OnApplicationBootstrap, BeforeApplicat
 
   async beforeApplicationShutdown(): Promise<void> {
     this.isClosed = true;
-    this.nudge.give();
+    this.wakeup.signal();
     await this.running;
   }
 
   private async run(): Promise<void> {
     while (!this.isClosed) {
-      await this.nudge.wait(EVERY_MS);
+      await this.wakeup.wait(SWEEP_MS);
       try {
         if (!this.isClosed) await this.sweep();
-      } catch {
-        // Postgres is down: the journal says so, and the next sweep finds the same.
+      } catch (error) {
+        // The journal logs that Postgres is down, and the next sweep finds the same messages.
+        this.journal.noteFailure(error);
       }
     }
   }
 
   private async sweep(): Promise<void> {
-    const orphans = await this.claims.orphans({ count: AT_ONCE, claimMs: claimMsOf(this.config) });
-    await Promise.all(orphans.map((message) => this.takeOver(message)));
+    const claimMs = claimMsOf(this.config.providers);
+    const abandoned = await this.claims.claimAbandoned({ count: BATCH_MAX, claimMs });
+    await Promise.all(abandoned.map((message) => this.takeOver(message)));
   }
 
   private async takeOver(message: Message): Promise<void> {
-    const change = afterDeath(message, this.config.providers, Date.now());
+    const change = afterAbandonment(message, this.config.providers, Date.now());
     const isOurs = await this.journal.change(message, change);
-    // Nobody was promised anything, and nothing was sent: the sender may try again with the same key.
+    // Nothing was sent, and nothing was promised: the caller may send again with the same key.
     if (isOurs && change.status === 'failed') await this.idempotency.release(message);
   }
 }

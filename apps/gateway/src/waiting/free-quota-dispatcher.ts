@@ -1,26 +1,30 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, Quota } from '#quota';
+import { InFlight } from '../in-flight.js';
 import type { Message } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
+import type { PatientShare } from '../routing/patient-share.js';
 import { Wakeup } from '../wakeup.js';
 
-/** Most messages a pod has under way at once of those that waited. */
-const AT_ONCE = 256;
-/** Preparing one takes a fraction of a millisecond, in which nothing else goes out. */
-const STARTED_AT_ONCE = 4;
-/** How long before it opens it is looked for who waits: the permits are asked for as it opens. */
+/** Most waiting messages in flight at one pod. */
+const MAX_CONCURRENT = 256;
+/** Preparing a send takes a fraction of a millisecond in which no other one leaves. */
+const STARTS_PER_TURN = 4;
+/** Look for waiting messages this long before reopening, so that the permits are reserved as the quota opens. */
 const PREPARE_MS = 100;
-/** How soon it is tried again when Redis or Postgres did not answer. */
+/** Pause after Redis or Postgres did not answer. */
 const RETRY_MS = 500;
-/** How often it is looked for messages of other pods that have ended: nobody told this one of them. */
+/** Longest pause while messages are held back: a lull of urgent messages must be noticed soon. */
+const HELD_BACK_POLL_MS = 1_000;
+/** Poll interval for waiting messages of pods that have ended, which signal nothing to this one. */
 export const POLL_MS = 2_000;
 
 /** Undefined where there is no quota. */
 export type Slot = Permit | undefined;
 
-export interface LaneWork {
-  /** How many may take a slot now, and when to ask again. */
-  share(provider: Provider): Promise<{ take: number; lookAgainMs: number }>;
+export interface DispatcherWork {
+  /** How many messages may take a slot now, and when to ask again. */
+  share(provider: Provider): Promise<PatientShare>;
   claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]>;
   /** Sends a claimed message. Never fails. */
   send(message: Message, provider: Provider, slot: Slot): Promise<void>;
@@ -28,12 +32,12 @@ export interface LaneWork {
 }
 
 /**
- * Sends what waits through one free provider: sleeps while it is blocked, asks for as many permits as there
- * are messages when it opens, and claims as many messages as it was given permits.
+ * Sends waiting messages through one free provider. It sleeps while the quota is blocked; when the quota opens it
+ * reserves a permit for each message that may go, and claims as many messages as it was granted permits.
  */
 export class FreeQuotaDispatcher {
-  private readonly nudge = new Wakeup();
-  private readonly underWay = new Set<Promise<void>>();
+  private readonly wakeup = new Wakeup();
+  private readonly inFlight = new InFlight();
   private isClosed = false;
   private running: Promise<void> | undefined;
   private opensAtMs = -Infinity;
@@ -41,7 +45,7 @@ export class FreeQuotaDispatcher {
   constructor(
     readonly provider: Provider,
     private readonly quota: Quota,
-    private readonly work: LaneWork,
+    private readonly work: DispatcherWork,
   ) {}
 
   /** How long the quota is known to stay closed, in milliseconds. */
@@ -54,39 +58,40 @@ export class FreeQuotaDispatcher {
     this.running = this.run();
   }
 
-  /** There may be something to send. */
+  /** There may be a message to send. */
   wake(): void {
-    this.nudge.give();
+    this.wakeup.signal();
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
-    this.nudge.give();
+    this.wakeup.signal();
     await this.running;
-    await Promise.all(this.underWay);
+    await this.inFlight.drain();
   }
 
   private async run(): Promise<void> {
     while (!this.isClosed) {
       try {
-        await this.nudge.wait(await this.round());
+        await this.wakeup.wait(await this.round());
       } catch (error) {
         this.work.failed(error);
-        await this.nudge.wait(RETRY_MS);
+        await this.wakeup.wait(RETRY_MS);
       }
     }
   }
 
-  /** @returns in how many milliseconds to go on, unless nudged */
+  /** @returns the pause before the next round, in milliseconds, unless signalled */
   private async round(): Promise<number> {
     if (this.opensInMs > PREPARE_MS) return this.opensInMs - PREPARE_MS;
-    const { take, lookAgainMs } = await this.work.share(this.provider);
-    // Somebody else may have used it up meanwhile: that is another block, and another look before it ends.
+    const { take, heldBack, lookAgainMs } = await this.work.share(this.provider);
+    const pauseMs = heldBack > 0 ? Math.min(lookAgainMs, HELD_BACK_POLL_MS) : lookAgainMs;
+    // Other senders may have used the quota up meanwhile: this is another block, with a round of its own before it ends.
     if (this.opensInMs > PREPARE_MS) return this.opensInMs - PREPARE_MS;
     if (take > 0) await sleep(this.opensInMs);
-    const wanted = Math.min(take, AT_ONCE - this.underWay.size);
-    // Whoever ends nudges.
-    if (wanted <= 0) return take > 0 ? POLL_MS : lookAgainMs;
+    const wanted = Math.min(take, MAX_CONCURRENT - this.inFlight.size);
+    // At the maximum, a finished send wakes the loop.
+    if (wanted <= 0) return take > 0 ? POLL_MS : pauseMs;
     const slots = await this.reserve(wanted);
     if (slots.length === 0) return Math.max(this.opensInMs, 1);
     const messages = await this.claim(slots);
@@ -94,10 +99,10 @@ export class FreeQuotaDispatcher {
       const message = messages[index];
       if (message === undefined) this.giveBack(slot);
       else this.send(message, slot);
-      // What was started goes out before the rest is prepared.
-      if (index % STARTED_AT_ONCE === 0) await setImmediate();
+      // Sends that were started leave before the rest is prepared.
+      if (index % STARTS_PER_TURN === 0) await setImmediate();
     }
-    return take > wanted ? 0 : lookAgainMs;
+    return take > wanted ? 0 : pauseMs;
   }
 
   private async reserve(count: number): Promise<Slot[]> {
@@ -126,10 +131,8 @@ export class FreeQuotaDispatcher {
   }
 
   private send(message: Message, slot: Slot): void {
-    const sent = this.work.send(message, this.provider, slot).finally(() => {
-      if (this.underWay.size === AT_ONCE) this.nudge.give();
-      this.underWay.delete(sent);
+    this.inFlight.add(this.work.send(message, this.provider, slot), () => {
+      if (this.inFlight.size === MAX_CONCURRENT - 1) this.wakeup.signal();
     });
-    this.underWay.add(sent);
   }
 }
