@@ -1,4 +1,4 @@
-const suites = ['<rootDir>/{apps,libs,tools}/**/*.spec.ts', '<rootDir>/{apps,libs,test}/**/*.e2e-spec.ts'];
+const suites = ['<rootDir>/{apps,libs,tools,verification}/**/*.spec.ts', '<rootDir>/{apps,libs,test}/**/*.e2e-spec.ts'];
 /** They kill, freeze and cluster redis-servers, which the embedded one cannot do. */
 const native = ['<rootDir>/libs/**/*.native-spec.ts'];
 

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { freePort } from './stack/free-port.js';
 import { ManagedProcess } from './stack/managed-process.js';
-import { startNativePostgres, startNativeRedis } from './stack/native-engines.js';
+import { startNativePostgres, startNativeRedis } from '../verification/engines/native-engines.js';
 
 const CHECKS: [what: string, args: string[]][] = [
   ['format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']],

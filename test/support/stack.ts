@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ManagedProcess } from '../../tools/stack/managed-process.js';
 import { type AppName, startStack as start } from '../../tools/stack/stack.js';
-import { createDatabase, startNativeRedis } from '../../tools/stack/native-engines.js';
+import { createDatabase, startNativeRedis } from '../../verification/engines/native-engines.js';
 
 export interface Stack {
   origin: { auth: string; free: string; paid: string; gateway: string };

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { MASTER_NAME, RedisServers } from '../../../test/support/redis-servers.js';
+import { MASTER_NAME, RedisServers } from '../../../verification/engines/redis-servers.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { Revocations } from './revocations.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
-import { startPostgres } from '../../../test/support/postgres.js';
-import { TcpProxy } from '../../../test/support/tcp-proxy.js';
+import { startPostgres } from '../../../verification/engines/postgres.js';
+import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { type Database, inTransaction, openDatabase } from '../src/index.js';
 
 let postgres: Awaited<ReturnType<typeof startPostgres>>;

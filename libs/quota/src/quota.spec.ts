@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { TcpProxy } from '../../../test/support/tcp-proxy.js';
+import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import type { Permit, QuotaEvent } from './permit.js';
 import { QUOTA_REDIS_OPTIONS } from './quota-redis.js';
