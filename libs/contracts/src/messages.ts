@@ -56,6 +56,7 @@ export const attemptSchema = z
     httpStatus: z.int().nullable(),
     startedAt: z.iso.datetime(),
     durationMs: z.number(),
+    reason: z.string().optional().meta({ description: 'why the attempt failed, for example `connection refused`' }),
   })
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof attemptSchema>;
@@ -115,6 +116,10 @@ export const hopSchema = z
     provider: z.string().optional(),
     epoch: z.int().optional().meta({ description: 'window of the quota that the permit was of' }),
     outcome: z.enum(['delivered', 'refused', 'failed', 'unknown']).optional(),
+    sent: z
+      .literal(false)
+      .optional()
+      .meta({ description: '`false`: the request provably never left the pod, so the provider cannot have it' }),
     httpStatus: z.int().nullable().optional(),
     costMicros: z.int().optional(),
     durationMs: z.number().optional(),
@@ -136,6 +141,11 @@ export const messageRecordSchema = z
     currency: z.string(),
     createdAt: z.iso.datetime(),
     deliverBy: z.iso.datetime().nullable(),
+    expectedAt: z.iso
+      .datetime()
+      .nullable()
+      .optional()
+      .meta({ description: 'when a waiting message will be sent, an estimate; null for any other message' }),
     deliveredAt: z.iso.datetime().nullable(),
     finishedAt: z.iso.datetime().nullable(),
     reason: z.string().nullable().meta({ description: 'why it was not delivered: the code of a problem' }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { attemptSchema } from './messages.js';
 
 /**
  * Every error the apps answer with: stable code, HTTP status, title.
@@ -52,6 +53,11 @@ export const problemSchema = z
       .optional()
       .meta({ description: 'Every bad field, by JSON pointer (RFC 6901); only with status 400 and 413' }),
     freeReopensAt: z.iso.datetime().optional(),
+    id: z.uuid().optional().meta({ description: 'Id of the message; only when the gateway has accepted it' }),
+    attempts: z
+      .array(attemptSchema)
+      .optional()
+      .meta({ description: 'What the gateway tried before it gave up, in order' }),
   })
   .meta({ id: 'Problem' });
 

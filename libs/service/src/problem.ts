@@ -1,10 +1,14 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { PROBLEMS, type Problem, type ProblemCode } from '#contracts';
+import { type Attempt, PROBLEMS, type Problem, type ProblemCode } from '#contracts';
 
 export interface ProblemExtra {
   errors?: Problem['errors'];
   freeReopensAt?: string;
+  /** Id of the message that could not be delivered. */
+  id?: string;
+  /** What was tried before the problem arose. */
+  attempts?: readonly Attempt[];
   /** Sent as `Retry-After`, rounded up to whole seconds. */
   retryAfterMs?: number;
   cause?: unknown;
@@ -93,7 +97,7 @@ export function problemBody(
   { instance, requestId }: { instance: string; requestId: string },
 ): Problem {
   const [status, title] = PROBLEMS[code];
-  const { errors, freeReopensAt } = extra;
+  const { errors, freeReopensAt, id, attempts } = extra;
   return {
     type: `urn:octo:problem:${code}`,
     title,
@@ -104,5 +108,7 @@ export function problemBody(
     requestId,
     ...(errors && { errors }),
     ...(freeReopensAt && { freeReopensAt }),
+    ...(id && { id }),
+    ...(attempts && { attempts: [...attempts] }),
   };
 }
