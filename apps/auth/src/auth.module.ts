@@ -9,6 +9,7 @@ import { AttemptLimits } from './attempt-limits.js';
 import type { AuthSettings } from './auth.settings.js';
 import { JwksController, PUBLIC_KEYS } from './jwks.controller.js';
 import { LoginService } from './sessions/login.service.js';
+import { RefreshTokens } from './sessions/refresh-tokens.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
 import { SessionCookies } from './sessions/session-cookies.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
@@ -40,6 +41,7 @@ export class AuthModule {
       providers: [
         { provide: PUBLIC_KEYS, useValue: publicKeys },
         { provide: AccessTokenSigner, useFactory: () => new AccessTokenSigner({ privateKey, ...issued }) },
+        { provide: RefreshTokens, useFactory: () => new RefreshTokens(privateKey) },
         { provide: SessionCookies, useFactory: () => new SessionCookies(settings.PUBLIC_ORIGIN) },
         {
           provide: AttemptLimits,

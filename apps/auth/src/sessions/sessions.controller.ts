@@ -61,7 +61,7 @@ export class SessionsController {
   async logout(@Req() { headers }: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
     this.cookies.clear(reply);
     const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
-    await this.sessions.end({ accessToken: readAccessToken(headers), refreshToken });
+    await this.logins.logout({ accessToken: readAccessToken(headers), refreshToken });
   }
 
   @Get('me')
