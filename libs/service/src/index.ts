@@ -1,4 +1,5 @@
 export { ApiProblems } from './api-problems.js';
+export { describeIssue } from './describe-issue.js';
 export { createAdapter } from './http-server.js';
 export { logTransitions } from './log-transitions.js';
 export { describeApi, serveOpenApi } from './open-api.js';
