@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { parse } from './valid-body.js';
