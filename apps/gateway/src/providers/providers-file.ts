@@ -1,96 +1,160 @@
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
-import { z } from 'zod';
-import { type LimitedPolicy, quotaPolicySchema } from '#quota';
+import { type LimitedPolicy } from '#quota';
 import { SettingsError } from '#service';
+import { type AnswerReader, compileAnswer } from './answer-reader.js';
+import { type Channel, compileChannel } from './channel.js';
+import { ExpressionError } from './expressions.js';
+import { type ProviderInput, providersFileSchema } from './provider-schema.js';
+import { type BodyTemplate, compileRequest, type RequestTemplate } from './request-template.js';
+import { problemsOf, readYamlFile, type YamlFile } from './yaml-file.js';
 
 /** Injection token of the parsed providers file. */
 export const PROVIDERS = Symbol('PROVIDERS');
 
-export const providerNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -');
-
-const headerValueSchema = z
-  .string()
-  .trim()
-  .regex(/^[\t\x20-\x7e]*$/, 'must be one line of ASCII');
-
-const providerSchema = z.strictObject({
-  name: providerNameSchema,
-  url: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }),
-  /** Price of one message in millionths of the currency's unit. */
-  priceMicros: z.coerce.number().int().min(0),
+/** One account of a provider: where messages are sent to. */
+export interface Provider {
+  readonly name: string;
+  /** Whose quota it uses: `provider/account`, the provider's name when it has one account, or a shared name. */
+  readonly account: string;
+  /** Distinguishes the entries of a file: `provider/account`, or the provider's name. */
+  readonly key: string;
+  readonly priceMicros: number;
+  readonly currency: string;
   /** Longest time from the start of a send to the end of its answer. */
-  timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
-  /** Sent with every request, such as the key of the account. */
-  headers: z.record(z.string().regex(/^[\w-]+$/), headerValueSchema).default({}),
-  /**
-   * The provider honours `Idempotency-Key`: it delivers a repeated message once and replays its first answer. The gateway
-   * then repeats a send whose answer was lost until the outcome is known.
-   */
-  idempotent: z.boolean().default(false),
-  /** Left out: the provider has no limit. */
-  quota: quotaPolicySchema
-    .optional()
-    .transform((quota): LimitedPolicy | undefined => (quota?.policy === 'unlimited' ? undefined : quota)),
-});
-/** A provider with the currency of its price. */
-export type Provider = z.infer<typeof providerSchema> & { currency: string };
-
-const providersFileSchema = z.strictObject({
-  currency: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code such as USD'),
-  providers: z
-    .array(providerSchema)
-    .min(1, 'must name at least one provider')
-    .refine((providers) => new Set(providers.map(({ name }) => name)).size === providers.length, {
-      error: 'names must differ',
-    }),
-});
-export interface ProvidersFile {
-  currency: string;
-  providers: Provider[];
+  readonly timeoutMs: number;
+  /** The provider delivers a repeated message once: it honours the message's id as idempotency key. */
+  readonly idempotent: boolean;
+  /** The header that carries the message's id. */
+  readonly idempotencyHeader: string | undefined;
+  /** Undefined: no limit. */
+  readonly quota: LimitedPolicy | undefined;
+  readonly request: RequestTemplate;
+  readonly readAnswer: AnswerReader;
 }
+
+export interface ProvidersFile {
+  readonly currency: string;
+  /** In the order they are tried: by price, then by their place in the file. */
+  readonly providers: readonly Provider[];
+  readonly channels: ReadonlyMap<string, Channel>;
+  /** Replaces the secrets of the file in a text that leaves the gateway. */
+  redact(text: string): string;
+}
+
+export const DEFAULT_CHANNEL = 'default';
+
+/** Shorter values are no secrets, such as a limit; replacing them would garble texts. */
+const SECRET_MIN_CHARS = 8;
 
 /**
- * Reads the providers of the gateway. `${NAME}` and `${NAME:-default}` come from the environment.
- * Returns the providers in the order they are tried: by price, then by their place in the file.
- * @throws SettingsError naming every bad field at once
+ * Reads the providers and channels of the gateway.
+ * @throws SettingsError with every problem of the file, each with file, line, column and field
  */
 export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): ProvidersFile {
+  const file = readYamlFile(path, env);
+  const parsed = providersFileSchema.safeParse(file.value);
+  if (!parsed.success) throw new SettingsError(problemsOf(file, parsed.error));
+  const { currency, channels = {}, providers: inputs } = parsed.data;
   const problems: string[] = [];
-  const result = providersFileSchema.safeParse(substitute(parseFile(path), env, problems));
-  // An unset variable is the cause; that it leaves its field empty is not worth a second line.
-  if (problems.length > 0) throw new SettingsError(problems.map((problem) => `${path}: ${problem}`));
-  if (!result.success) {
-    throw new SettingsError(result.error.issues.map((issue) => `${path}: ${where(issue.path)}${issue.message}`));
+  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, { file, problems }));
+  findDuplicates(inputs, { file, problems });
+  const providers = compiled.toSorted((one, other) => one.priceMicros - other.priceMicros);
+  const all = { providers: inputs.map(({ name }) => name), onNoAnswer: 'next', onRejected: 'stop' } as const;
+  const inputsOfChannels = Object.keys(channels).length === 0 ? { [DEFAULT_CHANNEL]: all } : channels;
+  const compiledChannels = Object.entries(inputsOfChannels).map(([name, input]) => {
+    const channel = compileChannel(name, input, providers);
+    problems.push(
+      ...channel.problems.map(({ field, message }) => file.problemAt(['channels', name, ...field], message)),
+    );
+    return [name, channel.channel] as const;
+  });
+  if (problems.length > 0) throw new SettingsError(problems);
+  return { currency, providers, channels: new Map(compiledChannels), redact: redactor(file) };
+}
+
+interface Found {
+  file: YamlFile;
+  problems: string[];
+}
+
+function accountsOf(input: ProviderInput, index: number, currency: string, found: Found): Provider[] {
+  const { name, accounts } = input;
+  const at = ['providers', index] as const;
+  if (accounts === undefined) {
+    return [compileProvider(input, { key: name, account: input.account ?? name, currency, at, found })].flat();
   }
-  const { currency, providers } = result.data;
-  const byPrice = providers.toSorted((one, other) => one.priceMicros - other.priceMicros);
-  return { currency, providers: byPrice.map((provider) => Object.assign(provider, { currency })) };
-}
-
-function parseFile(path: string): unknown {
-  try {
-    return parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw new SettingsError([`PROVIDERS_FILE: cannot read ${path}: ${(cause as Error).message}`]);
-  }
-}
-
-function substitute(value: unknown, env: NodeJS.ProcessEnv, problems: string[]): unknown {
-  if (typeof value === 'string') return substituteText(value, env, problems);
-  if (Array.isArray(value)) return value.map((item) => substitute(item, env, problems));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, env, problems)]));
-}
-
-function substituteText(text: string, env: NodeJS.ProcessEnv, problems: string[]): string {
-  return text.replaceAll(/\$\{(\w+)(?::-([^}]*))?\}/g, (_, name: string, fallback: string | undefined) => {
-    const value = env[name] || fallback;
-    if (value === undefined) problems.push(`${name} is not set`);
-    return value ?? '';
+  return accounts.flatMap(({ name: account, url, headers, quota, quotas }, place) => {
+    const own = { url: url ?? input.url, quota: quota ?? input.quota, quotas: quotas ?? input.quotas };
+    const merged = { ...input, ...own, headers: { ...input.headers, ...headers } };
+    const key = `${name}/${account}`;
+    return compileProvider(merged, { key, account: key, currency, at: [...at, 'accounts', place], found });
   });
 }
 
-function where(path: PropertyKey[]): string {
-  return path.length === 0 ? '' : `${path.map(String).join('.')}: `;
+function compileProvider(
+  input: ProviderInput,
+  {
+    key,
+    account,
+    currency,
+    at,
+    found,
+  }: { key: string; account: string; currency: string; at: readonly PropertyKey[]; found: Found },
+): Provider[] {
+  const isSmallContract = [input.json, input.form, input.text, input.response].every((field) => field === undefined);
+  const compile = <Result>(field: string, work: () => Result): Result | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof ExpressionError)) throw error;
+      found.problems.push(found.file.problemAt([...at, field], error.message));
+      return undefined;
+    }
+  };
+  const { method, url, headers } = input;
+  const request = compile('url', () => compileRequest({ method, url, headers, body: bodyOf(input) }));
+  const { response, cost, outcomes } = input;
+  const source = { isSmallContract: isSmallContract && outcomes.length === 0, response, cost, outcomes };
+  const readAnswer = compile('outcomes', () => compileAnswer(source));
+  if (request === undefined || readAnswer === undefined) return [];
+  const { name, priceMicros, timeoutMs, idempotent, idempotencyKey } = input;
+  const idempotencyHeader = idempotencyKey ?? (idempotent || source.isSmallContract ? 'idempotency-key' : undefined);
+  return [
+    {
+      name,
+      account,
+      key,
+      priceMicros,
+      currency,
+      timeoutMs,
+      idempotent: idempotent || idempotencyKey !== undefined,
+      idempotencyHeader: idempotencyHeader?.toLowerCase(),
+      quota: input.quota ?? input.quotas?.[0],
+      request,
+      readAnswer,
+    },
+  ];
+}
+
+function bodyOf({ json, form, text, method }: ProviderInput): BodyTemplate {
+  if (json !== undefined) return { kind: 'json', value: json };
+  if (form !== undefined) return { kind: 'form', value: form };
+  if (text !== undefined) return { kind: 'text', value: text };
+  return method === 'GET' || method === 'DELETE' ? { kind: 'none' } : { kind: 'message' };
+}
+
+function findDuplicates(inputs: readonly ProviderInput[], { file, problems }: Found): void {
+  for (const [index, { name, accounts = [] }] of inputs.entries()) {
+    if (inputs.findIndex((other) => other.name === name) < index) {
+      problems.push(file.problemAt(['providers', index, 'name'], 'names must differ'));
+    }
+    for (const [place, account] of accounts.entries()) {
+      if (accounts.findIndex((other) => other.name === account.name) === place) continue;
+      problems.push(file.problemAt(['providers', index, 'accounts', place, 'name'], 'names must differ'));
+    }
+  }
+}
+
+function redactor({ secrets }: YamlFile): (text: string) => string {
+  const long = [...secrets].filter(({ length }) => length >= SECRET_MIN_CHARS);
+  return (text) => long.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
 }

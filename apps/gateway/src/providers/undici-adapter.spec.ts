@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Axios } from 'axios';
-import { type Answer, Outgoing, TimeoutError, undiciAdapter } from './undici-adapter.js';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { createServer as createTcpServer } from 'node:net';
+import { type Answer, NotSentError, Outgoing, TimeoutError, undiciAdapter } from './undici-adapter.js';
 
 let server: Server | undefined;
 let close: (() => Promise<void>) | undefined;
@@ -21,11 +23,14 @@ async function clientOf(
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const made = undiciAdapter(`http://127.0.0.1:${port}/messages`, timeout);
+  const made = undiciAdapter(`http://127.0.0.1:${port}`, timeout);
   ({ close } = made);
   const client = new Axios({ adapter: made.adapter });
   return (data) => client.request<Answer>({ data });
 }
+
+const outgoing = (body = '', headers: string[] = []): Outgoing =>
+  new Outgoing({ method: 'POST', path: '/messages', headers, body });
 
 describe('undiciAdapter', () => {
   it('sends body and headers as they are given', async () => {
@@ -38,7 +43,7 @@ describe('undiciAdapter', () => {
         ),
       );
     });
-    const { status, data } = await send(new Outgoing('hällo', ['x-a', '1']));
+    const { status, data } = await send(outgoing('hällo', ['x-a', '1']));
     expect(status).toBe(200);
     expect(data.text).toBe('POST /messages 1 hällo');
   });
@@ -51,7 +56,7 @@ describe('undiciAdapter', () => {
       response.write(bytes.subarray(0, 65_537));
       response.end(bytes.subarray(65_537));
     });
-    const { status, data } = await send(new Outgoing('', []));
+    const { status, data } = await send(outgoing());
     expect(status).toBe(429);
     expect(data.headers['retry-after']).toBe('7');
     expect(data.text === text).toBe(true);
@@ -59,7 +64,7 @@ describe('undiciAdapter', () => {
 
   it('reads an answer that begins with a byte order mark', async () => {
     const send = await clientOf((_request, response) => response.end('\ufeff{}'));
-    expect((await send(new Outgoing('', []))).data.text).toBe('{}');
+    expect((await send(outgoing())).data.text).toBe('{}');
   });
 
   it('gives up when its time is over, and closes the connection', async () => {
@@ -67,20 +72,102 @@ describe('undiciAdapter', () => {
     const send = await clientOf((request) => {
       closed = once(request.socket, 'close');
     }, 50);
-    await expect(send(new Outgoing('', []))).rejects.toBeInstanceOf(TimeoutError);
+    await expect(send(outgoing())).rejects.toBeInstanceOf(TimeoutError);
     expect(closed).toBeDefined();
     await closed;
   });
 
-  it('fails for an answer that is too long to be one', async () => {
+  it('fails for an answer that is too large', async () => {
     const send = await clientOf((_request, response) => response.end('x'.repeat(2_000_000)));
-    await expect(send(new Outgoing('', []))).rejects.toMatchObject({ code: 'UND_ERR_RES_EXCEEDED_MAX_SIZE' });
+    await expect(send(outgoing())).rejects.toMatchObject({ name: 'UnreadableAnswerError', status: 200 });
   });
 
-  it('fails for a header that cannot be sent', async () => {
-    const send = await clientOf((_request, response) => response.end());
-    await expect(send(new Outgoing('', ['x-a', 'one\r\nx-b: two']))).rejects.toMatchObject({
-      code: 'UND_ERR_INVALID_ARG',
+  it('fails for an answer that is too large once it is decompressed', async () => {
+    const send = await clientOf((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' });
+      response.end(gzipSync('x'.repeat(50_000_000)));
     });
+    await expect(send(outgoing())).rejects.toMatchObject({ name: 'UnreadableAnswerError' });
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ])('reads an answer that is compressed with %s', async (encoding, compress) => {
+    const send = await clientOf((_request, response) => {
+      response.writeHead(200, { 'content-encoding': encoding });
+      response.end(compress('{"ok":true}'));
+    });
+    expect((await send(outgoing())).data.text).toBe('{"ok":true}');
+  });
+
+  it('reads the final answer after an informational one', async () => {
+    const send = await clientOf((_request, response) => {
+      response.writeEarlyHints({ link: '</style.css>; rel=preload' });
+      response.writeHead(201, { 'x-a': '1' }).end('done');
+    });
+    expect(await send(outgoing())).toMatchObject({ status: 201, data: { text: 'done', headers: { 'x-a': '1' } } });
+  });
+
+  it('fails as not sent for a header that cannot be sent', async () => {
+    const send = await clientOf((_request, response) => response.end());
+    await expect(send(outgoing('', ['x-a', 'one\r\nx-b: two']))).rejects.toBeDefined();
+  });
+
+  it('sends on a fresh connection when asked to', async () => {
+    const ports = new Set<number | undefined>();
+    const send = await clientOf((request, response) => {
+      ports.add(request.socket.remotePort);
+      response.end();
+    });
+    const { request } = outgoing();
+    await send(outgoing());
+    await send(new Outgoing(request, true));
+    await send(outgoing());
+    expect(ports.size).toBe(2);
+  });
+});
+
+describe('a request that no connection takes', () => {
+  async function failureOf(origin: string, timeoutMs = 1_000): Promise<Error> {
+    const made = undiciAdapter(origin, timeoutMs);
+    ({ close } = made);
+    const client = new Axios({ adapter: made.adapter });
+    return client.request({ data: outgoing() }).then(
+      () => new Error('answered'),
+      (error: Error) => error,
+    );
+  }
+
+  async function tcpServer(onConnection: (socket: import('node:net').Socket) => void): Promise<number> {
+    const listener = createTcpServer(onConnection).listen(0, '127.0.0.1');
+    await once(listener, 'listening');
+    server = { closeAllConnections: () => {}, close: () => listener.close() } as unknown as Server;
+    const address = listener.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+
+  it('is not sent when the connection is refused', async () => {
+    const port = await tcpServer(() => {});
+    server?.close();
+    const error = await failureOf(`http://127.0.0.1:${port}`);
+    expect(error).toBeInstanceOf(NotSentError);
+    expect(error.message).toBe('connection refused');
+  });
+
+  it('is not sent when TLS meets a plain server, or one that closes', async () => {
+    const plain = await tcpServer((socket) =>
+      socket.once('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
+    );
+    const error = await failureOf(`https://127.0.0.1:${plain}`);
+    expect(error).toMatchObject({ name: 'NotSentError', message: 'TLS handshake failed' });
+    server?.close();
+    const closing = await tcpServer((socket) => socket.destroy());
+    expect(await failureOf(`https://127.0.0.1:${closing}`)).toBeInstanceOf(NotSentError);
+  });
+
+  it('is not sent when the host name cannot be resolved', async () => {
+    expect(await failureOf('http://nowhere.invalid')).toBeInstanceOf(NotSentError);
   });
 });

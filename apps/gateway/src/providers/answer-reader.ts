@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import { type Announcement, readAnnouncement, type Settlement } from '#quota';
+import { type Compiled, compileExpression, ExpressionError } from './expressions.js';
+import { type Outcome, outcomeOf } from './outcome.js';
+import type { Answer } from './undici-adapter.js';
+
+/** The result of one send, for the caller and for the quota. `reason` is for people and names no host. */
+export type SendResult = { settlement: Settlement; httpStatus: number | null } & (
+  | { outcome: 'delivered'; response: unknown; costMicros: number | undefined }
+  /** `detail`: the provider's own words. */
+  | { outcome: 'rejected'; reason: string; detail: string }
+  | { outcome: Exclude<Outcome, 'delivered' | 'rejected'>; reason: string }
+);
+
+export interface AnswerSource {
+  /** Whether the provider speaks the small contract: 200 `{"ok": true, "response": …}`, 429. */
+  isSmallContract: boolean;
+  response: string | undefined;
+  cost: string | undefined;
+  outcomes: readonly { when: string; outcome: Exclude<Outcome, 'notSent'>; retryAfterMs?: string | undefined }[];
+}
+
+export type AnswerReader = (status: number, answer: Answer) => SendResult | Promise<SendResult>;
+
+/** What response expressions see. */
+interface AnswerContext {
+  status: number;
+  headers: Answer['headers'];
+  body: unknown;
+}
+
+/** Longest text of a provider that a caller gets. */
+const DETAIL_MAX_CHARS = 500;
+
+/**
+ * Compiles how the answers of a provider are read.
+ * @throws ExpressionError for a syntax error
+ */
+export function compileAnswer({ isSmallContract, response, cost, outcomes }: AnswerSource): AnswerReader {
+  if (isSmallContract) return readSmallContract;
+  const rules = outcomes.map(({ when, outcome, retryAfterMs }) => ({
+    when: compileExpression(when),
+    outcome,
+    retryAfterMs: retryAfterMs === undefined ? undefined : compileExpression(retryAfterMs),
+  }));
+  const expressions = {
+    response: response === undefined ? undefined : compileExpression(response),
+    cost: cost === undefined ? undefined : compileExpression(cost),
+  };
+  return (status, answer) => read(status, answer, rules, expressions);
+}
+
+interface Rule {
+  when: Compiled;
+  outcome: Exclude<Outcome, 'notSent'>;
+  retryAfterMs: Compiled | undefined;
+}
+
+async function read(
+  status: number,
+  { headers, text }: Answer,
+  rules: readonly Rule[],
+  { response, cost }: { response: Compiled | undefined; cost: Compiled | undefined },
+): Promise<SendResult> {
+  const context: AnswerContext = { status, headers, body: bodyOf(text) };
+  const announced = readAnnouncement(headers);
+  try {
+    const rule = await firstMatch(rules, context);
+    const waitMs = await waitOf(rule, context);
+    const told = waitMs === undefined ? announced : { ...announced, retryAfterMs: waitMs };
+    const outcome = rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
+    if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced: told });
+    const value = response === undefined ? context.body : await response.evaluate(context);
+    const settlement = { outcome: 'accepted', announced } as const;
+    if (value === undefined) {
+      return { outcome: 'failed', httpStatus: status, reason: 'answer lacks what "response" names', settlement };
+    }
+    return {
+      outcome: 'delivered',
+      httpStatus: status,
+      response: value,
+      costMicros: await costOf(cost, context),
+      settlement,
+    };
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error;
+    return { outcome: 'failed', httpStatus: status, reason: error.message, settlement: { outcome: 'unknown' } };
+  }
+}
+
+async function firstMatch(rules: readonly Rule[], context: AnswerContext): Promise<Rule | undefined> {
+  for (const rule of rules) if (Boolean(await rule.when.evaluate(context))) return rule;
+  return undefined;
+}
+
+async function waitOf(rule: Rule | undefined, context: AnswerContext): Promise<number | undefined> {
+  const waitMs = await rule?.retryAfterMs?.evaluate(context);
+  return typeof waitMs === 'number' && Number.isFinite(waitMs) && waitMs >= 0 ? Math.ceil(waitMs) : undefined;
+}
+
+/** Undefined where the answer does not say: then the configured price counts. */
+async function costOf(cost: Compiled | undefined, context: AnswerContext): Promise<number | undefined> {
+  const micros = await cost?.evaluate(context);
+  return typeof micros === 'number' && Number.isFinite(micros) && micros >= 0 ? Math.round(micros) : undefined;
+}
+
+function undelivered(
+  outcome: Exclude<Outcome, 'delivered' | 'notSent'>,
+  { status, text, announced }: { status: number; text: string; announced: Announcement | undefined },
+): SendResult {
+  const isRedirect = status >= 300 && status <= 399;
+  const reason = isRedirect ? `HTTP ${status}: redirects are not followed` : `HTTP ${status}`;
+  switch (outcome) {
+    case 'refused':
+      return { outcome, httpStatus: status, reason, settlement: { outcome: 'refused', announced } };
+    case 'rejected':
+      return { outcome, httpStatus: status, reason, detail: explanationOf(text), settlement: { outcome: 'unknown' } };
+    // An account that may not send is not counted.
+    case 'unauthorized':
+      return { outcome, httpStatus: status, reason, settlement: { outcome: 'notSent' } };
+    // The provider may have counted the request before it failed.
+    default:
+      return { outcome, httpStatus: status, reason, settlement: { outcome: 'unknown' } };
+  }
+}
+
+const smallContractSchema = z.object({
+  ok: z.literal(true, 'answer lacks ok: true'),
+  response: z.string('answer lacks a response text'),
+});
+
+function readSmallContract(status: number, { headers, text }: Answer): SendResult {
+  const announced = readAnnouncement(headers);
+  const outcome = outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
+  if (outcome !== 'delivered' && outcome !== 'notSent') return undelivered(outcome, { status, text, announced });
+  const settlement = { outcome: 'accepted', announced } as const;
+  const body = bodyOf(text);
+  if (typeof body !== 'object' || body === null) {
+    return { outcome: 'failed', httpStatus: status, reason: 'answer is no JSON object', settlement };
+  }
+  const { success, data, error } = smallContractSchema.safeParse(body);
+  if (success)
+    return { outcome: 'delivered', httpStatus: status, response: data.response, costMicros: undefined, settlement };
+  return { outcome: 'failed', httpStatus: status, reason: error.issues[0]?.message ?? 'answer is invalid', settlement };
+}
+
+/** JSON where the body is JSON, else its text. */
+function bodyOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
+}
+
+/** Where providers put their explanation: `error`, `error.message`, `message`, `detail`, `title`, `errors[0]`. */
+const explanationSchema = z.object({
+  error: z
+    .union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)])
+    .optional()
+    .catch(undefined),
+  message: z.string().optional().catch(undefined),
+  detail: z.string().optional().catch(undefined),
+  title: z.string().optional().catch(undefined),
+  errors: z
+    .array(z.union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)]))
+    .optional()
+    .catch(undefined),
+});
+
+/** Why a provider rejected a message, in its own words, bounded. */
+function explanationOf(text: string): string {
+  const { success, data } = explanationSchema.safeParse(bodyOf(text));
+  const found = success ? (data.error ?? data.message ?? data.detail ?? data.errors?.[0] ?? data.title) : undefined;
+  return (found ?? text).slice(0, DETAIL_MAX_CHARS).trim() || 'The provider gave no explanation.';
+}

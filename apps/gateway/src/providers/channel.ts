@@ -1,0 +1,76 @@
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { messageTextSchema } from '#contracts';
+import type { ChannelInput } from './provider-schema.js';
+import type { Provider } from './providers-file.js';
+
+export interface FieldError {
+  /** JSON pointer from the root of the request body (RFC 6901). */
+  pointer: string;
+  detail: string;
+}
+
+/** What a message of this channel is, and the provider accounts that can deliver it. */
+export interface Channel {
+  readonly name: string;
+  /** In the order they are tried: by price, then by their place in the channel. */
+  readonly providers: readonly Provider[];
+  readonly onNoAnswer: 'next' | 'stop';
+  readonly onRejected: 'next' | 'stop';
+  /** Undefined: a message is text. */
+  readonly schema: object | undefined;
+  /** Every error of a message; empty when it is valid. */
+  errorsOf(message: unknown): FieldError[];
+}
+
+interface Problem {
+  field: readonly PropertyKey[];
+  message: string;
+}
+
+/** Compiles a channel. Its problems are relative to the channel's place in the file. */
+export function compileChannel(
+  name: string,
+  { message: schema, providers: names, onNoAnswer, onRejected }: ChannelInput,
+  all: readonly Provider[],
+): { channel: Channel; problems: Problem[] } {
+  const problems: Problem[] = [];
+  for (const [index, wanted] of names.entries()) {
+    if (!all.some((provider) => provider.name === wanted)) {
+      problems.push({ field: ['providers', index], message: `there is no provider "${wanted}"` });
+    }
+  }
+  const inOrder = names.flatMap((wanted) => all.filter((provider) => provider.name === wanted));
+  const providers = inOrder.toSorted((one, other) => one.priceMicros - other.priceMicros);
+  const errorsOf = schema === undefined ? textErrors : schemaErrors(schema, problems);
+  return { channel: { name, providers, onNoAnswer, onRejected, schema, errorsOf }, problems };
+}
+
+function schemaErrors(schema: object, problems: Problem[]): Channel['errorsOf'] {
+  const ajv = new Ajv2020({ allErrors: false, strict: true });
+  formats.default(ajv);
+  let validate: ValidateFunction;
+  try {
+    validate = ajv.compile(schema);
+  } catch (error) {
+    problems.push({ field: ['message'], message: `is not a JSON Schema: ${(error as Error).message}` });
+    return () => [];
+  }
+  return (message) => (validate(message) ? [] : (validate.errors ?? []).map(fieldError));
+}
+
+function fieldError({ instancePath, message = 'is not valid', keyword, params }: ErrorObject): FieldError {
+  const extra = params as { missingProperty?: string; additionalProperty?: string };
+  if (keyword === 'required') {
+    return { pointer: `/message${instancePath}/${extra.missingProperty ?? ''}`, detail: 'is required' };
+  }
+  if (keyword === 'additionalProperties') {
+    return { pointer: `/message${instancePath}/${extra.additionalProperty ?? ''}`, detail: 'is not a known field' };
+  }
+  return { pointer: `/message${instancePath}`, detail: message };
+}
+
+function textErrors(message: unknown): FieldError[] {
+  const { success, error } = messageTextSchema.safeParse(message);
+  return success ? [] : error.issues.map(({ message: detail }) => ({ pointer: '/message', detail }));
+}

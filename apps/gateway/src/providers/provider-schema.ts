@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { type LimitedPolicy, quotaPolicySchema } from '#quota';
+
+export const providerNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -');
+const headerNameSchema = z.string().regex(/^[\w-]+$/, 'must be a header name of letters, digits, - and _');
+const expressionSchema = z.string().min(1, 'must be a JSONata expression');
+
+const headersSchema = z.record(headerNameSchema, z.string().trim());
+
+/** What an answer means, for answers that the defaults take wrong. The first rule that matches wins. */
+const outcomeRuleSchema = z.strictObject({
+  when: expressionSchema,
+  outcome: z.enum(['delivered', 'refused', 'rejected', 'unauthorized', 'failed', 'unknown']),
+  /** How long to stay away after a refusal, in milliseconds. */
+  retryAfterMs: expressionSchema.optional(),
+});
+
+const quotaSchema = quotaPolicySchema.transform((quota): LimitedPolicy | undefined =>
+  quota.policy === 'unlimited' ? undefined : quota,
+);
+
+/** A quota of a list may have a name. */
+const quotasSchema = z
+  .array(z.preprocess(withoutName, quotaSchema))
+  .max(1, 'an account can have one quota in this version');
+
+function withoutName(quota: unknown): unknown {
+  if (typeof quota !== 'object' || quota === null) return quota;
+  const { name: _name, ...policy } = quota as { name?: unknown };
+  return policy;
+}
+
+const accountSchema = z.strictObject({
+  name: providerNameSchema,
+  url: z.string().optional(),
+  headers: headersSchema.optional(),
+  quota: quotaSchema.optional(),
+  quotas: quotasSchema.optional(),
+});
+
+export const providerSchema = z
+  .strictObject({
+    name: providerNameSchema,
+    /** Price of one message in millionths of the currency's unit. */
+    priceMicros: z.coerce.number().int().min(0),
+    /** True cost of a message, from its answer, in micro-units; default `priceMicros`. */
+    cost: expressionSchema.optional(),
+    /** Longest time from the start of a send to the end of its answer. */
+    timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
+    method: z.enum(['POST', 'PUT', 'PATCH', 'GET', 'DELETE']).default('POST'),
+    url: z.string(),
+    headers: headersSchema.default({}),
+    json: z.unknown().optional(),
+    form: z.record(z.string(), z.unknown()).optional(),
+    text: z.string().optional(),
+    /** The header that carries the message id: the provider then delivers a repeated message once. */
+    idempotencyKey: headerNameSchema.optional(),
+    /** Short form of `idempotencyKey: Idempotency-Key`. */
+    idempotent: z.boolean().default(false),
+    /** What the caller gets of the answer; default: the whole body. */
+    response: expressionSchema.optional(),
+    outcomes: z.array(outcomeRuleSchema).default([]),
+    /** Left out: the provider has no limit. */
+    quota: quotaSchema.optional(),
+    quotas: quotasSchema.optional(),
+    /** The account whose quota this provider shares with others; default: the provider's own. */
+    account: providerNameSchema.optional(),
+    /** Several keys of one provider, each with its own quota. */
+    accounts: z.array(accountSchema).min(1).optional(),
+  })
+  .superRefine(({ json, form, text, account, accounts, quota, quotas }, context) => {
+    const bodies = [json, form, text].filter((body) => body !== undefined);
+    if (bodies.length > 1) context.addIssue('must have at most one of json, form and text');
+    if (account !== undefined && accounts !== undefined)
+      context.addIssue('must have at most one of account and accounts');
+    if (quota !== undefined && quotas !== undefined) context.addIssue('must have at most one of quota and quotas');
+  });
+export type ProviderInput = z.infer<typeof providerSchema>;
+
+export const channelSchema = z.strictObject({
+  /** JSON Schema 2020-12 of the message; without it a message is text. */
+  message: z.record(z.string(), z.unknown()).optional(),
+  providers: z.array(providerNameSchema).min(1, 'must name at least one provider'),
+  onNoAnswer: z.enum(['next', 'stop']).default('next'),
+  onRejected: z.enum(['next', 'stop']).default('stop'),
+});
+export type ChannelInput = z.infer<typeof channelSchema>;
+
+export const providersFileSchema = z.strictObject({
+  currency: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code such as USD'),
+  channels: z.record(providerNameSchema, channelSchema).optional(),
+  providers: z.array(providerSchema).min(1, 'must name at least one provider'),
+});
