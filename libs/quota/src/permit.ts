@@ -1,4 +1,4 @@
-import type { Announcement } from './announcement.js';
+import type { Announcement } from './announcements/announcement.js';
 
 /** The right to send one request to a provider, in one epoch, before a moment. */
 export interface Permit {

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { TcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import type { Permit, QuotaEvent } from './permit.js';
-import { QUOTA_REDIS_OPTIONS } from './quota-redis.js';
+import { QUOTA_REDIS_OPTIONS } from './store/quota-redis.js';
 import { Quota, type QuotaOptions } from './quota.js';
 
 const LIMIT = 10;

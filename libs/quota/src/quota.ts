@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { RedisConnection } from '#redis';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 import { type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
-import { ProviderQuota } from './provider-quota.js';
-import { QuotaStore, type WhenForgotten } from './quota-store.js';
+import { ProviderQuota } from './pod/provider-quota.js';
+import { QuotaStore, type WhenForgotten } from './store/quota-store.js';
 import { UnlimitedQuota } from './unlimited-quota.js';
 
 export interface QuotaOptions {

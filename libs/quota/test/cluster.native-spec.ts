@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { randomBytes } from 'node:crypto';
 import { type RedisServer, RedisServers } from '../../../test/support/redis-servers.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
-import { quotaKey } from '../src/keys.js';
+import { quotaKey } from '../src/store/keys.js';
 import { LIMIT, LivePod } from './live-pod.js';
 
 const servers = new RedisServers();

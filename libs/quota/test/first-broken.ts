@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
-import type { StepScripts } from '../src/quota-store.js';
+import type { StepScripts } from '../src/store/quota-store.js';
 import type { Plan } from './plan.js';
 import { QuotaModel } from './quota-model.js';
 

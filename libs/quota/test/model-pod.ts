@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Permit, Settlement } from '../src/permit.js';
 import { guardMs, hasWindows, type LimitedPolicy, periodMsOf } from '../src/policy.js';
-import type { StepReply, StepRequest } from '../src/quota-store.js';
-import { SettlementBatch } from '../src/settlement-batch.js';
+import type { StepReply, StepRequest } from '../src/store/quota-store.js';
+import { SettlementBatch } from '../src/store/settlement-batch.js';
 
 export const PERMIT_MS = 100;
 export const TIMEOUT_MS = 200;

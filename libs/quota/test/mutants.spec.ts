@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { STEP_SCRIPTS } from '../src/quota-store.js';
+import { STEP_SCRIPTS } from '../src/store/quota-store.js';
 import { firstBroken } from './first-broken.js';
 import { CALM, FAILING_OVER, LOSSY, type PolicyCase, planOf, STORMY, type World } from './plan.js';
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { Announcement } from '../src/announcement.js';
-import { quotaKey } from '../src/keys.js';
+import type { Announcement } from '../src/announcements/announcement.js';
+import { quotaKey } from '../src/store/keys.js';
 import type { Permit, Settlement } from '../src/permit.js';
 import { guardMs, hasWindows, limitOf, periodMsOf } from '../src/policy.js';
-import { QuotaStore, STEP_SCRIPTS, type StepReply, type StepRequest } from '../src/quota-store.js';
+import { QuotaStore, STEP_SCRIPTS, type StepReply, type StepRequest } from '../src/store/quota-store.js';
 import { BrokenPromise, promise } from './broken-promise.js';
 import { HOLD_MS, ModelPod, TIMEOUT_MS } from './model-pod.js';
 import type { Action, Plan } from './plan.js';

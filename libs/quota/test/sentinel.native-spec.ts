@@ -6,7 +6,7 @@ import { MASTER_NAME, type RedisServer, RedisServers } from '../../../test/suppo
 import { TcpProxy } from '../../../test/support/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import type { QuotaEvent } from '../src/index.js';
-import { quotaKey } from '../src/keys.js';
+import { quotaKey } from '../src/store/keys.js';
 import { LIMIT, LivePod, type LivePodOptions, PERMIT_MS, TIMEOUT_MS } from './live-pod.js';
 
 const PROVIDER = 'mine';
@@ -70,7 +70,7 @@ async function firstPermit(pod: LivePod): Promise<void> {
 
 /** Of a process that connects, disconnects, and has nothing else to do. */
 async function exitCodeOf(url: string): Promise<number> {
-  const script = `import { openQuotaRedis } from './dist/libs/quota/src/index.js';
+  const script = `import { openQuotaRedis } from '../src/index.js';
     const redis = openQuotaRedis(process.argv[1]);
     redis.once('ready', () => redis.disconnect());`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, url], { stdio: 'inherit' });

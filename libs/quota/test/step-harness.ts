@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { Announcement } from '../src/announcement.js';
-import { quotaKey } from '../src/keys.js';
+import type { Announcement } from '../src/announcements/announcement.js';
+import { quotaKey } from '../src/store/keys.js';
 import type { Settlement } from '../src/permit.js';
 import type { LimitedPolicy } from '../src/policy.js';
-import { QuotaStore, type StepReply } from '../src/quota-store.js';
-import { SettlementBatch } from '../src/settlement-batch.js';
+import { QuotaStore, type StepReply } from '../src/store/quota-store.js';
+import { SettlementBatch } from '../src/store/settlement-batch.js';
 
 export const HOLD_MS = 500;
 

@@ -1,6 +1,6 @@
-import type { QuotaEvent } from './permit.js';
-import { guardMs, hasWindows, type LimitedPolicy, limitOf } from './policy.js';
-import type { StepReply } from './quota-store.js';
+import type { QuotaEvent } from '../permit.js';
+import { guardMs, hasWindows, type LimitedPolicy, limitOf } from '../policy.js';
+import type { StepReply } from '../store/quota-store.js';
 
 /** For how long a step that was recorded must still be in the hash: pods silent for longer are dropped from it. */
 const RECORDED_MS = 300_000;

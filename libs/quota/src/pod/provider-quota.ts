@@ -1,13 +1,13 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
-import { Credibility } from './credibility.js';
+import { Credibility } from '../announcements/credibility.js';
 import { Demand } from './demand.js';
 import { EarliestTimer } from './earliest-timer.js';
 import { KnownQuota } from './known-quota.js';
 import { PermitsInHand } from './permits-in-hand.js';
-import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-import { type LimitedPolicy, periodMsOf } from './policy.js';
-import type { QuotaStore, StepReply, WhenForgotten } from './quota-store.js';
-import { SettlementBatch } from './settlement-batch.js';
+import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from '../permit.js';
+import { type LimitedPolicy, periodMsOf } from '../policy.js';
+import type { QuotaStore, StepReply, WhenForgotten } from '../store/quota-store.js';
+import { SettlementBatch } from '../store/settlement-batch.js';
 
 export interface ProviderQuotaOptions {
   provider: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Credibility } from './credibility.js';
-import { type LimitedPolicy, quotaPolicySchema } from './policy.js';
+import { type LimitedPolicy, quotaPolicySchema } from '../policy.js';
 
 const policyOf = (input: unknown) => quotaPolicySchema.parse(input) as LimitedPolicy;
 const accepted = (remaining: number, epoch: number, retryAfterMs?: number) =>

@@ -1,5 +1,5 @@
-import type { Announcement } from './announcement.js';
-import type { Permit, Settlement } from './permit.js';
+import type { Announcement } from '../announcements/announcement.js';
+import type { Permit, Settlement } from '../permit.js';
 
 type PermitOrigin = Pick<Permit, 'epoch' | 'generation' | 'grantedAtMs'>;
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
 import type { RedisConnection } from '#redis';
 import { quotaKey } from './keys.js';
-import { guardMs, type LimitedPolicy, periodMsOf } from './policy.js';
+import { guardMs, type LimitedPolicy, periodMsOf } from '../policy.js';
 import type { SettlementBatch } from './settlement-batch.js';
 
 export type PolicyName = LimitedPolicy['policy'];

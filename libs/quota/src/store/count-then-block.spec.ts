@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { accepted, HOLD_MS, newProvider, refused } from '../test/step-harness.js';
-import { guardMs, type LimitedPolicy } from './policy.js';
+import { accepted, HOLD_MS, newProvider, refused } from '../../test/step-harness.js';
+import { guardMs, type LimitedPolicy } from '../policy.js';
 
 const LIMIT = 3;
 const BLOCK_MS = 1_000;

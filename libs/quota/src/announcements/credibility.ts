@@ -1,5 +1,5 @@
 import type { Announcement } from './announcement.js';
-import { hasWindows, type LimitedPolicy, periodMsOf } from './policy.js';
+import { hasWindows, type LimitedPolicy, periodMsOf } from '../policy.js';
 
 /** Answers of one epoch that see as many left are one too many: at its edges, three windows are told of as one. */
 const SAME_REMAINING = 4;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { accepted, newProvider, refused } from '../test/step-harness.js';
+import { accepted, newProvider, refused } from '../../test/step-harness.js';
 
 const CAPACITY = 4;
 const TOKEN_MS = 250;

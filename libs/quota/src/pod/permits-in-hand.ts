@@ -1,4 +1,4 @@
-import type { Permit } from './permit.js';
+import type { Permit } from '../permit.js';
 
 /** The permits of this pod that are not settled: handed out, or spare: whoever asked had gone on without, or is still to come. */
 export class PermitsInHand {

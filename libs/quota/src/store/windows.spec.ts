@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { accepted, HOLD_MS, newProvider, refused } from '../test/step-harness.js';
-import { guardMs } from './policy.js';
+import { accepted, HOLD_MS, newProvider, refused } from '../../test/step-harness.js';
+import { guardMs } from '../policy.js';
 
 const LIMIT = 4;
 const WINDOW_MS = 1_000;
