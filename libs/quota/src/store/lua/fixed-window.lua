@@ -1,24 +1,26 @@
--- Accepts `limit` requests in every window of `periodMs`. A window begins with the first request it accepts (option -1),
--- or at each multiple of its length since 1970 by a clock that may be `option` ms apart from ours.
--- When exactly it began only the provider knows: what is on its way when it may have ended counts in both windows.
---   beganMinMs, beganMaxMs  it began between these moments; 0 while that is not known
---   hasAnswer               1 once beganMaxMs is when its first accepted answer came, 0 while that is a guess
---   tookMs                  how long that answer took at most; firstMs: when the first request of ours was granted
---   isEnding                1 from the first step at which it may have ended
---   carried                 requests that the next window may have counted
---   carriedGeneration       the generation they were of, in the window they were carried into
---   carriedLeft             how many of them were not told of yet; carriedAnsweredMs: the last answer to the others
---   carriedUntilMs          none of them is on its way any more then
---   toldMs                  when a request was sent whose answer said how many the provider has counted
---   isTold                  1 once it was said that it is spent
---   isEarlier               1 if it ends earlier than we thought because the provider said so, wasEarlier: if the one before did
---   resetLies               1 once that proved wrong
+-- Accepts `limit` requests in every window of `periodMs`. A window starts with the first request it accepts (option -1), or
+-- at each multiple of its length since 1970 by a clock that differs from ours by at most `option` ms.
+-- Only the provider knows when exactly it started: a request in flight when it may have ended counts in both windows. Such a
+-- request is carried: the next epoch starts with it as unknown.
+--   beganMinMs, beganMaxMs  the window started between these times; 0 while unknown
+--   hasAnswer               1 once beganMaxMs is the time of its first accepted answer, 0 while it is an estimate
+--   tookMs, firstMs         how long that answer took at most; when the first request was granted
+--   isEnding                1 from the first step at which the window may have ended
+--   carried                 requests of this window that the next one may have counted
+--   carriedGeneration       generation of the requests carried into this window, in the epoch they come from
+--   carriedLeft             how many of those are not settled yet; carriedAnsweredMs: the last answer of the others
+--   carriedUntilMs          none of those is in flight from this time on
+--   toldMs                  when the latest request was granted whose answer announced what remains
+--   isTold                  1 once the event `blocked` was reported
+--   isEarlier, wasEarlier   1 if this window (the last one) ends earlier than assumed because the provider announced it
+--   resetLies               1 once such an announcement proved wrong
 policy.kept = { 'resetLies' }
 policy.fields = { 'carriedGeneration', 'carriedLeft', 'carriedUntilMs', 'isEarlier', 'wasEarlier', 'beganMinMs',
   'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs' }
 
--- Nothing of it holds for a window that nobody has used.
-local OF_USE = { 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'firstMs', 'isEnding', 'carried', 'counted', 'toldMs' }
+-- Reset while the window is unused: nothing is known about when it starts.
+local UNKNOWN_WHILE_UNUSED =
+  { 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'firstMs', 'isEnding', 'carried', 'counted', 'toldMs' }
 
 local isClock = option >= 0
 local driftMs = isClock and 0 or guardMs
@@ -28,10 +30,10 @@ function policy.used() return q.granted - q.refunded end
 local function endsEarliestMs() return q.beganMinMs + periodMs - driftMs end
 local function endsLatestMs() return q.beganMaxMs + periodMs + driftMs end
 
--- Early enough for answers that take as long as its first one took.
+-- Early enough for answers that take as long as the first one.
 local function isClosing() return q.beganMinMs > 0 and now >= endsEarliestMs() - q.tookMs end
 
--- From then on none of those that this window may have counted is on its way.
+-- From then on no unknown request that this window may have counted is in flight.
 local function lastUnknownMs() return math.max(q.unknownMs, q.carriedUntilMs) end
 
 local function followClock()
@@ -39,15 +41,15 @@ local function followClock()
   q.beganMinMs, q.beganMaxMs = beganMs - option, beganMs + option
 end
 
--- What was granted before may still be on its way, and begin a window as late as that.
-function policy.forget() q.blockedUntilMs = now + holdMs + closedMs end
+-- Permits granted before the loss may still be in flight, and start a window as late as holdMs from now.
+function policy.assumeForgotten() q.blockedUntilMs = now + holdMs + guardedPeriodMs end
 
-function policy.begin()
+function policy.beforeSettlements()
   if q.beganMinMs == 0 or q.isEnding == 1 then return end
-  -- Nobody knows for how long the clock stood still: it may end at any time now.
+  -- How long the clock stood still is unknown: the window may end at any time now.
   if isSetBack then q.beganMinMs = math.min(q.beganMinMs, now - periodMs + driftMs) end
   if now < endsEarliestMs() then return end
-  -- With those that were carried into it, if they may still be on their way.
+  -- Unknown requests, and those carried into this window, may still be in flight.
   local strays = 0
   if q.unknownMs >= endsEarliestMs() then
     strays = q.unknown
@@ -57,7 +59,8 @@ function policy.begin()
   q.isEnding, q.carried, changed = 1, outstanding() + strays, true
 end
 
-local function beganBy(atMs, isAnswer)
+-- The window had started by `atMs`, as a request had been answered (isAnswer) or was given up as unknown by then.
+local function noteBegan(atMs, isAnswer)
   if isClock then return end
   if isAnswer and (q.hasAnswer == 0 or atMs < q.beganMaxMs) then
     q.beganMaxMs, q.hasAnswer, q.tookMs = atMs, 1, math.max(0, atMs - math.max(q.beganMinMs, q.firstMs))
@@ -66,15 +69,15 @@ local function beganBy(atMs, isAnswer)
   end
 end
 
--- What the provider says of the window's end, where rounding cannot make it agree with what we think.
-local function believeReset(s)
-  if s.resetMs < 0 or s.resetMs > closedMs + ROUNDING_MS or q.beganMaxMs == 0 then return end
-  -- What is later may be the end of the next.
+-- Follows the end that the provider announced, if rounding cannot explain the difference to the assumed end.
+local function applyReset(s)
+  if s.resetMs < 0 or s.resetMs > guardedPeriodMs + ROUNDING_MS or q.beganMaxMs == 0 then return end
+  -- It may already be the end of the next window.
   if q.isEnding == 1 then return end
-  -- What was sent before this one began for certain may have been told of the one before.
-  if s.sentMs < q.beganMaxMs and (isClock or q.unknown > 0) then return end
-  local earliestMs = s.sentMs + s.resetMs - ROUNDING_MS
-  local latestMs = s.answeredMs + math.min(s.resetMs + ROUNDING_MS, closedMs)
+  -- Sent before this window had certainly started: it may be the end of the previous window.
+  if s.grantedMs < q.beganMaxMs and (isClock or q.unknown > 0) then return end
+  local earliestMs = s.grantedMs + s.resetMs - ROUNDING_MS
+  local latestMs = s.answeredMs + math.min(s.resetMs + ROUNDING_MS, guardedPeriodMs)
   if latestMs >= endsEarliestMs() and earliestMs <= endsLatestMs() then return end
   if latestMs < endsEarliestMs() then
     if q.resetLies == 1 then return end
@@ -84,65 +87,65 @@ local function believeReset(s)
 end
 
 function policy.settle(s)
-  if s.accepted > 0 then beganBy(s.answeredMs, true) end
-  if s.unknown > 0 then beganBy(s.answeredMs, false) end
-  if q.isEnding == 1 and not s.isGivenUp then
-    local ofThisOne = s.answeredMs < endsEarliestMs() and s.accepted or 0
-    q.carried = math.max(0, q.carried - s.notSent - ofThisOne)
+  if s.accepted > 0 then noteBegan(s.answeredMs, true) end
+  if s.unknown > 0 then noteBegan(s.answeredMs, false) end
+  if q.isEnding == 1 and not s.isTimedOut then
+    local countedHere = s.answeredMs < endsEarliestMs() and s.accepted or 0
+    q.carried = math.max(0, q.carried - s.notSent - countedHere)
   end
-  believeReset(s)
+  applyReset(s)
   if s.refused > 0 then
-    local isKnown = q.beganMaxMs > 0 and endsLatestMs() > s.answeredMs
-    local longestMs = isKnown and endsLatestMs() - s.answeredMs or closedMs
+    local isEndKnown = q.beganMaxMs > 0 and endsLatestMs() > s.answeredMs
+    local longestMs = isEndKnown and endsLatestMs() - s.answeredMs or guardedPeriodMs
     if q.wasEarlier == 1 then q.resetLies = 1 end
-    refuse(s, longestMs)
+    blockAfterRefusal(s, longestMs)
   end
 end
 
--- Somebody else was there first: the window is as old as its end tells, or any age.
-local function beganEarlier(s)
-  local endsEarliest = s.resetMs >= 0 and s.sentMs + s.resetMs - ROUNDING_MS or now
+-- Another client started the window: its age follows from its announced end, or is unknown.
+local function noteBeganEarlier(s)
+  local endsEarliest = s.resetMs >= 0 and s.grantedMs + s.resetMs - ROUNDING_MS or now
   q.beganMinMs = math.min(q.beganMinMs, endsEarliest - periodMs + driftMs)
 end
 
--- It was carried into this window, and proves to be of the one before.
-function policy.settleOlder(s)
+-- A carried request may turn out to belong to the previous window only: its slot returns to this one.
+function policy.settleOlderEpoch(s)
   local isCarried = q.carriedLeft > 0 and s.epoch == q.epoch - 1 and s.generation >= q.carriedGeneration - 1
   if not isCarried then return end
   q.carriedLeft, changed = math.max(0, q.carriedLeft - s.accepted - s.notSent - s.unknown - s.refused), true
   q.carriedAnsweredMs = math.max(q.carriedAnsweredMs, s.answeredMs)
   if q.carriedLeft == 0 then q.carriedUntilMs = math.min(q.carriedUntilMs, q.carriedAnsweredMs) end
-  local ofTheOther = s.notSent + (s.answeredMs < q.beganMinMs and s.accepted or 0)
-  local back = math.min(q.unknown, ofTheOther)
+  local notCountedHere = s.notSent + (s.answeredMs < q.beganMinMs and s.accepted or 0)
+  local back = math.min(q.unknown, notCountedHere)
   q.unknown, q.refunded = q.unknown - back, q.refunded + back
 end
 
-function policy.observe(s)
-  local counted = countedBy(s)
+function policy.applyRemaining(s)
+  local counted = countedByProvider(s)
   local more = counted - policy.used()
   if more > 0 then
-    if q.accepted - q.untold == s.accepted and not isClock then beganEarlier(s) end
+    if q.accepted - q.untold == s.accepted and not isClock then noteBeganEarlier(s) end
     q.granted, q.accepted, foreign = q.granted + more, q.accepted + more, foreign + more
   end
   if q.isEnding == 1 then return end
-  q.toldMs = math.max(q.toldMs, s.sentMs)
-  -- The very first of its window: what was carried into it was counted before.
-  local isFirst = s.remaining == limit - 1 and outstanding() == 0 and s.sentMs >= lastUnknownMs()
-  if isFirst and not isClock then q.beganMinMs = math.max(q.beganMinMs, s.sentMs) end
+  q.toldMs = math.max(q.toldMs, s.grantedMs)
+  -- The first request of its window: the carried ones were counted in the previous window.
+  local isFirst = s.remaining == limit - 1 and outstanding() == 0 and s.grantedMs >= lastUnknownMs()
+  if isFirst and not isClock then q.beganMinMs = math.max(q.beganMinMs, s.grantedMs) end
 end
 
-function policy.giveUp(_, atMs) beganBy(atMs, false) end
+function policy.timeOut(_, atMs) noteBegan(atMs, false) end
 
 local function turn(carried)
-  local wasTold, beganMs = q.isTold == 1 or q.blockedUntilMs > 0, endsEarliestMs()
+  local wasBlocked, beganMs = q.isTold == 1 or q.blockedUntilMs > 0, endsEarliestMs()
   local settledByMs = outstanding() > 0 and math.max(now, q.expiresMs) or now
-  -- Those that were carried into the window that ends, and are on their way still, nobody tells of any more.
+  -- Requests carried into the ending window and still in flight are no longer tracked one by one.
   local left = q.carriedUntilMs > now and 1e9 or outstanding()
   settledByMs = math.max(settledByMs, q.carriedUntilMs)
   local wasEarlier, generation, lastAnswerMs = q.isEarlier, q.generation, math.max(q.lastAnswerMs, lastUnknownMs())
-  start(q.epoch + 1)
+  startEpoch(q.epoch + 1)
   q.wasEarlier = wasEarlier
-  if wasTold and event ~= 3 then event = 2 end
+  if wasBlocked and event ~= 3 then event = 2 end
   if carried == 0 then return end
   q.carriedGeneration, q.carriedLeft, q.carriedAnsweredMs = generation, left, lastAnswerMs
   q.carriedUntilMs = left > 0 and settledByMs or lastAnswerMs
@@ -150,29 +153,35 @@ local function turn(carried)
   if isClock then followClock() end
 end
 
+local function turnIfOver()
+  if q.beganMaxMs == 0 or now < endsLatestMs() then return end
+  -- Carried requests no longer matter a whole window after the last of them was settled.
+  local isPast = outstanding() == 0 and now >= math.max(q.lastAnswerMs, lastUnknownMs()) + guardedPeriodMs
+  turn(isPast and 0 or q.carried)
+end
+
+local function resolveUnknownByRemaining()
+  if q.unknown == 0 or q.isEnding == 1 or q.toldMs < lastUnknownMs() then return end
+  local unknownBefore = q.unknown
+  resolveUnknown(q.counted)
+  changed = changed or q.unknown ~= unknownBefore
+end
+
 function policy.advance()
-  -- Not with requests of a refused window on their way: nobody could say which one they belong to.
+  -- Not while requests of a refused window are outstanding: their window would be unknown.
   if q.blockedUntilMs > 0 then
     if now >= q.blockedUntilMs and outstanding() == 0 then turn(0) end
     return
   end
-  if q.beganMaxMs > 0 and now >= endsLatestMs() then
-    -- A whole window after the last of them was settled none matters any more.
-    local isPast = outstanding() == 0 and now >= math.max(q.lastAnswerMs, lastUnknownMs()) + closedMs
-    turn(isPast and 0 or q.carried)
-  end
-  if q.unknown > 0 and q.isEnding == 0 and q.toldMs >= lastUnknownMs() then
-    local before = q.unknown
-    resolveUnknown(q.counted)
-    changed = changed or q.unknown ~= before
-  end
-  -- Settled, but the grant is not known: it may have begun and end at any time.
+  turnIfOver()
+  resolveUnknownByRemaining()
+  -- Settled without a known grant: the window may have started, and end, at any time.
   if policy.used() > 0 and q.beganMinMs == 0 then
     q.beganMinMs = now - periodMs + driftMs
     if isClock then followClock() end
   end
   if policy.used() == 0 then
-    for _, field in ipairs(OF_USE) do q[field] = 0 end
+    for _, field in ipairs(UNKNOWN_WHILE_UNUSED) do q[field] = 0 end
   end
   if q.isTold == 0 and policy.used() >= limit and outstanding() == 0 then
     q.isTold, changed = 1, true
@@ -180,26 +189,27 @@ function policy.advance()
   end
 end
 
--- What may arrive in the next window by the clock counts in both. One that a request begins would begin nobody knows when.
+-- What may arrive in the next clock window counts in both windows. Where a request starts the window, nothing is granted at
+-- its end: such a request would start the next window at an unknown time.
 function policy.grantable()
   if q.blockedUntilMs > 0 or isClosing() and not isClock then return 0 end
   local free = math.max(0, limit - policy.used())
-  -- The provider has said to come back sooner than its window can have ended: one asks whether it has.
+  -- The provider announced a time before its window can have ended: one request finds out whether it has.
   if q.cameSooner == 1 and q.accepted == 0 then return outstanding() == 0 and math.min(1, free) or 0 end
   return free
 end
 
-function policy.grant(count)
+function policy.noteGrant(count)
   if q.isEnding == 1 then q.carried = q.carried + count end
   if q.firstMs == 0 then q.firstMs = now end
   if q.beganMinMs > 0 then return end
   if isClock then followClock() else q.beganMinMs = now end
 end
 
-function policy.closed()
-  if q.blockedUntilMs == 0 and q.beganMaxMs == 0 then return SPENT, closedMs end
+function policy.closedState()
+  if q.blockedUntilMs == 0 and q.beganMaxMs == 0 then return SPENT, guardedPeriodMs end
   local untilMs = q.blockedUntilMs > 0 and q.blockedUntilMs or endsLatestMs()
-  -- Those that were carried into it may still be told of as of the one before.
+  -- Carried requests may still turn out to belong to the previous window.
   local isExact = outstanding() == 0 and (q.carriedLeft == 0 or now >= q.carriedUntilMs)
   local isOver = isExact or isClosing() and q.blockedUntilMs == 0 and q.hasAnswer == 1
   return isOver and BLOCKED or SPENT, math.max(1, untilMs - now)

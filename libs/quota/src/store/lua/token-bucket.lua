@@ -1,36 +1,36 @@
--- Each request takes a token of at most `limit`; one comes back every `periodMs`. Counted as in the generic cell rate
--- algorithm (ITU-T I.371): fullMs is when the bucket is full again, `periodMs` later for each request, counted from when
--- its answer came: the provider took the token no later than that. It never turns: its epoch stays.
+-- Each request takes a token from a bucket of `limit`; one token returns every `periodMs`. Counted as in the generic cell
+-- rate algorithm (ITU-T I.371): fullMs is when the bucket is full again. Each request moves it by `periodMs`, counted from
+-- when its answer arrived: the provider took the token no later than that. The epoch never changes.
 policy.fields = { 'fullMs' }
 
--- A provider's clock may run slower than ours, see guardMs of policy.ts.
+-- The provider's clock may be slower than that of Redis, see guardMs in policy.ts.
 local tokenMs = periodMs * 1.0002
 local MARGIN_MS = 2
 
--- How many tokens are missing, those in flight not counted, in ms until they are back.
+-- Time until the missing tokens are back, not counting those of outstanding permits.
 local function missingMs() return q.fullMs + MARGIN_MS <= now and 0 or q.fullMs + MARGIN_MS - now end
 
 local function take(count, atMs)
   if count > 0 then q.fullMs, changed = math.max(q.fullMs, atMs) + count * tokenMs, true end
 end
 
-local function atLeast(fullMs)
+local function postponeTo(fullMs)
   if fullMs > q.fullMs then q.fullMs, changed = fullMs, true end
 end
 
 function policy.used() return math.min(limit, math.ceil(missingMs() / tokenMs - 1e-6) + outstanding()) end
 
--- As if all tokens were taken as late as what was granted before may still arrive.
-function policy.forget()
+-- As if all tokens were taken by permits granted before the loss, which may arrive as late as holdMs from now.
+function policy.assumeForgotten()
   q.unknownMs = now + holdMs
-  atLeast(q.unknownMs + limit * tokenMs)
+  postponeTo(q.unknownMs + limit * tokenMs)
 end
 
 function policy.rescale(oldPeriodMs)
   if q.fullMs > now then q.fullMs = now + (q.fullMs - now) * periodMs / oldPeriodMs end
 end
 
--- The tokens that are new may not be there yet.
+-- The added tokens may not be there yet.
 function policy.changeLimit(oldLimit)
   if limit > oldLimit then q.fullMs = math.max(q.fullMs, now) + (limit - oldLimit) * tokenMs end
 end
@@ -38,31 +38,31 @@ end
 function policy.settle(s)
   take(s.accepted + s.unknown, s.answeredMs)
   if s.refused == 0 then return end
-  atLeast(s.answeredMs + limit * tokenMs)
-  -- It means the next token, unless it says more.
-  if s.stayAwayMs - ROUNDING_MS > tokenMs then refuse(s, tokenMs) end
+  postponeTo(s.answeredMs + limit * tokenMs)
+  -- Retry-After usually means the next token; only a longer one closes the quota.
+  if s.retryAfterMs - ROUNDING_MS > tokenMs then blockAfterRefusal(s, tokenMs) end
 end
 
--- So many were left when it was taken, and a fraction: somebody else took those that we cannot account for. If nothing else
--- of ours can have come after it, those that are left are there for certain.
-function policy.observe(s)
-  local isLast = outstanding() == 0 and s.accepted == 1 and s.sentMs >= math.max(q.unknownMs, s.lastAnswerMs)
+-- The provider had `remaining` tokens, and a fraction, when it took this request's token: other clients took those that we
+-- did not. If no other request of ours can have come later, the remaining tokens are certainly there.
+function policy.applyRemaining(s)
+  local isLast = outstanding() == 0 and s.accepted == 1 and s.grantedMs >= math.max(q.unknownMs, s.lastAnswerMs)
   local latestMs = s.answeredMs + (limit - s.remaining) * tokenMs
   if isLast and latestMs < q.fullMs then q.fullMs = latestMs end
-  local fullMs = s.sentMs + (limit - s.remaining - 1 - outstanding()) * periodMs
+  local fullMs = s.grantedMs + (limit - s.remaining - 1 - outstanding()) * periodMs
   if fullMs <= q.fullMs then return end
-  foreign = foreign + math.ceil((fullMs - math.max(q.fullMs, s.sentMs)) / tokenMs)
-  atLeast(fullMs)
+  foreign = foreign + math.ceil((fullMs - math.max(q.fullMs, s.grantedMs)) / tokenMs)
+  postponeTo(fullMs)
 end
 
-function policy.giveUp(count, atMs) take(count, atMs) end
+function policy.timeOut(count, atMs) take(count, atMs) end
 
 function policy.grantable()
   if q.blockedUntilMs > 0 then return 0 end
   return math.max(0, math.floor((limit * tokenMs - missingMs()) / tokenMs + 1e-6) - outstanding())
 end
 
-function policy.closed()
+function policy.closedState()
   local waitMs = math.max(q.blockedUntilMs - now, missingMs() - (limit - 1 - outstanding()) * tokenMs)
-  return isTimed(waitMs) and BLOCKED or SPENT, math.max(1, waitMs)
+  return opensByTime(waitMs) and BLOCKED or SPENT, math.max(1, waitMs)
 end
