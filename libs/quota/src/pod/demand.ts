@@ -1,36 +1,37 @@
-/** Callers of so short a time to come share a step with those who are here. */
-const AHEAD_MS = 10;
-const AHEAD_MAX = 32;
-/** Of so many that are left to all, one: nobody can miss what is back within a moment. */
-const ROOM = 1_000;
+/** Callers expected within this time share the step of the callers that are here. */
+const PREFETCH_MS = 10;
+const PREFETCH_MAX = 32;
+/** One permit is prefetched for each of so many left to all pods: no pod misses one that returns within 50 ms. */
+const LEFT_PER_PREFETCH = 1_000;
 
 /**
- * How many permits a step takes for callers that have not come yet. Alone, one caller after the other, each would make a
- * trip of its own; at the rate of the last ones it is known how many will follow. Never of a quota that might end first.
+ * How many permits a step prefetches for callers that have not come yet. Without it, callers that follow each other would
+ * make one trip each; the rate of the last callers predicts how many will follow. A quota that may run out is never
+ * prefetched from.
  */
 export class Demand {
-  private asked = 0;
-  private sinceMs = -Infinity;
+  /** Callers since the last step. */
+  private callers = 0;
+  private lastStepAtMs = -Infinity;
   private left = 0;
 
-  /** A caller came. */
-  note(): void {
-    this.asked += 1;
+  noteCaller(): void {
+    this.callers += 1;
   }
 
-  /** @param left how many more the quota can grant to anybody, as of the last step */
+  /** @param left how many more permits the quota can grant to all pods, as of the last step */
   noteLeft(left: number): void {
     this.left = left;
   }
 
   /**
-   * For a step that is made now.
+   * The number of permits to prefetch with a step made now.
    * @param nowMs on the monotonic clock
    */
-  ahead(nowMs: number): number {
-    const expected = (this.asked / (nowMs - this.sinceMs)) * AHEAD_MS;
-    this.asked = 0;
-    this.sinceMs = nowMs;
-    return Math.min(AHEAD_MAX, Math.floor(expected), Math.floor(this.left / ROOM));
+  prefetch(nowMs: number): number {
+    const expected = (this.callers / (nowMs - this.lastStepAtMs)) * PREFETCH_MS;
+    this.callers = 0;
+    this.lastStepAtMs = nowMs;
+    return Math.min(PREFETCH_MAX, Math.floor(expected), Math.floor(this.left / LEFT_PER_PREFETCH));
   }
 }

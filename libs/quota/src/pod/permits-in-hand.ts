@@ -1,15 +1,16 @@
 import type { Permit } from '../permit.js';
 
-/** The permits of this pod that are not settled: handed out, or spare: whoever asked had gone on without, or is still to come. */
+/** This pod's unsettled permits: handed out to callers, or spare (the caller timed out, or the permit was prefetched). */
 export class PermitsInHand {
   private readonly unsettled = new Set<Permit>();
+  /** Oldest first. */
   private spares: Permit[] = [];
 
   get hasSpares(): boolean {
     return this.spares.length > 0;
   }
 
-  /** How many are under way. */
+  /** Number of permits that callers hold. */
   get handedOut(): number {
     return this.unsettled.size - this.spares.length;
   }
@@ -22,7 +23,7 @@ export class PermitsInHand {
     this.unsettled.add(permit);
   }
 
-  keepForNext(permit: Permit): void {
+  keepSpare(permit: Permit): void {
     this.spares.push(permit);
   }
 
@@ -30,15 +31,15 @@ export class PermitsInHand {
     return this.spares.shift();
   }
 
-  /** Those spare that must be sent before `nowMs`: nobody will take them any more. */
-  dropSpares(nowMs: number): Permit[] {
-    if (this.spares.every((permit) => permit.sendByMs > nowMs)) return [];
-    const dropped = this.spares.filter((permit) => permit.sendByMs <= nowMs);
-    this.spares = this.spares.filter((permit) => permit.sendByMs > nowMs);
+  /** Removes and returns the spare permits whose `sendByMs` is at or before `atMs`. */
+  dropSparesDueBy(atMs: number): Permit[] {
+    if (this.spares.every((permit) => permit.sendByMs > atMs)) return [];
+    const dropped = this.spares.filter((permit) => permit.sendByMs <= atMs);
+    this.spares = this.spares.filter((permit) => permit.sendByMs > atMs);
     return dropped;
   }
 
-  /** False for a permit that was settled before. */
+  /** Marks a permit as settled; false if it was settled before. */
   remove(permit: Permit): boolean {
     return this.unsettled.delete(permit);
   }
