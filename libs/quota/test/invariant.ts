@@ -1,8 +1,8 @@
-/** What the engine said it would do, and did not. */
-export class BrokenPromise extends Error {
-  override name = 'BrokenPromise';
+/** The engine did not keep an invariant. */
+export class InvariantViolation extends Error {
+  override name = 'InvariantViolation';
 }
 
-export function promise(kept: boolean, what: string): void {
-  if (!kept) throw new BrokenPromise(what);
+export function invariant(holds: boolean, what: string): void {
+  if (!holds) throw new InvariantViolation(what);
 }

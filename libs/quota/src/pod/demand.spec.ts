@@ -1,21 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
 import { Demand } from './demand.js';
 
-/** After so many have come within so many milliseconds. */
-function aheadAfter({ callers, ms, left = 1_000_000 }: { callers: number; ms: number; left?: number }): number {
+/** Permits prefetched when so many callers came within so many milliseconds. */
+function prefetchAfter({ callers, ms, left = 1_000_000 }: { callers: number; ms: number; left?: number }): number {
   const demand = new Demand();
-  demand.ahead(0);
-  for (let came = 0; came < callers; came += 1) demand.note();
+  demand.prefetch(0);
+  for (let came = 0; came < callers; came += 1) demand.noteCaller();
   demand.noteLeft(left);
-  return demand.ahead(ms);
+  return demand.prefetch(ms);
 }
 
 describe('Demand', () => {
-  it('takes nothing ahead for the first, of whom nobody knows whether another follows', () => {
+  it('prefetches nothing for the first caller, which may be the only one', () => {
     const demand = new Demand();
-    demand.note();
+    demand.noteCaller();
     demand.noteLeft(1_000_000);
-    expect(demand.ahead(5)).toBe(0);
+    expect(demand.prefetch(5)).toBe(0);
   });
 
   it.each([
@@ -25,8 +25,8 @@ describe('Demand', () => {
     [1, 1, 10],
     [64, 1, 32],
     [0, 1, 0],
-  ])('%d callers in %d ms: %d ahead', (callers, ms, ahead) => {
-    expect(aheadAfter({ callers, ms })).toBe(ahead);
+  ])('%d callers in %d ms prefetch %d permits', (callers, ms, prefetched) => {
+    expect(prefetchAfter({ callers, ms })).toBe(prefetched);
   });
 
   it.each([
@@ -36,17 +36,17 @@ describe('Demand', () => {
     [31_999, 31],
     [32_000, 32],
     [64_000, 32],
-  ])('with %d left to all: at most %d ahead', (left, ahead) => {
-    expect(aheadAfter({ callers: 100, ms: 1, left })).toBe(ahead);
+  ])('with %d permits left, prefetches at most %d', (left, prefetched) => {
+    expect(prefetchAfter({ callers: 100, ms: 1, left })).toBe(prefetched);
   });
 
-  it('counts callers from the last step on', () => {
+  it('counts callers since the last step', () => {
     const demand = new Demand();
     demand.noteLeft(1_000_000);
-    demand.ahead(0);
-    for (let came = 0; came < 50; came += 1) demand.note();
-    demand.ahead(10);
-    demand.note();
-    expect(demand.ahead(20)).toBe(1);
+    demand.prefetch(0);
+    for (let came = 0; came < 50; came += 1) demand.noteCaller();
+    demand.prefetch(10);
+    demand.noteCaller();
+    expect(demand.prefetch(20)).toBe(1);
   });
 });
