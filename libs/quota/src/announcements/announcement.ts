@@ -1,39 +1,39 @@
 import { parseList } from 'structured-headers';
 
-/** What a provider's answer says of its quota. Fields it did not say, or not credibly, are left out. */
+/** What a provider's answer announces about its quota. Absent or implausible fields are left out. */
 export interface Announcement {
-  /** How long to stay away, in milliseconds, as said: whole seconds may have been rounded either way. */
+  /** How long to wait before the next request, in milliseconds. Providers round to whole seconds, up or down. */
   retryAfterMs?: number;
-  /** Requests left. */
+  /** Requests left in the window. */
   remaining?: number;
-  /** Until more are left, in milliseconds, as said. */
+  /** Until requests become available, in milliseconds, rounded like `retryAfterMs`. */
   resetMs?: number;
-  /** Requests of a whole window, told together with `windowMs` or not believed. */
+  /** Requests per window. Not used unless `windowMs` is announced too. */
   limit?: number;
   windowMs?: number;
 }
 
-/** Names in lower case, as Node gives them. */
+/** Names in lower case, as Node provides them. */
 export type AnsweredHeaders = Readonly<Record<string, unknown>>;
 
-/** Beyond this a number is an instant, not a duration: a year in seconds. */
+/** A year. A larger number of seconds is a time, not a duration. */
 const LONGEST_RESET_S = 366 * 86_400;
 
 /**
- * Reads what providers say of their quotas: `Retry-After` (RFC 9110, 10.2.3), `RateLimit` and `RateLimit-Policy`
- * (draft-ietf-httpapi-ratelimit-headers), and before they were structured, `RateLimit-Limit`, `-Remaining`, `-Reset` and
- * the same with `X-`, whose reset may be seconds, seconds since 1970 or milliseconds since 1970.
- * Instants are measured against the answer's own `Date`, as clocks differ; without one they say nothing.
- * Undefined when nothing is said.
+ * Reads what providers announce about their quotas: `Retry-After` (RFC 9110, 10.2.3), `RateLimit` and `RateLimit-Policy`
+ * (draft-ietf-httpapi-ratelimit-headers), and the older separate fields `RateLimit-Limit`, `-Remaining`, `-Reset`, with
+ * or without `X-`, whose reset may be seconds, seconds since 1970 or milliseconds since 1970.
+ * Times are compared with the answer's own `Date`, because clocks differ; without a `Date` they are ignored.
+ * Undefined when the headers announce nothing.
  */
 export function readAnnouncement(headers: AnsweredHeaders): Announcement | undefined {
-  const said: Announcement = readStructured(headers) ?? readSeparate(headers);
+  const announced: Announcement = readStructured(headers) ?? readSeparate(headers);
   const retryAfterMs = readRetryAfter(headers);
-  if (retryAfterMs !== undefined) said.retryAfterMs = retryAfterMs;
-  return Object.keys(said).length === 0 ? undefined : said;
+  if (retryAfterMs !== undefined) announced.retryAfterMs = retryAfterMs;
+  return Object.keys(announced).length === 0 ? undefined : announced;
 }
 
-/** By the provider's clock; `NaN` when it did not tell. */
+/** The time on the provider's clock; `NaN` without a `Date`. */
 function nowMsOf(headers: AnsweredHeaders): number {
   return Date.parse(textOf(headers, 'date') ?? '');
 }
@@ -43,26 +43,26 @@ function readRetryAfter(headers: AnsweredHeaders): number | undefined {
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
   const waitMs = Date.parse(value) - nowMsOf(headers);
-  // No number without a `Date`; past when a clock is wrong: nothing is said then.
+  // NaN without a `Date`, and negative when a clock is wrong: ignore both.
   return Number.isFinite(waitMs) && waitMs > 0 ? waitMs : undefined;
 }
 
-/** Of several policies the one with the least left counts. */
+/** Of several limits, the one with the fewest requests left applies. */
 function readStructured(headers: AnsweredHeaders): Announcement | undefined {
   const value = textOf(headers, 'ratelimit');
   if (value === undefined) return undefined;
-  const told = parse(value)
+  const tightest = parse(value)
     .map(({ name, parameters }) => ({ name, remaining: countOf(parameters.get('r')), reset: parameters.get('t') }))
     .filter((limit): limit is typeof limit & { remaining: number } => limit.remaining !== undefined)
     .toSorted((one, other) => one.remaining - other.remaining)[0];
-  if (told === undefined) return undefined;
+  if (tightest === undefined) return undefined;
   const parameters = policiesOf(textOf(headers, 'ratelimit-policy') ?? '').find(
-    ({ name }) => name === told.name,
+    ({ name }) => name === tightest.name,
   )?.parameters;
   const windowS = countOf(parameters?.get('w'));
   return {
-    remaining: told.remaining,
-    ...optional('resetMs', inMs(countOf(told.reset))),
+    remaining: tightest.remaining,
+    ...optional('resetMs', inMs(countOf(tightest.reset))),
     ...optional('limit', countOf(parameters?.get('q'))),
     ...optional('windowMs', inMs(windowS)),
   };
@@ -73,7 +73,7 @@ interface StructuredItem {
   parameters: ReadonlyMap<string, unknown>;
 }
 
-/** What was read last: a provider says the same with every answer. */
+/** Cache of one: a provider repeats the same policies in every answer. */
 let lastPolicies = { value: '', items: [] as StructuredItem[] };
 
 function policiesOf(value: string): StructuredItem[] {
@@ -85,7 +85,7 @@ function parse(value: string): StructuredItem[] {
   try {
     return parseList(value).map(([name, parameters]) => ({ name, parameters }));
   } catch {
-    // Not the structure the draft describes: as good as not said.
+    // Not a structured field as in the draft: treat as absent.
     return [];
   }
 }

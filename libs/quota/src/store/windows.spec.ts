@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { accepted, HOLD_MS, newProvider, refused } from '../test/step-harness.js';
-import { guardMs } from './policy.js';
+import { accepted, HOLD_MS, newProvider, notSent, refused, unknown } from '../../test/step-harness.js';
+import { guardMs } from '../policy.js';
 
 const LIMIT = 4;
 const WINDOW_MS = 1_000;
@@ -13,10 +13,7 @@ beforeAll(() => {
 });
 afterAll(() => redis.quit());
 
-const notSent = (epoch: number) => ({ epoch, settlement: { outcome: 'notSent' } as const });
-const unknown = (epoch: number) => ({ epoch, settlement: { outcome: 'unknown' } as const });
-
-describe('a step for a fixed window that its first accept begins', () => {
+describe('a fixed window that starts with the first accepted request', () => {
   const newWindow = () =>
     newProvider(redis, {
       policy: 'fixed-window',
@@ -26,7 +23,7 @@ describe('a step for a fixed window that its first accept begins', () => {
       clockSkewMs: 0,
     });
 
-  it('opens the next one a window and a guard after the first answer, however late the others came', async () => {
+  it('reopens one window and guard after its first answer, however late the other answers came', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 1 });
     clock.ms += 10;
@@ -41,7 +38,7 @@ describe('a step for a fixed window that its first accept begins', () => {
     expect(await step({ want: 9 })).toMatchObject({ granted: LIMIT, epoch: epoch + 1, event: 'reopened' });
   });
 
-  it('begins with the first grant, not with the first question', async () => {
+  it('starts with the first grant, not with the first step', async () => {
     const { step, clock } = await newWindow();
     await step();
     clock.ms += 5_000;
@@ -50,7 +47,7 @@ describe('a step for a fixed window that its first accept begins', () => {
     expect(await step({ want: 1, settled: [accepted(epoch)] })).toMatchObject({ granted: 0 });
   });
 
-  it('grants nothing when an answer may come from the next one', async () => {
+  it('grants nothing when a request might arrive in the next window', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 1 });
     clock.ms += 20;
@@ -61,28 +58,28 @@ describe('a step for a fixed window that its first accept begins', () => {
     expect(await step({ want: 1 })).toMatchObject({ granted: 0, state: 'blocked', epoch });
   });
 
-  it('counts what is on its way at its end in the next one as well', async () => {
+  it('counts requests in flight at its end in the next window too', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 2 });
     await step({ settled: [accepted(epoch)] });
     clock.ms += WINDOW_MS + GUARD_MS;
-    // Given up after the hold time; here it is answered before.
+    // Answered before it times out.
     expect(await step({ want: 9, settled: [accepted(epoch)] })).toMatchObject({ granted: LIMIT - 1, epoch: epoch + 1 });
   });
 
   it.each([
-    ['follows an end the provider tells when rounding cannot explain it', 3_000, 4_000],
-    ['keeps to its own when rounding can', 9_000, 10_000 + guardMs(10_000)],
-    ['keeps to its own when the provider tells of another window', 86_400_000, 10_000 + guardMs(10_000)],
+    ['follows an announced end that rounding cannot explain', 3_000, 4_000],
+    ['keeps its assumed end when rounding explains the difference', 9_000, 10_000 + guardMs(10_000)],
+    ['keeps its assumed end when the announcement is of another window', 86_400_000, 10_000 + guardMs(10_000)],
   ])('%s', async (_what, resetMs, waitMs) => {
     const tenSeconds = { windowMs: 10_000, anchor: 'first-accept', clockSkewMs: 0 } as const;
     const { step } = await newProvider(redis, { policy: 'fixed-window', limit: LIMIT, ...tenSeconds });
     const { epoch } = await step({ want: 4 });
-    const told = accepted(epoch, 4, { remaining: 0, resetMs });
-    expect(await step({ settled: [told] })).toMatchObject({ state: 'blocked', waitMs });
+    const announced = accepted(epoch, 4, { remaining: 0, resetMs });
+    expect(await step({ settled: [announced] })).toMatchObject({ state: 'blocked', waitMs });
   });
 
-  it('takes nothing for uncounted that was counted before, in whatever order it is told', async () => {
+  it('takes no counted request for uncounted when answers are reported out of order', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 1 });
     await step({ settled: [unknown(epoch)] });
@@ -96,7 +93,7 @@ describe('a step for a fixed window that its first accept begins', () => {
     });
   });
 
-  it('takes its answers for as slow as the first was, not for the time before anybody asked', async () => {
+  it('measures answer times from the first grant, not from the start of the window', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 2 });
     await step({ settled: [accepted(epoch)] });
@@ -110,16 +107,16 @@ describe('a step for a fixed window that its first accept begins', () => {
     expect((await step({ want: 1 })).granted).toBe(1);
   });
 
-  it('is careful with a window that somebody else began', async () => {
+  it('grants nothing in a window that another client started and that may end at any time', async () => {
     const { step } = await newWindow();
     const { epoch } = await step({ want: 1 });
-    // It may end at any moment: a second of rounding is as long as the window.
-    const told = accepted(epoch, 1, { remaining: 1, resetMs: 1_000 });
-    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 0, foreign: 2, used: 3 });
+    // It may end at any time: one second of rounding is as long as the window.
+    const announced = accepted(epoch, 1, { remaining: 1, resetMs: 1_000 });
+    expect(await step({ want: 9, settled: [announced] })).toMatchObject({ granted: 0, foreign: 2, used: 3 });
   });
 });
 
-describe('a step for a fixed window that follows the clock', () => {
+describe('a fixed window that follows the clock', () => {
   const SKEW_MS = 30;
   const END_MS = 5_001_000;
   const newWindow = (startsAtMs: number, windowMs = WINDOW_MS) =>
@@ -128,7 +125,7 @@ describe('a step for a fixed window that follows the clock', () => {
       { policy: 'fixed-window', limit: LIMIT, windowMs, anchor: 'clock', clockSkewMs: SKEW_MS },
       startsAtMs,
     );
-  /** Two accepted in it, then one at its end. */
+  /** Two requests accepted in one window, and one at its end. */
   const aroundTheEnd = async () => {
     const window = await newWindow(END_MS - 600);
     const { step, clock } = window;
@@ -142,7 +139,7 @@ describe('a step for a fixed window that follows the clock', () => {
     return { ...window, epoch: epoch + 1 };
   };
 
-  it('opens the next one when both clocks have passed the boundary', async () => {
+  it('reopens when both clocks have passed the boundary', async () => {
     const { step, clock } = await newWindow(END_MS - 600);
     const { epoch } = await step({ want: 9 });
     clock.ms += 10;
@@ -154,7 +151,7 @@ describe('a step for a fixed window that follows the clock', () => {
     expect((await step({ want: 1 })).granted).toBe(1);
   });
 
-  it('grants at the boundary what is free on both sides of it, and counts it on both', async () => {
+  it('grants at the boundary what is free in both windows, and counts it in both', async () => {
     const { step, epoch } = await aroundTheEnd();
     expect(await step({ want: 9 })).toMatchObject({ granted: LIMIT - 1, epoch });
     const spent = await newWindow(END_MS - SKEW_MS);
@@ -163,21 +160,21 @@ describe('a step for a fixed window that follows the clock', () => {
     expect((await spent.step({ want: 1 })).granted).toBe(0);
   });
 
-  it('learns from what is accepted later which side it was on, with others on their way', async () => {
+  it('learns from later announcements in which window a carried request counted, with others in flight', async () => {
     const { step, epoch } = await aroundTheEnd();
     await step({ want: 3 });
     expect(await step({ want: 9, settled: [accepted(epoch, 1, { remaining: 3 })] })).toMatchObject({ granted: 1 });
   });
 
-  it('does not learn it from what may have been accepted before', async () => {
+  it('does not learn it from a request that may have been accepted before', async () => {
     const { step, clock, epoch } = await aroundTheEnd();
     await step({ want: 3 });
     clock.ms += 100;
-    const told = { ...accepted(epoch, 1, { remaining: 3 }), grantedMs: 100 + 2 * SKEW_MS };
-    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 0 });
+    const announced = { ...accepted(epoch, 1, { remaining: 3 }), grantedAgoMs: 100 + 2 * SKEW_MS };
+    expect(await step({ want: 9, settled: [announced] })).toMatchObject({ granted: 0 });
   });
 
-  it('is not closed for good while one of them may be told of as of the window before', async () => {
+  it('stays spent, not blocked, while a carried request may still return its slot', async () => {
     const { step, clock } = await newWindow(END_MS - SKEW_MS);
     const { epoch } = await step({ want: LIMIT });
     clock.ms = END_MS + SKEW_MS;
@@ -185,7 +182,7 @@ describe('a step for a fixed window that follows the clock', () => {
     expect(await step({ want: 9, settled: [notSent(epoch)] })).toMatchObject({ granted: 1 });
   });
 
-  it('does not take who says nothing of what remains for one that came before', async () => {
+  it('does not infer order from answers without RateLimit headers', async () => {
     const { step, epoch } = await aroundTheEnd();
     await step({ want: 3 });
     expect(await step({ want: 9, settled: [accepted(epoch, 1, { remaining: 2 }), accepted(epoch, 2)] })).toMatchObject({
@@ -193,7 +190,7 @@ describe('a step for a fixed window that follows the clock', () => {
     });
   });
 
-  it('does not take the end of the next one for its own', async () => {
+  it('does not take the announced end of the next window for its own', async () => {
     const { step, clock } = await newWindow(5_004_000 - SKEW_MS, 4_000);
     const { epoch } = await step({ want: 1 });
     clock.ms += SKEW_MS + 1;
@@ -203,11 +200,11 @@ describe('a step for a fixed window that follows the clock', () => {
   });
 });
 
-describe('a step for a sliding window', () => {
+describe('a sliding window', () => {
   const PART_MS = Math.ceil(WINDOW_MS / 256);
   const newWindow = () => newProvider(redis, { policy: 'sliding-window', limit: LIMIT, windowMs: WINDOW_MS });
 
-  it('frees each slot a window and a guard after its own answer', async () => {
+  it('frees each slot one window and guard after its own answer', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 9 });
     await step({ settled: [accepted(epoch, 1)] });
@@ -222,7 +219,7 @@ describe('a step for a sliding window', () => {
     expect(await step({ want: 9 })).toMatchObject({ granted: 1, epoch });
   });
 
-  it('counts what nobody answered as taken', async () => {
+  it('counts unknown requests as used', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 4 });
     await step({ settled: [unknown(epoch), unknown(epoch)] });
@@ -230,16 +227,16 @@ describe('a step for a sliding window', () => {
     expect(await step({ want: 9 })).toMatchObject({ granted: 0, state: 'blocked', used: 4 });
   });
 
-  it('leaves alone what somebody else took, for a window', async () => {
+  it('leaves room for what another client used, for one window', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 1 });
-    const told = accepted(epoch, 1, { remaining: 1 });
-    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 1, foreign: 2 });
+    const announced = accepted(epoch, 1, { remaining: 1 });
+    expect(await step({ want: 9, settled: [announced] })).toMatchObject({ granted: 1, foreign: 2 });
     clock.ms += WINDOW_MS + GUARD_MS + PART_MS;
     expect((await step({ want: 9 })).granted).toBe(3);
   });
 
-  it('is full when the provider refuses, and has its own slots back in their time', async () => {
+  it('is full after a refusal, and frees its own slots in their time', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 2 });
     await step({ settled: [accepted(epoch)] });
@@ -249,7 +246,7 @@ describe('a step for a sliding window', () => {
     expect((await step({ want: 9 })).granted).toBe(1);
   });
 
-  it('keeps no more moments than parts of its window', async () => {
+  it('stores a bounded number of slots', async () => {
     const { step, clock, fields } = await newWindow();
     for (let request = 0; request < 300; request += 1) {
       clock.ms += 7;
@@ -259,7 +256,7 @@ describe('a step for a sliding window', () => {
     expect((await fields())['slots']?.split(',').length).toBeLessThan(256 * 2);
   });
 
-  it('gives slots their new time when the window is configured longer', async () => {
+  it('moves the slots when the window is configured longer', async () => {
     const { step } = await newWindow();
     const { epoch } = await step({ want: 4 });
     await step({ settled: [accepted(epoch, 4)] });

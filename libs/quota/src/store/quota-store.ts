@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
 import type { RedisConnection } from '#redis';
 import { quotaKey } from './keys.js';
-import { guardMs, type LimitedPolicy, periodMsOf } from './policy.js';
+import { guardMs, type LimitedPolicy, periodMsOf } from '../policy.js';
 import type { SettlementBatch } from './settlement-batch.js';
 
 export type PolicyName = LimitedPolicy['policy'];
@@ -16,19 +16,19 @@ export interface StepRequest {
   provider: string;
   policy: LimitedPolicy;
   podId: string;
-  /** Of this pod's steps for this provider; a step sent again keeps its number and is applied once. */
+  /** Numbers this pod's steps for this provider. A retried step keeps its number and is applied once. */
   seq: number;
   want: number;
-  /** An unsettled permit counts as unknown this long after it was granted. */
+  /** Redis counts an unsettled permit as unknown this long after granting it. */
   holdMs: number;
   whenForgotten: WhenForgotten;
   knownEpoch: number;
-  /** How long this pod remembers the quota to stay blocked; 0: not at all. */
+  /** How long this pod knows the quota to stay blocked; 0 if it does not know of a block. */
   knownWaitMs: number;
-  /** Number of the last step known to be in the hash; 0: none. */
+  /** Number of the last step that Redis recorded; 0 for none. */
   recordedSeq: number;
   settlements: SettlementBatch;
-  /** Monotonic clock of this pod. */
+  /** On this pod's monotonic clock. */
   nowMs: number;
   /** For tests: replaces the run id of the Redis server. */
   server?: string | undefined;
@@ -45,13 +45,15 @@ export interface StepReply {
   used: number;
   limit: number;
   event: (typeof EVENTS)[number];
+  /** Whether the hash has this step's number. */
   isRecorded: boolean;
+  /** Requests of other clients that this step learned of. */
   foreign: number;
-  /** When, by the store's clock: settlements bring it back. */
+  /** When the permits were granted, on the clock of Redis; settlements bring it back. */
   grantedAtMs: number;
 }
 
-/** One script for each policy: step.lua with the policy's file in it. */
+/** One script for each policy: step.lua with the policy's file in place of the line `--@policy`. */
 export type StepScripts = Readonly<Record<PolicyName, string>>;
 
 export const STEP_SCRIPTS = Object.fromEntries(
@@ -60,62 +62,62 @@ export const STEP_SCRIPTS = Object.fromEntries(
 
 type Steps = Record<string, (key: string, ...args: (string | number)[]) => Promise<number[]>>;
 
-/** The quotas' place in Redis: one script for each policy, one hash for each provider. */
+/** The quotas in Redis: one script for each policy, one hash for each provider. */
 export class QuotaStore {
   private readonly connectedListeners: (() => void)[] = [];
-  /** Its run id. */
+  /** Run id of the connected server; empty when unknown. */
   private server = '';
-  /** The connection was lost, and nobody has asked yet whether it leads to the same server again. */
-  private isElsewhere = false;
+  /** The connection was lost and the server behind the new one is not identified yet. */
+  private isUnidentified = false;
 
-  /** `scripts` are for tests that break them on purpose. */
+  /** @param scripts for tests that break them on purpose */
   constructor(
     private readonly redis: RedisConnection,
     scripts = STEP_SCRIPTS,
   ) {
-    // Names of our own: other scripts may be defined on a connection that is shared.
+    // Prefixed names: a shared connection may define other scripts.
     for (const name of POLICY_NAMES) redis.defineCommand(commandOf(name), { numberOfKeys: 1, lua: scripts[name] });
   }
 
-  /** False while a step could only fail, or it is not known yet which server would take it. */
+  /** False while a step could only fail, or while it is unknown which server would run it. */
   get isConnected(): boolean {
-    return this.redis.status === 'ready' && !this.isElsewhere;
+    return this.redis.status === 'ready' && !this.isUnidentified;
   }
 
-  /** Calls back when the connection is made, and again after each interruption. */
+  /** Calls back whenever the connection is established. */
   onConnected(listener: () => void): void {
     this.connectedListeners.push(listener);
-    // One for all providers: emitters take more than ten for a leak.
+    // One set of handlers for all providers: Node warns about a leak from eleven listeners on.
     if (this.connectedListeners.length > 1) return;
     this.redis.on('close', () => {
-      this.isElsewhere = true;
+      this.isUnidentified = true;
     });
-    this.redis.on('ready', () => void this.arrive());
+    this.redis.on('ready', () => void this.announceConnected());
     if (this.redis.status === 'ready') void this.identify();
   }
 
-  private async arrive(): Promise<void> {
+  private async announceConnected(): Promise<void> {
     await this.identify();
-    this.isElsewhere = false;
+    this.isUnidentified = false;
     for (const listener of this.connectedListeners) listener();
   }
 
-  /** Learns which server answers. Nodes of a cluster are servers of their own: of them nothing is said. */
+  /** Learns which server answers. In a cluster several do: the run id stays empty. */
   private async identify(): Promise<void> {
     try {
-      const about = this.redis instanceof Cluster ? '' : await this.redis.info('server');
-      this.server = /^run_id:(\w+)/m.exec(about)?.[1] ?? '';
+      const serverInfo = this.redis instanceof Cluster ? '' : await this.redis.info('server');
+      this.server = /^run_id:(\w+)/m.exec(serverInfo)?.[1] ?? '';
     } catch {
-      // Not allowed to ask, or gone again: its count is taken as it is.
+      // INFO is not permitted, or the server is gone again: its count is trusted as it is.
       this.server = '';
     }
   }
 
-  /** @throws when Redis cannot be reached or refuses; whether the step was applied is then unknown. */
+  /** @throws when Redis cannot be reached or refuses; it may have applied the step all the same */
   async step(request: StepRequest): Promise<StepReply> {
     const { policy } = request;
     const command = (this.redis as unknown as Steps)[commandOf(policy.policy)];
-    if (command === undefined) throw new TypeError('the connection lost its commands');
+    if (command === undefined) throw new TypeError(`the Redis connection has no command ${commandOf(policy.policy)}`);
     const reply = await command.call(
       this.redis,
       quotaKey(request.provider),
@@ -136,7 +138,7 @@ export class QuotaStore {
     return toStepReply(reply);
   }
 
-  /** Creates the hash of a provider that was never seen before; one that exists is left as it is. */
+  /** Creates the hash of a new provider. An existing hash stays as it is. */
   async provision(provider: string): Promise<void> {
     await this.redis.hsetnx(quotaKey(provider), 'epoch', 1);
   }
@@ -150,14 +152,14 @@ function commandOf(name: PolicyName): string {
   return `quotaStep:${name}`;
 }
 
-/** A provider that changes it is one that nothing is known of. */
+/** How the provider counts. When this changes, the stored count is worthless. */
 function kindOf(policy: LimitedPolicy): string {
   if (policy.policy === 'count-then-block') return `${policy.policy}/${policy.startsAt}`;
   if (policy.policy === 'fixed-window') return `${policy.policy}/${policy.anchor}`;
   return policy.policy;
 }
 
-/** limit, periodMs, guardMs and the policy's option, as its Lua file tells. */
+/** limit, periodMs, guardMs and the policy's option, as described in its Lua file. */
 function policyArguments(policy: LimitedPolicy): number[] {
   if (policy.policy === 'token-bucket') return [policy.capacity, 1_000 / policy.refillPerSecond, 0, 0];
   const periodMs = periodMsOf(policy);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { accepted, newProvider, refused } from '../test/step-harness.js';
+import { accepted, newProvider, refused, unknown } from '../../test/step-harness.js';
 
 const CAPACITY = 4;
 const TOKEN_MS = 250;
@@ -14,7 +14,7 @@ afterAll(() => redis.quit());
 const newBucket = () =>
   newProvider(redis, { policy: 'token-bucket', capacity: CAPACITY, refillPerSecond: 1_000 / TOKEN_MS });
 
-describe('a step for a token bucket', () => {
+describe('a token bucket', () => {
   it('grants a full bucket at once, then one token at a time', async () => {
     const { step, clock } = await newBucket();
     const { epoch, granted } = await step({ want: 9 });
@@ -27,7 +27,7 @@ describe('a step for a token bucket', () => {
     expect((await step({ want: 9 })).granted).toBe(1);
   });
 
-  it('loses nothing to slow answers while it is never full', async () => {
+  it('loses no token to slow answers while the bucket is not full', async () => {
     const { step, clock } = await newBucket();
     let { epoch, granted } = await step({ want: CAPACITY });
     let all = granted;
@@ -39,14 +39,13 @@ describe('a step for a token bucket', () => {
     expect(all).toBe(CAPACITY + 40 - 1);
   });
 
-  it('takes a token for what nobody answered', async () => {
+  it('takes a token for an unknown request', async () => {
     const { step } = await newBucket();
     const { epoch } = await step({ want: 4 });
-    const unknown = { epoch, settlement: { outcome: 'unknown' } as const, count: 4 };
-    expect(await step({ want: 1, settled: [unknown] })).toMatchObject({ granted: 0, used: CAPACITY });
+    expect(await step({ want: 1, settled: [unknown(epoch, 4)] })).toMatchObject({ granted: 0, used: CAPACITY });
   });
 
-  it('is empty when the provider refuses: the next token is a whole one away', async () => {
+  it('is empty after a refusal: the next token is a whole refill time away', async () => {
     const { step, clock } = await newBucket();
     const { epoch } = await step({ want: 1 });
     const { granted, waitMs } = await step({ want: 1, settled: [refused(epoch, 1_000)] });
@@ -55,7 +54,7 @@ describe('a step for a token bucket', () => {
     expect((await step({ want: 9 })).granted).toBe(1);
   });
 
-  it('leaves alone tokens that somebody else took', async () => {
+  it('leaves room for tokens that another client took', async () => {
     const { step } = await newBucket();
     const { epoch } = await step({ want: 1 });
     expect(await step({ want: 9, settled: [accepted(epoch, 1, { remaining: 1 })] })).toMatchObject({
@@ -64,7 +63,7 @@ describe('a step for a token bucket', () => {
     });
   });
 
-  it('keeps its tokens when they are configured to come back faster', async () => {
+  it('keeps the number of tokens when the refill is configured faster', async () => {
     const { step } = await newBucket();
     const { epoch } = await step({ want: 4 });
     await step({ settled: [accepted(epoch, 4)] });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { accepted, HOLD_MS, newProvider, refused } from '../test/step-harness.js';
-import { guardMs, type LimitedPolicy } from './policy.js';
+import { accepted, HOLD_MS, newProvider, notSent, refused, unknown } from '../../test/step-harness.js';
+import { guardMs, type LimitedPolicy } from '../policy.js';
 
 const LIMIT = 3;
 const BLOCK_MS = 1_000;
@@ -13,43 +13,43 @@ const COUNT_THEN_BLOCK: LimitedPolicy = {
   startsAt: 'last-accept',
 };
 
-describe('a step for count-then-block', () => {
-  let redis: Redis;
-  beforeAll(() => {
-    redis = new Redis(process.env['TEST_REDIS_URL'] ?? '', { lazyConnect: false });
-  });
-  afterAll(() => redis.quit());
+let redis: Redis;
+beforeAll(() => {
+  redis = new Redis(process.env['TEST_REDIS_URL'] ?? '');
+});
+afterAll(() => redis.quit());
 
+describe('count-then-block', () => {
   const newCount = () => newProvider(redis, COUNT_THEN_BLOCK);
 
-  it('grants no more than the limit, however many are wanted', async () => {
+  it('grants no more than the limit, however many permits are wanted', async () => {
     const { step } = await newCount();
     expect(await step({ want: 10 })).toMatchObject({ granted: 3, state: 'spent', used: 3, limit: 3 });
     expect(await step({ pod: 'b', want: 1 })).toMatchObject({ granted: 0, state: 'spent' });
   });
 
-  it('takes no unknown for counted that may not be, where some answers do not say what remains', async () => {
+  it('does not take an unknown for counted when accepted requests announced nothing', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 1 });
-    await step({ settled: [{ epoch, settlement: { outcome: 'unknown' } }] });
+    await step({ settled: [unknown(epoch)] });
     await step({ want: 2 });
-    // It never came: the provider has one left, and is not blocked.
+    // The unknown never arrived: the provider has one slot left and is not blocked.
     await step({ settled: [accepted(epoch)] });
     await step({ settled: [accepted(epoch, 1, { remaining: 1 })] });
     clock.ms += REOPENS_AFTER_MS;
     expect((await step({ want: 9 })).granted).toBe(1);
   });
 
-  it('takes no unknown for uncounted that may have come after who says what remains', async () => {
+  it('does not take an unknown for uncounted when it may have come after the announcement', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 2 });
     clock.ms += 10;
-    await step({ settled: [{ epoch, settlement: { outcome: 'unknown' } }] });
-    const told = { ...accepted(epoch, 1, { remaining: 2 }), grantedMs: 10 };
-    expect((await step({ want: 9, settled: [told] })).granted).toBe(1);
+    await step({ settled: [unknown(epoch)] });
+    const announced = { ...accepted(epoch, 1, { remaining: 2 }), grantedAgoMs: 10 };
+    expect((await step({ want: 9, settled: [announced] })).granted).toBe(1);
   });
 
-  it('writes nothing when it refuses', async () => {
+  it('writes nothing when it grants nothing', async () => {
     const { step, fields } = await newCount();
     await step({ want: 3 });
     const before = await fields();
@@ -57,7 +57,7 @@ describe('a step for count-then-block', () => {
     expect(await fields()).toEqual(before);
   });
 
-  it('blocks from the last accepted answer for the whole block and a guard, then opens a new epoch', async () => {
+  it('blocks from the last accepted answer for block and guard, then opens a new epoch', async () => {
     const { step, clock } = await newCount();
     const first = await step({ want: 3 });
     clock.ms += 40;
@@ -79,10 +79,10 @@ describe('a step for count-then-block', () => {
     expect(await step({ settled: [accepted(epoch)] })).toMatchObject({ state: 'blocked' });
   });
 
-  it('gives a slot that was not used back to the same epoch', async () => {
+  it('returns an unused slot to the same epoch', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 3 });
-    expect(await step({ want: 2, settled: [{ epoch, settlement: { outcome: 'notSent' } }] })).toMatchObject({
+    expect(await step({ want: 2, settled: [notSent(epoch)] })).toMatchObject({
       granted: 1,
       epoch,
       used: 3,
@@ -95,12 +95,10 @@ describe('a step for count-then-block', () => {
     await step({ settled: [accepted(epoch, 3)] });
     clock.ms += REOPENS_AFTER_MS;
     await step({ want: 3 });
-    expect(
-      await step({ pod: 'b', want: 3, settled: [{ epoch, settlement: { outcome: 'notSent' }, count: 3 }] }),
-    ).toMatchObject({ granted: 0, used: 3 });
+    expect(await step({ pod: 'b', want: 3, settled: [notSent(epoch, 3)] })).toMatchObject({ granted: 0, used: 3 });
   });
 
-  it('gives the same permits to the same step sent twice, and counts them once', async () => {
+  it('grants the same permits to a resent step, and counts them once', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 2 });
     await step({ seq: 2, want: 1, settled: [accepted(epoch)] });
@@ -115,7 +113,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ seq: 1, want: 1 })).toMatchObject({ granted: 0, used: 2 });
   });
 
-  it('counts permits of a dead pod as unknown once they have run out, and blocks from then', async () => {
+  it('counts permits of a crashed pod as unknown when they time out, and blocks from then', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ pod: 'dead', want: 1 });
     await step({ want: 2 });
@@ -126,32 +124,30 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 1 })).toMatchObject({ granted: 0, state: 'blocked', waitMs: REOPENS_AFTER_MS });
   });
 
-  it('tells a permit that was given up from one in flight when its settlement comes after all', async () => {
+  it('distinguishes a late settlement of a timed-out permit from one of an outstanding permit', async () => {
     const { step, clock, fields } = await newCount();
     const { epoch } = await step({ pod: 'late', want: 1 });
     clock.ms += HOLD_MS;
     expect(await step({ want: 2 })).toMatchObject({ granted: 2, generation: 2 });
-    // Two are in flight still: their window must not be closed before they are answered.
+    // Two requests are still in flight: their window must not close before they are answered.
     expect(await step({ pod: 'late', settled: [accepted(epoch)] })).toMatchObject({ state: 'spent' });
     expect(await fields()).toMatchObject({ accepted: '1', unknown: '0', granted: '3' });
     const answers = { ...accepted(epoch, 2), generation: 2 };
     expect(await step({ settled: [answers] })).toMatchObject({ state: 'blocked' });
   });
 
-  it('gives the slot of a permit that was given up back when it was never sent', async () => {
+  it('returns the slot of a timed-out permit that was never sent', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ pod: 'late', want: 1 });
     clock.ms += HOLD_MS;
     await step({ want: 2 });
-    expect(
-      await step({ pod: 'late', want: 1, settled: [{ epoch, settlement: { outcome: 'notSent' } }] }),
-    ).toMatchObject({ granted: 1, used: 3 });
+    expect(await step({ pod: 'late', want: 1, settled: [notSent(epoch)] })).toMatchObject({ granted: 1, used: 3 });
   });
 
-  it('sends one at a time after an epoch with unknowns, until the window has proved new', async () => {
+  it('grants one at a time after an epoch with unknowns, until the window is proven new', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 3 });
-    await step({ settled: [accepted(epoch, 2), { epoch, settlement: { outcome: 'unknown' } }] });
+    await step({ settled: [accepted(epoch, 2), unknown(epoch)] });
     clock.ms += REOPENS_AFTER_MS;
     expect(await step({ want: 3 })).toMatchObject({ granted: 1, state: 'spent' });
     expect(await step({ want: 3 })).toMatchObject({ granted: 0 });
@@ -159,19 +155,19 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 3, settled: [accepted(epoch + 1)] })).toMatchObject({ granted: 1, used: 3 });
   });
 
-  it('does not trust the next window when a permit comes back unsent while blocked: the provider may have one left', async () => {
+  it('doubts the next window when a permit returns unsent during the block: the provider may have a slot left', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ pod: 'paused', want: 1 });
     await step({ want: 2 });
     await step({ settled: [accepted(epoch, 2)] });
     clock.ms += HOLD_MS;
     expect(await step()).toMatchObject({ state: 'blocked' });
-    await step({ pod: 'paused', settled: [{ epoch, settlement: { outcome: 'notSent' } }] });
+    await step({ pod: 'paused', settled: [notSent(epoch)] });
     clock.ms += REOPENS_AFTER_MS;
     expect(await step({ want: 3 })).toMatchObject({ granted: 1, state: 'spent' });
   });
 
-  it('stays away as long as a refusing provider asks, and trusts the window after it', async () => {
+  it('blocks for a longer Retry-After, and trusts the window after a refusal', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 2 });
     expect(await step({ want: 1, settled: [accepted(epoch), refused(epoch, 5_000)] })).toMatchObject({
@@ -184,7 +180,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 3 })).toMatchObject({ granted: 3, epoch: epoch + 1 });
   });
 
-  it('does not turn while requests of a refused window are on their way: they would arrive in the next', async () => {
+  it('starts no epoch while requests of a refused window are outstanding: they would arrive in the next', async () => {
     const { step, clock } = await newProvider(redis, { ...COUNT_THEN_BLOCK, blockMs: 300 });
     const { epoch } = await step({ want: 3 });
     await step({ settled: [refused(epoch, 100)] });
@@ -193,7 +189,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 3, settled: [accepted(epoch, 2)] })).toMatchObject({ granted: 3, epoch: epoch + 1 });
   });
 
-  it('opens again although a forgotten pod told the same settlement twice', async () => {
+  it('reopens although a pod whose record was dropped settled twice', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 3 });
     await step({ settled: [accepted(epoch, 2)] });
@@ -203,7 +199,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 3 })).toMatchObject({ granted: 3 });
   });
 
-  it('counts the block from an answer that comes after its permit was given up', async () => {
+  it('counts the block from an answer that arrives after its permit timed out', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ pod: 'slow', want: 1 });
     await step({ want: 2 });
@@ -214,7 +210,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ pod: 'slow', settled: [accepted(epoch)] })).toMatchObject({ waitMs: REOPENS_AFTER_MS });
   });
 
-  it('believes no provider that asks for more than a week', async () => {
+  it('cuts a Retry-After of more than a week', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 1 });
     expect((await step({ settled: [refused(epoch, 1e12)] })).waitMs).toBeLessThan(8 * 86_400_000);
@@ -240,13 +236,13 @@ describe('a step for count-then-block', () => {
     });
   });
 
-  it('starts anew only where it is told to, and only for a pod that has seen nothing yet', async () => {
+  it('starts a fresh count only when configured, and only for a pod that has seen none', async () => {
     const { provider, step, clock } = await newCount();
     await redis.del(`{quota:${provider}}`);
     const first = await step({ want: 1, whenForgotten: 'fresh' });
     expect(first).toMatchObject({ granted: 1, epoch: clock.ms, event: undefined });
     await redis.del(`{quota:${provider}}`);
-    // The provider is still where it was: what this pod has seen of it is not undone.
+    // The provider did not start anew: what this pod has seen of it remains true.
     expect(await step({ want: 1, whenForgotten: 'fresh', knownEpoch: first.epoch })).toMatchObject({
       granted: 0,
       state: 'blocked',
@@ -260,26 +256,26 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 1, knownEpoch: 9 })).toMatchObject({ granted: 0, state: 'blocked', epoch: 1_000_000 });
   });
 
-  it('keeps the count when the limit gets smaller', async () => {
+  it('keeps the count when the limit is lowered', async () => {
     const { step } = await newCount();
     await step({ want: 3 });
     expect(await step({ want: 9, policy: { ...COUNT_THEN_BLOCK, limit: 2 } })).toMatchObject({ granted: 0, used: 3 });
   });
 
-  it('keeps the count when the limit gets larger, and finds out whether it was larger all along', async () => {
+  it('keeps the count when the limit is raised, and doubts that the provider blocked at the old limit', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 3 });
     await step({ settled: [accepted(epoch, 3)] });
     const policy = { ...COUNT_THEN_BLOCK, limit: 20 };
     await step({ policy });
     clock.ms += REOPENS_AFTER_MS;
-    // A provider that accepts twenty has never blocked, and has seventeen left.
+    // If the provider's limit was twenty all along, it never blocked and has seventeen left.
     expect(await step({ want: 20, policy })).toMatchObject({ granted: 1, epoch: epoch + 1 });
-    const told = accepted(epoch + 1, 1, { remaining: 16 });
-    expect(await step({ want: 20, policy, settled: [told] })).toMatchObject({ granted: 16, used: 20 });
+    const announced = accepted(epoch + 1, 1, { remaining: 16 });
+    expect(await step({ want: 20, policy, settled: [announced] })).toMatchObject({ granted: 16, used: 20 });
   });
 
-  it('gives up the permits of the dead also while others come without a pause', async () => {
+  it('times out permits of crashed pods while demand continues', async () => {
     const { step, clock, fields } = await newProvider(redis, { ...COUNT_THEN_BLOCK, limit: 1_000 });
     const { epoch } = await step({ pod: 'dead', want: 5 });
     let generation = 0;
@@ -300,7 +296,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 1 })).toMatchObject({ state: 'blocked', waitMs: REOPENS_AFTER_MS });
   });
 
-  it('forgets pods that have been silent for ten minutes', async () => {
+  it('drops the record of a pod that has been silent for ten minutes', async () => {
     const { step, clock, fields } = await newCount();
     await step({ pod: 'gone', want: 1 });
     clock.ms += 600_001;
@@ -308,52 +304,54 @@ describe('a step for count-then-block', () => {
     expect(Object.keys(await fields()).filter((field) => field.startsWith('pod:'))).toEqual(['pod:new']);
   });
 
-  it('never expires: the hash has no time to live', async () => {
+  it('never expires: the hash has no TTL', async () => {
     const { provider, step } = await newCount();
     await step({ want: 1 });
     expect(await redis.ttl(`{quota:${provider}}`)).toBe(-1);
   });
 
-  it('takes up slots whose requests never arrived, once the provider says that nothing else was counted', async () => {
+  it('reuses the slots of unknowns once an announcement proves that they never arrived', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 2 });
-    await step({ settled: [{ epoch, settlement: { outcome: 'unknown' }, count: 2 }] });
+    await step({ settled: [unknown(epoch, 2)] });
     clock.ms += 10;
     await step({ want: 1 });
     clock.ms += 10;
-    // Told after the other two were given up, with nothing on its way: it has seen this one only.
-    const told = { ...accepted(epoch, 1, { remaining: 2 }), ageMs: 2, grantedMs: 8 };
-    expect(await step({ want: 5, settled: [told] })).toMatchObject({ granted: 2, used: 3 });
+    // Announced after the other two became unknown, with nothing else in flight: only this one was counted.
+    const announced = { ...accepted(epoch, 1, { remaining: 2 }), ageMs: 2, grantedAgoMs: 8 };
+    expect(await step({ want: 5, settled: [announced] })).toMatchObject({ granted: 2, used: 3 });
   });
 
-  it('believes no count that was told before an answer was given up', async () => {
+  it('does not resolve unknowns by an announcement made before they became unknown', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 3 });
-    const unknown = { epoch, settlement: { outcome: 'unknown' } as const };
-    const told = { ...accepted(epoch, 2, { remaining: 1 }), ageMs: 50, grantedMs: 60 };
-    expect(await step({ want: 1, settled: [told, unknown] })).toMatchObject({ granted: 0, state: 'blocked' });
+    const announced = { ...accepted(epoch, 2, { remaining: 1 }), ageMs: 50, grantedAgoMs: 60 };
+    expect(await step({ want: 1, settled: [announced, unknown(epoch)] })).toMatchObject({
+      granted: 0,
+      state: 'blocked',
+    });
   });
 
-  it('enters a window at full speed when the provider has counted the unknown as well', async () => {
+  it('grants the whole next window when an announcement proves that the unknowns were counted', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 2 });
-    await step({ settled: [accepted(epoch), { epoch, settlement: { outcome: 'unknown' } }] });
+    await step({ settled: [accepted(epoch), unknown(epoch)] });
     clock.ms += 10;
     await step({ want: 1 });
     clock.ms += 10;
-    await step({ settled: [{ ...accepted(epoch, 1, { remaining: 0 }), ageMs: 2, grantedMs: 8 }] });
+    await step({ settled: [{ ...accepted(epoch, 1, { remaining: 0 }), ageMs: 2, grantedAgoMs: 8 }] });
     clock.ms += REOPENS_AFTER_MS;
     expect(await step({ want: 3 })).toMatchObject({ granted: 3, epoch: epoch + 1 });
   });
 
-  it('leaves alone what somebody else took, and says how much', async () => {
+  it('leaves room for what another client used, and reports how much', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 1 });
-    const told = accepted(epoch, 1, { remaining: 1 });
-    expect(await step({ want: 3, settled: [told] })).toMatchObject({ granted: 1, used: 3, foreign: 1 });
+    const announced = accepted(epoch, 1, { remaining: 1 });
+    expect(await step({ want: 3, settled: [announced] })).toMatchObject({ granted: 1, used: 3, foreign: 1 });
   });
 
-  it('is blocked when somebody else took the last', async () => {
+  it('is blocked when another client took the last slot', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 1 });
     expect(await step({ want: 3, settled: [accepted(epoch, 1, { remaining: 0 })] })).toMatchObject({
@@ -364,7 +362,7 @@ describe('a step for count-then-block', () => {
     });
   });
 
-  it.each([3.5e9, 11])('is not confused by a provider that says %d remain of three', async (remaining) => {
+  it.each([3.5e9, 11])('ignores an announcement that %d requests of three remain', async (remaining) => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 1 });
     expect(await step({ want: 3, settled: [accepted(epoch, 1, { remaining })] })).toMatchObject({
@@ -373,26 +371,26 @@ describe('a step for count-then-block', () => {
     });
   });
 
-  it('learns of a longer block before it runs into it', async () => {
+  it('follows an announced block longer than configured', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 3 });
-    const told = accepted(epoch, 3, { remaining: 0, resetMs: 9_000 });
-    expect(await step({ settled: [told] })).toMatchObject({ state: 'blocked', waitMs: 10_004 });
+    const announced = accepted(epoch, 3, { remaining: 0, resetMs: 9_000 });
+    expect(await step({ settled: [announced] })).toMatchObject({ state: 'blocked', waitMs: 10_004 });
   });
 
-  it('follows a limit the provider announces, and gives it up when that proves wrong', async () => {
+  it('follows an announced limit until a refusal proves it wrong', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 1 });
-    const told = accepted(epoch, 1, { remaining: 5, limit: 6 });
-    expect(await step({ want: 9, settled: [told] })).toMatchObject({ granted: 5, limit: 6 });
+    const announced = accepted(epoch, 1, { remaining: 5, limit: 6 });
+    expect(await step({ want: 9, settled: [announced] })).toMatchObject({ granted: 5, limit: 6 });
     expect(await step({ settled: [accepted(epoch, 2), refused(epoch)] })).toMatchObject({ limit: 3, state: 'blocked' });
     clock.ms += REOPENS_AFTER_MS + HOLD_MS;
     const next = await step({ want: 9 });
     expect(next).toMatchObject({ granted: 3, limit: 3 });
-    expect(await step({ settled: [{ ...told, epoch: next.epoch }] })).toMatchObject({ limit: 3 });
+    expect(await step({ settled: [{ ...announced, epoch: next.epoch }] })).toMatchObject({ limit: 3 });
   });
 
-  it('goes on with the count when the block is configured longer or shorter', async () => {
+  it('keeps the count when the block is configured longer or shorter', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 3 });
     await step({ settled: [accepted(epoch, 3)] });
@@ -411,14 +409,14 @@ describe('a step for count-then-block', () => {
     });
   });
 
-  it('starts from nothing known when the provider is said to count in another way', async () => {
+  it('treats the count as forgotten when another policy is configured', async () => {
     const { step } = await newCount();
     await step({ want: 1 });
     const policy = { policy: 'sliding-window', limit: 3, windowMs: BLOCK_MS } as const;
     expect(await step({ want: 3, policy })).toMatchObject({ granted: 0, state: 'blocked', event: 'forgotten' });
   });
 
-  it('notices a count that is older than a step this pod knows to be in it', async () => {
+  it('notices a count without a step that was recorded', async () => {
     const { provider, step, fields } = await newCount();
     await step({ want: 1 });
     const older = await fields();
@@ -432,14 +430,14 @@ describe('a step for count-then-block', () => {
     });
   });
 
-  it('takes no harm from a pod whose last step changed nothing and was not recorded', async () => {
+  it('accepts a pod whose last step changed nothing and was not recorded', async () => {
     const { step } = await newCount();
     await step({ pod: 'b', want: 3 });
     expect(await step({ want: 1 })).toMatchObject({ isRecorded: false });
     expect(await step({ want: 1, recordedSeq: 0 })).toMatchObject({ state: 'spent', event: undefined });
   });
 
-  it('hears what other pods know before it trusts the count of another server', async () => {
+  it('grants nothing for 250 ms after another server took over', async () => {
     const { step, clock } = await newCount();
     await step({ want: 1, server: 'one' });
     expect(await step({ want: 1, server: 'other' })).toMatchObject({ granted: 0, state: 'blocked', waitMs: 250 });
@@ -447,7 +445,7 @@ describe('a step for count-then-block', () => {
     expect(await step({ want: 1, server: 'other' })).toMatchObject({ granted: 1, used: 2 });
   });
 
-  it('stays closed for as long as a pod remembers, whatever the clock of Redis has come to think', async () => {
+  it('stays blocked as long as a pod knows, although the Redis clock jumped', async () => {
     const { step, clock } = await newCount();
     const { epoch } = await step({ want: 3 });
     await step({ settled: [accepted(epoch, 3)] });
@@ -459,16 +457,10 @@ describe('a step for count-then-block', () => {
   });
 });
 
-describe('a step for a block that begins with the first refusal', () => {
-  let redis: Redis;
-  beforeAll(() => {
-    redis = new Redis(process.env['TEST_REDIS_URL'] ?? '');
-  });
-  afterAll(() => redis.quit());
-
+describe('count-then-block from the first refusal', () => {
   const newCount = () => newProvider(redis, { ...COUNT_THEN_BLOCK, startsAt: 'first-refusal' });
 
-  it('grants one more than the limit, which begins the block', async () => {
+  it('grants one more than the limit, which starts the block', async () => {
     const { step, clock } = await newCount();
     const { epoch, granted } = await step({ want: 9 });
     expect(granted).toBe(4);
@@ -478,7 +470,7 @@ describe('a step for a block that begins with the first refusal', () => {
     expect(await step({ want: 9 })).toMatchObject({ granted: 4, epoch: epoch + 1 });
   });
 
-  it('does not believe twice that it may come back sooner than the block lasts', async () => {
+  it('does not believe twice a Retry-After shorter than the block', async () => {
     const { step, clock } = await newProvider(redis, {
       ...COUNT_THEN_BLOCK,
       blockMs: 60_000,
@@ -488,15 +480,15 @@ describe('a step for a block that begins with the first refusal', () => {
     const { waitMs } = await step({ settled: [accepted(epoch, 3), refused(epoch, 1_000)] });
     expect(waitMs).toBe(2_000);
     clock.ms += waitMs;
-    // It is asked by one only, and refuses.
+    // One request asks, and is refused.
     expect(await step({ want: 9 })).toMatchObject({ granted: 1, epoch: epoch + 1 });
     expect(await step({ settled: [refused(epoch + 1, 1_000)] })).toMatchObject({ waitMs: 60_000 + guardMs(60_000) });
   });
 
-  it('goes on one at a time when nobody knows whether the one that begins it arrived', async () => {
+  it('probes one at a time when it is unknown whether the probe arrived', async () => {
     const { step } = await newCount();
     const { epoch } = await step({ want: 9 });
-    await step({ settled: [accepted(epoch, 3), { epoch, settlement: { outcome: 'unknown' } }] });
+    await step({ settled: [accepted(epoch, 3), unknown(epoch)] });
     expect(await step({ want: 9 })).toMatchObject({ granted: 1 });
     expect(await step({ want: 9, settled: [refused(epoch)] })).toMatchObject({ granted: 0, state: 'blocked' });
   });
