@@ -8,7 +8,7 @@ const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
 const WITH_RETRY_AFTER = new Set([403, 409, 429, 503]);
 
-/** Documents the problems a route answers with, one response per status. */
+/** Documents the problems of a route, one response per status. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator {
   const statuses = [...new Set(codes.map((code) => PROBLEMS[code][0]))];
   return applyDecorators(
