@@ -9,8 +9,8 @@ import type { Database } from './open-database.js';
 const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
 
 /**
- * Applies pending migrations; several processes may call it at once. One transaction takes an advisory lock first: the
- * first process migrates, the others wait and then find nothing to do. Records the migrations where Drizzle's tools
+ * Applies pending migrations; several processes may call it concurrently. One transaction takes an advisory lock first:
+ * the first process migrates, the others wait and then find nothing to do. Records the migrations where Drizzle's tools
  * look for them.
  */
 export async function migrate(db: Database): Promise<void> {

@@ -29,7 +29,8 @@ export class RefreshTokens {
   private readonly successorKey: Buffer;
 
   constructor(signingKey: KeyObject) {
-    const { d = '' } = signingKey.export({ format: 'jwk' });
+    const { d } = signingKey.export({ format: 'jwk' });
+    if (d === undefined) throw new TypeError('refresh tokens need the private signing key');
     this.successorKey = Buffer.from(hkdfSync('sha256', Buffer.from(d, 'base64url'), '', 'octo refresh token', 32));
   }
 
