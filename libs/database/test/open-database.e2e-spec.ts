@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { type Database, inTransaction, openDatabase } from '../src/index.js';
 

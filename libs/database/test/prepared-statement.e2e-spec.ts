@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { DrizzleQueryError, sql } from 'drizzle-orm';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { type Database, isRefusal, openDatabase, PreparedStatement } from '../src/index.js';
 
 const DIVIDE = new PreparedStatement(sql`select 12 / ${sql.placeholder('by')}::int as quotient`);

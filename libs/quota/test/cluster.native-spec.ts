@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { type RedisServer, RedisServers } from '../../../verification/engines/redis-servers.js';
+import type { RedisServer } from '../../../verification/engines/redis-server.js';
+import { RedisServers } from '../../../verification/engines/redis-servers.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { quotaKey } from '../src/store/keys.js';
 import { LIMIT, LivePod } from './live-pod.js';

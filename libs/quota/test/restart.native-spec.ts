@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type RedisServer, RedisServers } from '../../../verification/engines/redis-servers.js';
+import type { RedisServer } from '../../../verification/engines/redis-server.js';
+import { RedisServers } from '../../../verification/engines/redis-servers.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { LIMIT, LivePod, type LivePodOptions, PERMIT_MS, TIMEOUT_MS } from './live-pod.js';
 
