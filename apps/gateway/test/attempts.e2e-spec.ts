@@ -158,9 +158,14 @@ describe('a message with a deadline', () => {
 
 // Last in this file: the refusal closes the quota of the stub for a minute.
 describe('a 403', () => {
+  let refused: MessageAnswer;
+
   beforeAll(async () => {
     stub.answer = (response) => response.writeHead(429).end();
-    const refused = await postMessage(gateway, free);
+    refused = await postMessage(gateway, free);
+  });
+
+  it('after a refusal has the id of the message and the refused attempt, and the record agrees', async () => {
     expect(refused).toMatchObject({
       status: 403,
       body: { attempts: [{ provider: 'stub', outcome: 'refused', httpStatus: 429, reason: 'HTTP 429' }] },

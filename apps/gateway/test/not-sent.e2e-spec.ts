@@ -55,7 +55,7 @@ describe('a message with an idempotency key whose provider has its port closed',
       expect(again).toMatchObject({ status: 200, body: { status: 'delivered', provider: 'stub' } });
       expect(again.body.id).not.toBe(failed.body.id);
       expect(new Set(delivered.map(({ body }) => body.id))).toEqual(new Set([again.body.id]));
-      expect(stub.requests.map((headers) => headers['idempotency-key'])).toEqual([again.body.id]);
+      expect(stub.requests.map(({ headers }) => headers['idempotency-key'])).toEqual([again.body.id]);
       await waitUntil(async () => (await used()) === 1, { what: 'the quota counts one message' });
     } finally {
       await stub.stop();

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { inParallel, login, postMessage, recordOf, statsOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
-import { type ProxiedPostgres, startProxiedPostgres } from './proxied-postgres.js';
+import { type ProxiedPostgres, startProxiedPostgres } from '../../../test/support/proxied-postgres.js';
 import { quotaOf } from './quota-of.js';
 
 const FREE_LIMIT = 10;

@@ -3,18 +3,19 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 
 /** A provider of a few lines of node:http, whose answers a test chooses. */
 export interface StubProvider {
-  /** The headers of every request, oldest first. */
-  requests: IncomingHttpHeaders[];
+  /** Oldest first. */
+  requests: { path: string | undefined; headers: IncomingHttpHeaders }[];
   answer: (response: ServerResponse) => void;
   stop: () => Promise<void>;
 }
 
-export const DELIVERED = { ok: true, response: 'from the stub' };
+/** The gateway ignores fields it does not know. */
+const DELIVERED = { ok: true, response: 'from the stub', extra: 1 };
 
-/** Answers requests on a port; `DELIVERED` until the test sets another answer. */
+/** Delivers every message until the test sets another answer. */
 export async function startStubProvider(port: number): Promise<StubProvider> {
   const server = createServer((request, response) => {
-    stub.requests.push(request.headers);
+    stub.requests.push({ path: request.url, headers: request.headers });
     // Without the whole body, the connection would be closed and not reused.
     request.resume().on('end', () => stub.answer(response));
   });

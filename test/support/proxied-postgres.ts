@@ -1,5 +1,5 @@
-import { startPostgres } from '../../../verification/engines/postgres.js';
-import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
+import { startPostgres } from '../../verification/engines/postgres.js';
+import { TcpProxy } from '../../verification/engines/tcp-proxy.js';
 
 export interface ProxiedPostgres {
   /** Of the proxy. */
