@@ -53,6 +53,6 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
 }
 
 function unreachable(request: FastifyRequest, reply: FastifyReply): void {
-  const detail = 'Accounts cannot be reached at the moment. Try again.';
+  const detail = 'The auth service cannot be reached at the moment. Try again.';
   sendProblem(request, reply, new ProblemException('unavailable', detail, { retryAfterMs: 1_000 }));
 }

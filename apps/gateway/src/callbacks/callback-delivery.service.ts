@@ -4,8 +4,8 @@ import { Counter } from 'prom-client';
 import type { Agent } from 'undici';
 import { databaseReason } from '#database';
 import { OutageLog } from '#service';
+import { BackgroundLoop } from '../background-loop.js';
 import { InFlight } from '../in-flight.js';
-import { Wakeup } from '../wakeup.js';
 import { callbackAgent, type Lookup } from './callback-agent.js';
 import { callbackRefusal } from './callback-refusal.js';
 import type { CallbackSettings } from './callback-settings.js';
@@ -69,9 +69,10 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
   /** Attempts in flight, by message id. */
   private readonly attempts = new Map<string, Attempt>();
   private readonly inFlight = new InFlight();
-  private readonly wakeup = new Wakeup();
-  private readonly stopWakeup = new Wakeup();
-  private loop = Promise.resolve();
+  private readonly loop = new BackgroundLoop(
+    () => this.claimDue(),
+    (error) => this.noteFailure(error),
+  );
   private isStopping = false;
 
   constructor(
@@ -99,40 +100,24 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
 
   /** Without a key to sign with, callbacks stay pending until one is configured. */
   start(): void {
-    if (this.options.settings.CALLBACK_SECRETS.length > 0) this.loop = this.run();
+    if (this.options.settings.CALLBACK_SECRETS.length > 0) this.loop.start();
   }
 
-  /** There may be a new callback to deliver. */
+  /** There may be a new callback to deliver. While Postgres is down the loop keeps its pause: a query would only fail. */
   wake(): void {
-    this.wakeup.signal();
+    if (!this.outage.isDown) this.loop.wake();
   }
 
   /** Gives attempts in flight a grace period, then aborts the rest and releases their claims. */
   async stop(): Promise<void> {
     this.isStopping = true;
-    this.wakeup.signal();
-    this.stopWakeup.signal();
     await endedWithin(
       this.options.stopGraceMs,
-      this.loop.then(() => this.inFlight.drain()),
+      this.loop.close().then(() => this.inFlight.drain()),
     );
     for (const { abort } of this.attempts.values()) abort.abort();
     await endedWithin(LAST_WRITES_MS, this.inFlight.drain());
     await this.agent.destroy();
-  }
-
-  private async run(): Promise<void> {
-    while (!this.isStopping) {
-      try {
-        const pauseMs = await this.claimDue();
-        this.outage.recovered();
-        await this.wakeup.wait(pauseMs);
-      } catch (error) {
-        this.noteFailure(error);
-        // New callbacks do not cut this pause short: Postgres needs time, not more queries.
-        await this.stopWakeup.wait(RETRY_MS);
-      }
-    }
   }
 
   /** Starts an attempt for each callback it claims. @returns the pause before the next claim, in milliseconds */
@@ -142,6 +127,7 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
     if (limit === 0) return POLL_MS;
     const skippedAccounts = this.busyAccounts();
     const claimed = await this.pending.claimDue({ limit, claimMs: CLAIM_MS, skippedAccounts });
+    this.outage.recovered();
     for (const callback of claimed) this.startAttempt(callback);
     if (claimed.length === limit) return 0;
     const dueInMs = (await this.pending.nextDueInMs(skippedAccounts)) ?? POLL_MS;
@@ -197,17 +183,21 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
   private async retryUntilWritten(write: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        return await write();
+        await write();
+        this.outage.recovered();
+        return;
       } catch (error) {
-        this.noteFailure(error);
+        const pauseMs = this.noteFailure(error);
         if (this.isStopping) return;
-        await sleep(RETRY_MS, undefined, { ref: false });
+        await sleep(pauseMs, undefined, { ref: false });
       }
     }
   }
 
-  private noteFailure(error: unknown): void {
+  /** @returns the pause before the next try, in milliseconds */
+  private noteFailure(error: unknown): number {
     this.outage.failed({ reason: databaseReason(error) });
+    return RETRY_MS;
   }
 }
 
