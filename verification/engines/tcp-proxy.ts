@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class TcpProxy {
   private readonly pairs = new Set<{ client: Socket; server: Socket }>();
   private isHoldingReplies = false;
+  private replyDelayMs = 0;
   private isDown = false;
 
   private constructor(
@@ -34,6 +35,11 @@ export class TcpProxy {
   releaseReplies(): void {
     this.isHoldingReplies = false;
     for (const { server } of this.pairs) server.resume();
+  }
+
+  /** Each reply from now on reaches its client this much later, as from a slow disk. */
+  delayReplies(ms: number): void {
+    this.replyDelayMs = ms;
   }
 
   /** Breaks all connections. Replies kept back are lost. */
@@ -68,7 +74,7 @@ export class TcpProxy {
     client.setNoDelay(true);
     server.setNoDelay(true);
     client.on('data', (chunk) => server.write(chunk));
-    server.on('data', (chunk) => client.write(chunk));
+    server.on('data', (chunk) => this.forward(chunk, client));
     if (this.isHoldingReplies) server.pause();
     for (const [one, other] of [
       [client, server],
@@ -80,5 +86,11 @@ export class TcpProxy {
         this.pairs.delete(pair);
       });
     }
+  }
+
+  /** Timers of one delay fire in order, so that delayed replies keep theirs. */
+  private forward(reply: Buffer, client: Socket): void {
+    if (this.replyDelayMs === 0) client.write(reply);
+    else setTimeout(() => client.writable && client.write(reply), this.replyDelayMs);
   }
 }

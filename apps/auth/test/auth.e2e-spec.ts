@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
 import { accountListSchema, accountSchema, type Login, loginSchema, type ManagedAccount } from '#contracts';
 import { type Database, openDatabase } from '#database';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { startStack, type Stack } from '../../../test/support/stack.js';
 import { Browser, newEmail, PASSWORD, problemOf, refusalOf } from './browser.js';
 
