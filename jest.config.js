@@ -1,6 +1,6 @@
 const suites = ['<rootDir>/{apps,libs,tools,verification}/**/*.spec.ts', '<rootDir>/{apps,libs,test}/**/*.e2e-spec.ts'];
-/** They kill, freeze and cluster redis-servers, which the embedded one cannot do. */
-const native = ['<rootDir>/libs/**/*.native-spec.ts'];
+/** They need servers of this machine: redis-servers to kill, freeze and cluster, and nginx. */
+const native = ['<rootDir>/{libs,test}/**/*.native-spec.ts'];
 
 /** One project for everything: unit specs beside the source, e2e suites in apps/*\/test, whole-system ones in test/. */
 export default {

@@ -19,6 +19,11 @@ describe('authSettings', () => {
     expect(readSettings(authSettings, withFile).JWT_PRIVATE_KEY_FILE).toBe('/key.pem');
   });
 
+  it('names a missing key in production together with other bad variables', () => {
+    const production = { ...stores, NODE_ENV: 'production', LOGIN_ATTEMPTS: 'many' };
+    expect(() => readSettings(authSettings, production)).toThrow(/LOGIN_ATTEMPTS: [^]*JWT_PRIVATE_KEY: is required/);
+  });
+
   it('takes a key whose line breaks are written as \\n', () => {
     const oneLine = pemOf('P-256').replaceAll('\n', '\\n');
     expect(readSettings(authSettings, { ...stores, JWT_PRIVATE_KEY: oneLine }).JWT_PRIVATE_KEY?.type).toBe('private');

@@ -31,6 +31,8 @@ export const authSettings = z
   .refine((given) => given.NODE_ENV !== 'production' || given.JWT_PRIVATE_KEY || given.JWT_PRIVATE_KEY_FILE, {
     path: ['JWT_PRIVATE_KEY'],
     error: 'in production, or JWT_PRIVATE_KEY_FILE',
+    // Without this Zod skips the rule while another variable is bad, and a start would name one at a time.
+    when: () => true,
   });
 
 export type AuthSettings = z.infer<typeof authSettings>;

@@ -1,13 +1,26 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { sql } from 'drizzle-orm';
 import { accountListSchema, accountSchema, type Login, loginSchema, type ManagedAccount } from '#contracts';
+import { type Database, openDatabase } from '#database';
+import { startPostgres } from '../../../verification/engines/postgres.js';
 import { startStack, type Stack } from '../../../test/support/stack.js';
 import { Browser, newEmail, PASSWORD, problemOf, refusalOf } from './browser.js';
 
 let stack: Stack;
+let postgres: Awaited<ReturnType<typeof startPostgres>>;
+let db: Database;
 beforeAll(async () => {
-  stack = await startStack({ apps: ['auth'], env: { LOGIN_ATTEMPTS: '3', REGISTRATIONS_PER_HOUR: '4' } });
+  postgres = await startPostgres();
+  db = openDatabase(postgres.url, { connections: 1 });
+  const env = { LOGIN_ATTEMPTS: '3', REGISTRATIONS_PER_HOUR: '4', DATABASE_URL: postgres.url };
+  stack = await startStack({ apps: ['auth'], env });
 });
-afterAll(() => stack.stop());
+afterAll(async () => {
+  await stack.stop();
+  await db.$client.end();
+  await postgres.stop();
+});
 
 const newBrowser = (): Browser => new Browser(stack.origin.auth);
 
@@ -148,22 +161,105 @@ describe('POST /auth/refresh', () => {
     expect(refusalOf(await browser.post('/auth/refresh'))).toBe('401 unauthenticated');
   });
 
-  it('ends the whole family when a token is used twice', async () => {
-    const { browser } = await loggedIn();
-    const thief = browser.copy();
-    expect((await browser.post('/auth/refresh')).status).toBe(200);
-    expect(refusalOf(await thief.post('/auth/refresh'))).toBe('401 unauthenticated');
-    expect(refusalOf(await browser.get('/auth/me'))).toBe('401 unauthenticated');
-    expect(refusalOf(await browser.post('/auth/refresh'))).toBe('401 unauthenticated');
-  });
+  describe('with a refresh token that was rotated before', () => {
+    const refreshCookieOf = (browser: Browser): string => browser.cookies.get('octo_refresh') ?? '';
 
-  it('lets one of many who use a token at once win, and then nobody', async () => {
-    const { browser } = await loggedIn();
-    const copies = Array.from({ length: 5 }, () => browser.copy());
-    const answers = await Promise.all(copies.map((copy) => copy.post('/auth/refresh')));
-    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
-    const afterwards = await Promise.all(copies.map((copy) => copy.get('/auth/me')));
-    expect(afterwards.map((answer) => answer.status)).toEqual([401, 401, 401, 401, 401]);
+    /** Makes the rotation of a token look as if it had happened that much earlier, by Postgres's clock. */
+    async function ageRotation(refreshToken: string, seconds: number): Promise<void> {
+      const hash = createHash('sha256').update(refreshToken).digest('base64url');
+      const { rowCount } = await db.execute(
+        sql`update refresh_tokens set used_at = used_at - ${seconds} * interval '1 s' where hash = ${hash}`,
+      );
+      expect(rowCount).toBe(1);
+    }
+
+    async function expectRevoked(...browsers: Browser[]): Promise<void> {
+      const answers = await Promise.all(browsers.map((browser) => browser.get('/auth/me')));
+      expect(answers.map(refusalOf)).toEqual(browsers.map(() => '401 unauthenticated'));
+      const refreshes = await Promise.all(browsers.map((browser) => browser.post('/auth/refresh')));
+      expect(refreshes.map(refusalOf)).toEqual(browsers.map(() => '401 unauthenticated'));
+    }
+
+    it('answers a repeat within 10 s with the same refresh cookie, and both tabs go on', async () => {
+      const { browser } = await loggedIn();
+      const otherTab = browser.copy();
+      const rotated = refreshCookieOf(browser);
+      expect((await browser.post('/auth/refresh')).status).toBe(200);
+      await ageRotation(rotated, 9);
+      expect((await otherTab.post('/auth/refresh')).status).toBe(200);
+      expect(refreshCookieOf(otherTab)).toBe(refreshCookieOf(browser));
+      expect((await browser.get('/auth/me')).status).toBe(200);
+      expect((await otherTab.get('/auth/me')).status).toBe(200);
+      expect((await browser.post('/auth/refresh')).status).toBe(200);
+      expect((await otherTab.post('/auth/refresh')).status).toBe(200);
+    });
+
+    it('answers 20 parallel refreshes with one refresh cookie', async () => {
+      const { browser } = await loggedIn();
+      const tabs = Array.from({ length: 20 }, () => browser.copy());
+      const answers = await Promise.all(tabs.map((tab) => tab.post('/auth/refresh')));
+      expect(answers.map(({ status }) => status)).toEqual(tabs.map(() => 200));
+      expect(new Set(tabs.map(refreshCookieOf)).size).toBe(1);
+      const me = await Promise.all(tabs.map((tab) => tab.get('/auth/me')));
+      expect(me.map(({ status }) => status)).toEqual(tabs.map(() => 200));
+    });
+
+    it('answers a repeat within 10 s with the newest refresh cookie when the successor was rotated too', async () => {
+      const { browser } = await loggedIn();
+      const otherTab = browser.copy();
+      await browser.post('/auth/refresh');
+      await browser.post('/auth/refresh');
+      expect((await otherTab.post('/auth/refresh')).status).toBe(200);
+      expect(refreshCookieOf(otherTab)).toBe(refreshCookieOf(browser));
+      expect((await browser.post('/auth/refresh')).status).toBe(200);
+    });
+
+    it('revokes the family on a repeat after 10 s', async () => {
+      const { browser } = await loggedIn();
+      const thief = browser.copy();
+      const rotated = refreshCookieOf(browser);
+      expect((await browser.post('/auth/refresh')).status).toBe(200);
+      await ageRotation(rotated, 11);
+      expect(refusalOf(await thief.post('/auth/refresh'))).toBe('401 unauthenticated');
+      await expectRevoked(browser);
+    });
+
+    it('revokes the family on a repeat after 10 s even when the successor was rotated just now', async () => {
+      const { browser } = await loggedIn();
+      const thief = browser.copy();
+      const rotated = refreshCookieOf(browser);
+      await browser.post('/auth/refresh');
+      await ageRotation(rotated, 11);
+      await browser.post('/auth/refresh');
+      expect(refusalOf(await thief.post('/auth/refresh'))).toBe('401 unauthenticated');
+      await expectRevoked(browser);
+    });
+
+    it('refuses a repeat within 10 s after logout', async () => {
+      const { browser } = await loggedIn();
+      const otherTab = browser.copy();
+      await browser.post('/auth/refresh');
+      await browser.post('/auth/logout');
+      expect(refusalOf(await otherTab.post('/auth/refresh'))).toBe('401 unauthenticated');
+    });
+
+    it('refuses an expired token that was never rotated, and leaves its session alone', async () => {
+      const { browser } = await loggedIn();
+      const hash = createHash('sha256').update(refreshCookieOf(browser)).digest('base64url');
+      await db.execute(sql`update refresh_tokens set expires_at = now() where hash = ${hash}`);
+      const copy = browser.copy();
+      expect(refusalOf(await copy.post('/auth/refresh'))).toBe('401 unauthenticated');
+      expect((await browser.get('/auth/me')).status).toBe(200);
+    });
+
+    it('stores no refresh token, neither the rotated one nor its successor', async () => {
+      const { browser } = await loggedIn();
+      const rotated = refreshCookieOf(browser);
+      await browser.post('/auth/refresh');
+      const { rows } = await db.execute(sql`select * from refresh_tokens`);
+      const stored = JSON.stringify(rows);
+      for (const token of [rotated, refreshCookieOf(browser)]) expect(stored).not.toContain(token);
+    });
   });
 });
 

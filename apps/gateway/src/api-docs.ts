@@ -1,5 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { messageEventSchema } from '#contracts';
 import { describeApi, serveOpenApi } from '#service';
 
 const AUTH_TIMEOUT_MS = 1_000;
@@ -8,10 +9,10 @@ const AUTH_TIMEOUT_MS = 1_000;
 export function serveApiDocs(app: NestFastifyApplication, authUrl: string): void {
   let own: OpenAPIObject | undefined;
   serveOpenApi(app, async () => {
-    own ??= describeApi(app);
+    own ??= describeApi(app, messageEventSchema.options);
     return withAuth(own, await documentOf(authUrl));
   });
-  SwaggerModule.setup('docs', app, () => ({ openapi: '3.0.0', info: { title: 'Octo', version: '' }, paths: {} }), {
+  SwaggerModule.setup('docs', app, () => ({ openapi: '3.1.0', info: { title: 'Octo', version: '' }, paths: {} }), {
     raw: false,
     swaggerOptions: { url: '/openapi.json' },
   });

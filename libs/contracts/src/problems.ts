@@ -8,7 +8,6 @@ import { attemptSchema } from './messages.js';
 export const PROBLEMS = {
   invalid_request: [400, 'The request is not valid'],
   invalid_message: [400, 'The message is not valid'],
-  not_supported: [400, 'This is not supported yet'],
   unauthenticated: [401, 'Not logged in'],
   invalid_credentials: [401, 'Wrong e-mail address or password'],
   budget_exhausted: [402, 'The spending cap is reached'],

@@ -4,7 +4,7 @@ import { PROBLEMS, type ProblemCode } from '#contracts';
 
 /** `describeApi` adds this schema to the document. */
 const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
-/** Of those that say when to try again. */
+/** Of statuses that say when to retry. */
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
 const WITH_RETRY_AFTER = new Set([403, 409, 429, 503]);
 

@@ -1,5 +1,6 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
-import { ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from './api-problems.js';
 import { ProblemException } from './problem.js';
 
 /** Resolves when the part works; rejects, or says in words what is wrong, when it does not. */
@@ -59,7 +60,9 @@ export class HealthController {
   }
 
   @Get('ready')
-  @ApiOperation({ summary: 'The process and all it needs can serve; 503 names what is missing' })
+  @ApiOperation({ summary: 'The process and everything it needs can serve; 503 names what is missing' })
+  @ApiResponse({ status: 200, description: 'Ready' })
+  @ApiProblems('unavailable')
   async ready(): Promise<{ status: 'ready' }> {
     const missing = await this.readiness.missing();
     if (missing.length === 0) return { status: 'ready' };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseRedisUrl, REDIS_URL_FORMS } from '#redis';
+import { describeIssue } from './describe-issue.js';
 
 /** Settings every app has. Names are the names of the environment variables. */
 export const commonSettings = {
@@ -60,7 +61,7 @@ export class SettingsError extends Error {
  */
 export function readSettings<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = schema.safeParse(given);
+  const result = schema.safeParse(given, { error: describeIssue });
   if (result.success) return result.data;
   throw new SettingsError(result.error.issues.map((issue) => describe(issue, given)));
 }
@@ -68,7 +69,7 @@ export function readSettings<Schema extends z.ZodType>(schema: Schema, env: Node
 function describe(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): string {
   const name = issue.path.map(String).join('.');
   const value = given[name];
-  if (value === undefined) return `${name}: is required (${issue.message})`;
+  if (value === undefined) return `${name}: is required${issue.message === 'is required' ? '' : ` (${issue.message})`}`;
   const shown = /KEY|SECRET|PASSWORD|URL/.test(name) ? '' : `, is ${JSON.stringify(value)}`;
   return `${name}: ${issue.message}${shown}`;
 }

@@ -1,7 +1,7 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyReply } from 'fastify';
 import { ACCESS_TOKEN_TTL_MS, REFRESH_COOKIE, TOKEN_COOKIE } from '#access-token';
-import { REFRESH_TOKEN_TTL_MS } from './refresh-token.js';
+import { REFRESH_TOKEN_TTL_MS } from './refresh-tokens.js';
 
 const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]']);
 

@@ -1,28 +1,28 @@
 import type { ProviderStats } from '#contracts';
 
-/** Older spells leave the log; the totals keep counting them. */
-const SPELLS_LOGGED = 10_000;
+/** Older windows leave the log; the totals still count them. */
+const WINDOWS_LOGGED = 10_000;
 
-interface Spell {
+interface LoggedWindow {
   startedMs: number;
   block: Block | null;
   accepted: number;
   refused: number;
 }
 
-/** From when nothing more is accepted, and when the next request is. */
+/** From the moment when the quota is used up to the moment when the next request is accepted. */
 export interface Block {
   startsMs: number;
   endsMs: number;
 }
 
 /**
- * What a provider accepted and refused, spell by spell: the `windows` of its stats. A spell begins with the first request
- * accepted by an open provider, and is over when its block ends.
+ * What a provider accepted and refused, window by window, for its stats. A window begins with the first request that an
+ * open provider accepts, and ends with its block.
  */
-export class SpellLog {
-  private spells: Spell[] = [];
-  private current: Spell | undefined;
+export class WindowLog {
+  private windows: LoggedWindow[] = [];
+  private current: LoggedWindow | undefined;
   private accepted = 0;
   private refused = 0;
 
@@ -31,7 +31,7 @@ export class SpellLog {
     this.currentOrNext(nowMs).accepted += 1;
   }
 
-  /** Counted to the spell that blocks. */
+  /** Counts to the window that is blocked. */
   refuse(): void {
     this.refused += 1;
     if (this.current !== undefined) this.current.refused += 1;
@@ -41,8 +41,8 @@ export class SpellLog {
     if (this.current !== undefined) this.current.block = block;
   }
 
-  /** For a spell that ends by time alone, blocked or not. */
-  endSpell(): void {
+  /** Call when the window ends by time alone, blocked or not. */
+  endWindow(): void {
     this.current = undefined;
   }
 
@@ -50,30 +50,30 @@ export class SpellLog {
     return {
       accepted: this.accepted,
       refused: this.refused,
-      windows: this.spells.filter(({ accepted, refused }) => accepted + refused > 0).map(describe),
+      windows: this.windows.filter(({ accepted, refused }) => accepted + refused > 0).map(describe),
     };
   }
 
-  /** Begins a new log; the current spell goes on in it. */
+  /** Begins a new log; the current window continues in it. */
   reset(): void {
     this.accepted = 0;
     this.refused = 0;
     if (this.current !== undefined) this.current = { ...this.current, accepted: 0, refused: 0 };
-    this.spells = this.current === undefined ? [] : [this.current];
+    this.windows = this.current === undefined ? [] : [this.current];
   }
 
-  private currentOrNext(nowMs: number): Spell {
+  private currentOrNext(nowMs: number): LoggedWindow {
     const { current } = this;
     if (current !== undefined && (current.block === null || nowMs < current.block.endsMs)) return current;
-    const next: Spell = { startedMs: nowMs, block: null, accepted: 0, refused: 0 };
-    this.spells.push(next);
-    if (this.spells.length > SPELLS_LOGGED) this.spells.shift();
+    const next: LoggedWindow = { startedMs: nowMs, block: null, accepted: 0, refused: 0 };
+    this.windows.push(next);
+    if (this.windows.length > WINDOWS_LOGGED) this.windows.shift();
     this.current = next;
     return next;
   }
 }
 
-function describe({ startedMs, block, accepted, refused }: Spell): ProviderStats['windows'][number] {
+function describe({ startedMs, block, accepted, refused }: LoggedWindow): ProviderStats['windows'][number] {
   return {
     startedAt: instant(startedMs),
     blockedAt: block && instant(block.startsMs),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { AcceptanceLog } from './acceptance-log.js';
+import { AcceptanceLog } from './message-intake.js';
 
 describe('AcceptanceLog', () => {
   it('forgets the oldest beyond its limit', () => {

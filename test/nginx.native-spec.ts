@@ -1,0 +1,183 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MESSAGE_MAX_BYTES } from '#contracts';
+import { freePort } from '../tools/stack/free-port.js';
+import { waitUntil } from '../tools/stack/wait-until.js';
+import { call, login, type MessageAnswer, postMessage, setFaults, statsOf } from './support/client.js';
+import { type Stack, startStack } from './support/stack.js';
+import { TcpProxy } from '../verification/engines/tcp-proxy.js';
+
+/** This machine's nginx with the files of `deploy/`; only addresses and folders differ. */
+class Nginx {
+  private constructor(
+    private readonly dir: string,
+    private readonly child: ChildProcess,
+    private readonly port: number,
+  ) {}
+
+  static async start(gatewayPorts: number[]): Promise<Nginx> {
+    const dir = mkdtempSync(join(tmpdir(), 'octo-nginx-'));
+    const port = await freePort();
+    const env = { PATH: `${dir}:${process.env['PATH']}:/usr/sbin`, POLL_SECONDS: '0.1' };
+    // Stands in for Docker's name server: `deploy/run-nginx.sh` asks getent for the addresses.
+    writeFileSync(join(dir, 'getent'), `#!/bin/sh\ncat ${dir}/addresses\n`);
+    chmodSync(join(dir, 'getent'), 0o755);
+    writeConfig(dir, port, gatewayPorts);
+    const child = spawn('sh', ['deploy/run-nginx.sh', '-c', join(dir, 'nginx.conf'), '-p', dir], {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let errors = '';
+    child.stderr?.on('data', (chunk) => (errors += String(chunk)));
+    const nginx = new Nginx(dir, child, port);
+    await waitUntil(
+      () => {
+        if (child.exitCode !== null) throw new Error(`nginx ended with code ${child.exitCode}: ${errors}`);
+        return fetch(nginx.origin).then(
+          () => true,
+          () => false,
+        );
+      },
+      { what: 'nginx answers' },
+    );
+    return nginx;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** As Docker does when containers are recreated: other addresses, no signal to nginx. */
+  moveGateways(ports: number[]): void {
+    writeConfig(this.dir, this.port, ports);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode === null) {
+      this.child.kill('SIGTERM');
+      await once(this.child, 'exit');
+    }
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function writeConfig(dir: string, port: number, gatewayPorts: number[]): void {
+  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${dir}/${of};`);
+  const config = readFileSync('deploy/nginx.conf', 'utf8')
+    .replace('http {', `http {\n${temp.join('\n')}`)
+    .replace('/tmp/nginx.pid', `${dir}/nginx.pid`)
+    .replace('listen 3000', `listen 127.0.0.1:${port}`)
+    .replace(/server gateway:3000(.*);/, (_, options: string) =>
+      gatewayPorts.map((gateway) => `server 127.0.0.1:${gateway}${options};`).join('\n'),
+    );
+  writeFileSync(join(dir, 'nginx.conf'), config);
+  writeFileSync(join(dir, 'addresses'), gatewayPorts.map((gateway) => `127.0.0.1:${gateway} STREAM\n`).join(''));
+}
+
+let stack: Stack;
+let cookie: string;
+let gatewayPort: number;
+beforeAll(async () => {
+  stack = await startStack({ env: { FREE_LIMIT: '1000' } });
+  gatewayPort = Number(new URL(stack.origin.gateway).port);
+  cookie = await login(stack.origin.gateway);
+});
+afterAll(() => stack.stop());
+
+let nginx: Nginx | undefined;
+let proxies: TcpProxy[] = [];
+afterEach(async () => {
+  await nginx?.stop();
+  await Promise.all(proxies.map((proxy) => proxy.close()));
+  proxies = [];
+});
+
+async function inFrontOf(...ports: number[]): Promise<Nginx> {
+  nginx = await Nginx.start(ports);
+  return nginx;
+}
+
+function expectProblem({ status, headers, body }: MessageAnswer, expected: { status: number; code: string }): void {
+  expect({ status, code: body.code }).toEqual(expected);
+  expect(headers.get('content-type')).toBe('application/problem+json');
+  expect(body).toMatchObject({ type: `urn:octo:problem:${expected.code}`, status, instance: '/messages' });
+  expect(headers.get('x-request-id')).toBe(body.requestId);
+}
+
+describe('nginx', () => {
+  it.each([
+    ['line feeds, 131,086 bytes of JSON', JSON.stringify({ message: '\n'.repeat(MESSAGE_MAX_BYTES) })],
+    ['escapes of six bytes', `{"message":"${String.raw`\u000a`.repeat(MESSAGE_MAX_BYTES)}"}`],
+  ])('passes the longest message on: %s', async (_what, body) => {
+    const { origin } = await inFrontOf(gatewayPort);
+    expect((await postMessage(origin, cookie, body)).status).toBe(200);
+  });
+
+  it('answers 413 as problem+json when the body exceeds its own limit', async () => {
+    const { origin } = await inFrontOf(gatewayPort);
+    const answer = await postMessage(origin, cookie, { message: 'x'.repeat(600 * 1024) }, { 'x-request-id': 'my-id' });
+    expectProblem(answer, { status: 413, code: 'message_too_large' });
+    expect(answer.body.requestId).toBe('my-id');
+  });
+
+  it('answers 503 as problem+json with Retry-After when no gateway is up', async () => {
+    const { origin } = await inFrontOf(await freePort(), await freePort());
+    const answer = await postMessage(origin, cookie);
+    expectProblem(answer, { status: 503, code: 'unavailable' });
+    expect(answer.headers.get('retry-after')).toBe('1');
+  });
+
+  it('answers JSON and a new request id when path and id hold other characters', async () => {
+    const { origin } = await inFrontOf(await freePort());
+    const { body, headers } = await call<{ instance: string; requestId: string }>(`${origin}/a%22b?c="`, {
+      headers: { 'x-request-id': 'with "quotes"' },
+    });
+    expect(body.instance).toBe('/a%22b');
+    expect(body.requestId).toMatch(/^[0-9a-f]{32}$/);
+    expect(headers.get('x-request-id')).toBe(body.requestId);
+  });
+
+  it('gives the gateway the request id that it shows itself', async () => {
+    const { origin } = await inFrontOf(gatewayPort);
+    const { headers } = await postMessage(origin, cookie, undefined, { 'x-request-id': 'my-id' });
+    expect(headers.get('x-request-id')).toBe('my-id');
+  });
+
+  it('tries another gateway when one was not reached', async () => {
+    const { origin } = await inFrontOf(await freePort(), gatewayPort);
+    for (let sent = 0; sent < 6; sent += 1) expect((await postMessage(origin, cookie)).status).toBe(200);
+  });
+
+  it('does not send a message again when the connection to the gateway breaks', async () => {
+    const target = { host: '127.0.0.1', port: gatewayPort };
+    proxies = await Promise.all([TcpProxy.to(target), TcpProxy.to(target)]);
+    const { origin } = await inFrontOf(...proxies.map(({ port }) => port));
+    const { accepted } = await statsOf(stack.origin.free);
+    const isSent = async () => (await statsOf(stack.origin.free)).accepted > accepted;
+    for (const proxy of proxies) proxy.holdReplies();
+    const answer = postMessage(origin, cookie);
+    await waitUntil(isSent, { what: 'the message is with the provider' });
+    for (const proxy of proxies) proxy.cut();
+    expectProblem(await answer, { status: 503, code: 'unavailable' });
+    expect((await statsOf(stack.origin.free)).accepted).toBe(accepted + 1);
+  });
+});
+
+describe('run-nginx.sh', () => {
+  it('reloads nginx when the gateways have other addresses, and requests in flight end', async () => {
+    const running = await inFrontOf(gatewayPort);
+    await setFaults(stack.origin.free, { latencyMs: 1_000 });
+    const inFlight = postMessage(running.origin, cookie);
+    running.moveGateways([await freePort()]);
+    const isMoved = async () => (await call(`${running.origin}/health/live`)).status === 503;
+    await waitUntil(isMoved, { what: 'nginx uses the new address' });
+    running.moveGateways([gatewayPort]);
+    await waitUntil(async () => !(await isMoved()), { what: 'nginx uses the old address again' });
+    expect((await inFlight).status).toBe(200);
+    await setFaults(stack.origin.free, { latencyMs: 0 });
+  });
+});
