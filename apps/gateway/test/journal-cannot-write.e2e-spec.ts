@@ -97,8 +97,8 @@ describe('JOURNAL_DOWN=continue', () => {
 
     const ids = answers.map(({ body }) => `'${body.id ?? ''}'`).join(',');
     const recorded = async (): Promise<number> => {
-      const [result] = await query(`select count(*)::int as count from messages where id in (${ids})`);
-      return Number((result?.rows[0] as { count: number }).count);
+      const [result] = await query(`select id from messages where id in (${ids})`);
+      return result?.rowCount ?? 0;
     };
     await waitUntil(async () => (await recorded()) === count, {
       what: 'all messages are recorded',
