@@ -1,11 +1,11 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { BackgroundLoop } from '../background-loop.js';
 import { Claims } from '../journal/claims.service.js';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';
 import { afterAbandonment, type Message } from '../message.js';
 import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { claimMsOf } from '../routing/deadlines.js';
-import { Wakeup } from '../wakeup.js';
 
 const SWEEP_MS = 2_000;
 const BATCH_MAX = 100;
@@ -13,9 +13,14 @@ const BATCH_MAX = 100;
 /** Takes over messages whose pod died while it worked on them. */
 @Injectable()
 export class AbandonedMessages implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly wakeup = new Wakeup();
-  private running: Promise<void> | undefined;
-  private isClosed = false;
+  private readonly loop = new BackgroundLoop(
+    () => this.sweep(),
+    (error) => {
+      // The journal logs that Postgres is down, and the next sweep finds the same messages.
+      this.journal.noteFailure(error);
+      return SWEEP_MS;
+    },
+  );
 
   constructor(
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
@@ -25,31 +30,18 @@ export class AbandonedMessages implements OnApplicationBootstrap, BeforeApplicat
   ) {}
 
   onApplicationBootstrap(): void {
-    this.running = this.run();
+    this.loop.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.isClosed = true;
-    this.wakeup.signal();
-    await this.running;
+    await this.loop.close();
   }
 
-  private async run(): Promise<void> {
-    while (!this.isClosed) {
-      await this.wakeup.wait(SWEEP_MS);
-      try {
-        if (!this.isClosed) await this.sweep();
-      } catch (error) {
-        // The journal logs that Postgres is down, and the next sweep finds the same messages.
-        this.journal.noteFailure(error);
-      }
-    }
-  }
-
-  private async sweep(): Promise<void> {
+  private async sweep(): Promise<number> {
     const claimMs = claimMsOf(this.config.providers);
     const abandoned = await this.claims.claimAbandoned({ count: BATCH_MAX, claimMs });
     await Promise.all(abandoned.map((message) => this.takeOver(message)));
+    return SWEEP_MS;
   }
 
   private async takeOver(message: Message): Promise<void> {

@@ -1,6 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { BackgroundLoop } from '../background-loop.js';
 import { InFlight } from '../in-flight.js';
-import { Wakeup } from '../wakeup.js';
 import { POLL_MS } from './free-quota-dispatcher.js';
 import { WaitingDelivery } from './waiting-delivery.service.js';
 import { WaitingQueue } from './waiting-queue.service.js';
@@ -14,45 +14,35 @@ const NOTHING_TO_DO_MS = 50;
 /** Sends waiting messages at their last safe moment, and expires those whose deadline has passed. */
 @Injectable()
 export class DueMessages implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly wakeup = new Wakeup();
   private readonly inFlight = new InFlight();
-  private running: Promise<void> | undefined;
-  private isClosed = false;
+  private readonly loop = new BackgroundLoop(
+    () => this.sendDue(),
+    (error) => {
+      this.delivery.noteFailure(error);
+      return POLL_MS;
+    },
+  );
 
   constructor(
     private readonly queue: WaitingQueue,
     private readonly delivery: WaitingDelivery,
   ) {
-    queue.onAdded(() => this.wakeup.signal());
+    queue.onAdded(() => this.loop.wake());
   }
 
   onApplicationBootstrap(): void {
-    this.running = this.run();
+    this.loop.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    this.isClosed = true;
-    this.wakeup.signal();
-    await this.running;
+    await this.loop.close();
     await this.inFlight.drain();
-  }
-
-  private async run(): Promise<void> {
-    while (!this.isClosed) {
-      let pauseMs = POLL_MS;
-      try {
-        pauseMs = await this.sendDue();
-        this.delivery.noteSuccess();
-      } catch (error) {
-        this.delivery.noteFailure(error);
-      }
-      await this.wakeup.wait(pauseMs);
-    }
   }
 
   /** @returns in how many milliseconds the next message is due, at most `POLL_MS` */
   private async sendDue(): Promise<number> {
     const dueInMs = (await this.queue.poll()) ?? POLL_MS;
+    this.delivery.noteSuccess();
     if (dueInMs > 0) return Math.min(POLL_MS, dueInMs);
     const started = await this.startDue();
     const expired = await this.queue.expire(EXPIRE_BATCH_MAX);
@@ -67,7 +57,7 @@ export class DueMessages implements OnApplicationBootstrap, BeforeApplicationShu
     for (const message of messages) {
       this.inFlight.add(this.delivery.send(message), () => {
         // Once for many sends: one poll serves all of them.
-        if (this.inFlight.size === MAX_CONCURRENT / 2) this.wakeup.signal();
+        if (this.inFlight.size === MAX_CONCURRENT / 2) this.loop.wake();
       });
     }
     return messages.length;

@@ -1,10 +1,10 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, Quota } from '#quota';
+import { BackgroundLoop } from '../background-loop.js';
 import { InFlight } from '../in-flight.js';
 import type { Message } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
 import type { PatientShare } from '../routing/patient-share.js';
-import { Wakeup } from '../wakeup.js';
 
 /** Most waiting messages in flight at one pod. */
 const MAX_CONCURRENT = 256;
@@ -36,10 +36,14 @@ export interface DispatcherWork {
  * reserves a permit for each message that may go, and claims as many messages as it was granted permits.
  */
 export class FreeQuotaDispatcher {
-  private readonly wakeup = new Wakeup();
   private readonly inFlight = new InFlight();
-  private isClosed = false;
-  private running: Promise<void> | undefined;
+  private readonly loop = new BackgroundLoop(
+    () => this.round(),
+    (error) => {
+      this.work.failed(error);
+      return RETRY_MS;
+    },
+  );
   private opensAtMs = -Infinity;
 
   constructor(
@@ -55,30 +59,17 @@ export class FreeQuotaDispatcher {
   }
 
   start(): void {
-    this.running = this.run();
+    this.loop.start();
   }
 
   /** There may be a message to send. */
   wake(): void {
-    this.wakeup.signal();
+    this.loop.wake();
   }
 
   async close(): Promise<void> {
-    this.isClosed = true;
-    this.wakeup.signal();
-    await this.running;
+    await this.loop.close();
     await this.inFlight.drain();
-  }
-
-  private async run(): Promise<void> {
-    while (!this.isClosed) {
-      try {
-        await this.wakeup.wait(await this.round());
-      } catch (error) {
-        this.work.failed(error);
-        await this.wakeup.wait(RETRY_MS);
-      }
-    }
   }
 
   /** @returns the pause before the next round, in milliseconds, unless signalled */
@@ -132,7 +123,7 @@ export class FreeQuotaDispatcher {
 
   private send(message: Message, slot: Slot): void {
     this.inFlight.add(this.work.send(message, this.provider, slot), () => {
-      if (this.inFlight.size === MAX_CONCURRENT - 1) this.wakeup.signal();
+      if (this.inFlight.size === MAX_CONCURRENT - 1) this.loop.wake();
     });
   }
 }
