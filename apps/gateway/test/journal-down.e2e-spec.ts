@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { listOf, login, postMessage, statsOf } from '../../../test/support/client.js';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
