@@ -39,6 +39,8 @@ export interface QuotaState {
   limit: number;
   used: number;
   waitMs: number;
+  /** Of a fixed window that has begun: how long its slots can still be used, in milliseconds. */
+  windowEndsInMs: number | undefined;
 }
 
 export type QuotaEvent =

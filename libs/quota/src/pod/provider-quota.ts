@@ -108,8 +108,8 @@ export class ProviderQuota {
   async state(): Promise<QuotaState | undefined> {
     if (!this.isAnswering) return undefined;
     try {
-      const { state, epoch, limit, used, waitMs } = await this.steps.peek();
-      return { state, epoch, limit, used, waitMs };
+      const { state, epoch, limit, used, waitMs, windowEndsInMs } = await this.steps.peek();
+      return { state, epoch, limit, used, waitMs, windowEndsInMs };
     } catch {
       return undefined;
     }

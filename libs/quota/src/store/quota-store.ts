@@ -51,6 +51,8 @@ export interface StepReply {
   foreign: number;
   /** When the permits were granted, on the clock of Redis; settlements bring it back. */
   grantedAtMs: number;
+  /** How long the slots of the window can still be used; undefined where no window has begun, or none ends. */
+  windowEndsInMs: number | undefined;
 }
 
 /** One script for each policy: step.lua with the policy's file in place of the line `--@policy`. */
@@ -174,7 +176,7 @@ function optionOf(policy: Exclude<LimitedPolicy, { policy: 'token-bucket' }>): n
 
 function toStepReply(reply: number[]): StepReply {
   const [granted = 0, epoch = 0, generation = 0, state = 2, waitMs = 0, used = 0, limit = 0] = reply;
-  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1] = reply.slice(7);
+  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1, windowEndsInMs = -1] = reply.slice(7);
   return {
     granted,
     epoch,
@@ -187,5 +189,6 @@ function toStepReply(reply: number[]): StepReply {
     isRecorded: recorded === 1,
     foreign,
     grantedAtMs,
+    windowEndsInMs: windowEndsInMs < 0 ? undefined : windowEndsInMs,
   };
 }

@@ -47,6 +47,18 @@ describe('a fixed window that starts with the first accepted request', () => {
     expect(await step({ want: 1, settled: [accepted(epoch)] })).toMatchObject({ granted: 0 });
   });
 
+  it('says how long the slots of an open window can still be used', async () => {
+    const { step, clock } = await newWindow();
+    const unused = await step();
+    const { epoch } = await step({ want: 1 });
+    clock.ms += 20;
+    await step({ settled: [accepted(epoch)] });
+    clock.ms += 400;
+    const open = await step();
+    expect(unused.windowEndsInMs).toBeUndefined();
+    expect(open).toMatchObject({ state: 'open', windowEndsInMs: WINDOW_MS - GUARD_MS - 20 - 420 });
+  });
+
   it('grants nothing when a request might arrive in the next window', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 1 });

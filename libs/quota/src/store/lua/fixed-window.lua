@@ -199,6 +199,11 @@ function policy.grantable()
   return free
 end
 
+-- From then on slots may belong to the next window.
+function policy.windowEndsInMs()
+  return q.beganMinMs == 0 and -1 or math.max(0, endsEarliestMs() - q.tookMs - now)
+end
+
 function policy.noteGrant(count)
   if q.isEnding == 1 then q.carried = q.carried + count end
   if q.firstMs == 0 then q.firstMs = now end

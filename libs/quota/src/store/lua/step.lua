@@ -22,7 +22,7 @@
 --           latest answer in ms; then announced by the provider, -1 if it was not: Retry-After in ms, requests remaining,
 --           when the request with that answer was granted (Redis clock), ms until its window ends, its limit
 --
--- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs}
+-- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs}
 --   generation  of the permits: increases when unsettled permits time out, so that late settlements are recognized
 --   state     0 open, 1 spent (a settlement or time opens it), 2 blocked (only time opens it)
 --   waitMs    until it opens: exact when blocked; when spent, assuming that its permits settle now
@@ -30,6 +30,7 @@
 --   recorded  1 if the hash has this step's number
 --   foreign   requests of other clients that this step learned of
 --   grantedMs when the permits were granted (Redis clock). Settlements bring it back: nothing was sent earlier
+--   windowEndsInMs  how long the slots of this window can still be used; -1 where no window has begun, or none ends
 --
 -- Fields of the hash, in `q`; all times on the Redis clock in ms, 0 for none. Those of one epoch:
 --   epoch, generation            see above
@@ -123,6 +124,8 @@ for _, name in ipairs({ 'beforeSettlements', 'rescale', 'changeLimit', 'settleOl
 end
 
 -- By default a refusal only closes the quota until its time is over.
+function policy.windowEndsInMs() return -1 end
+
 function policy.advance()
   if q.blockedUntilMs == 0 or now < q.blockedUntilMs then return end
   q.blockedUntilMs, changed = 0, true
@@ -360,4 +363,4 @@ local granted, generation, grantedMs = (isRepeated() and grantAgain or grant)()
 if changed then write(granted, generation) end
 local state, waitMs = stateAndWait()
 return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, isRecorded() and 1 or 0,
-  foreign, grantedMs }
+  foreign, grantedMs, math.floor(policy.windowEndsInMs()) }
