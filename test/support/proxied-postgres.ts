@@ -1,4 +1,4 @@
-import { startPostgres } from '../../verification/engines/postgres.js';
+import { startPostgres } from '../../verification/engines/suite-postgres.js';
 import { TcpProxy } from '../../verification/engines/tcp-proxy.js';
 
 export interface ProxiedPostgres {

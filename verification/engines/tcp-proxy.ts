@@ -1,6 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A real connection that a test can hold up or break: stands between a client and a server. */
+/** Forwards real connections between clients and a server. A test can delay or break them. */
 export class TcpProxy {
   private readonly pairs = new Set<{ client: Socket; server: Socket }>();
   private isHoldingReplies = false;
@@ -26,7 +26,7 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** What the server answers waits here; what the client sends goes through. */
+  /** Keeps the server's replies back; requests go through. */
   holdReplies(): void {
     this.isHoldingReplies = true;
     for (const { server } of this.pairs) server.pause();
@@ -42,7 +42,7 @@ export class TcpProxy {
     this.replyDelayMs = ms;
   }
 
-  /** Breaks all connections; replies that were held are lost. */
+  /** Breaks all connections. Replies kept back are lost. */
   cut(): void {
     this.isHoldingReplies = false;
     for (const { client, server } of this.pairs) {
@@ -51,7 +51,7 @@ export class TcpProxy {
     }
   }
 
-  /** As if the server were down: breaks all connections and, until it comes back, every new one. */
+  /** Acts like a server that is down: breaks all connections and, until `comeBack`, every new one. */
   goDown(): void {
     this.isDown = true;
     this.cut();

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { eq, sql } from 'drizzle-orm';
 import { callbacks, type Database, migrate, openDatabase } from '#database';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { startStack } from '../../../test/support/stack.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';

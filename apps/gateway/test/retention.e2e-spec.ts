@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
 import { v7 as uuidv7 } from 'uuid';
 import { callbacks, type Database, idempotencyKeys, messages, migrate, openDatabase } from '#database';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { ensurePartitions } from '../src/journal/partitions.js';
 import { Retention } from '../src/journal/retention.service.js';
