@@ -21,7 +21,7 @@ afterAll(() => stack.stop());
 
 const soon = (ms: number): string => new Date(Date.now() + ms).toISOString();
 
-/** Free quota is blocked for most of a block to come. */
+/** Uses up free quota; at least two thirds of the block are left then. */
 const untilBlocked = () => untilFreeIsBlocked(gateway, paid, (2 / 3) * FREE_BLOCK_MS);
 
 describe('the journal', () => {

@@ -24,7 +24,7 @@ beforeEach(() => setFaults(stack.origin.free, {}));
 const withKey = (key: string = randomUUID()) => ({ 'idempotency-key': key });
 const soon = (ms: number): string => new Date(Date.now() + ms).toISOString();
 
-/** Free quota is blocked for most of a block to come. */
+/** Uses up free quota; at least two thirds of the block are left then. */
 const untilBlocked = () => untilFreeIsBlocked(gateway, paid, (2 / 3) * FREE_BLOCK_MS);
 
 describe('a message that may wait', () => {
