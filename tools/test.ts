@@ -1,5 +1,5 @@
-// `npm test [-- jest arguments]`: format, lint, types, then every suite. `TEST_ENGINES=native` uses this machine's
-// redis-server and Postgres instead of the embedded engines. With arguments only Jest runs, with them.
+// `npm test [-- jest arguments]`: checks format, lint and types, then runs all suites; with arguments only Jest runs.
+// `TEST_ENGINES=native` uses this machine's redis-server and Postgres instead of the embedded engines.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { freePort } from './stack/free-port.js';
@@ -33,7 +33,7 @@ interface Engines {
   stop: () => Promise<unknown>;
 }
 
-/** For the suites of the quota engine; stacks bring their own. */
+/** For the suites of libs; each stack starts its own. */
 async function embeddedRedis(): Promise<Engines> {
   const PORT = String(await freePort());
   const entry = join(import.meta.dirname, 'stack/embedded-redis.js');

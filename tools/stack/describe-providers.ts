@@ -1,0 +1,42 @@
+import type { LimitedPolicy } from '#quota';
+import type { ProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
+
+/** The providers of a file as rows for a terminal: name, price of a message, quota; in the order the gateways try them. */
+export function describeProviders({ currency, providers }: ProvidersFile): string[] {
+  const rows = providers.map(({ name, priceMicros, quota }) => ({
+    name,
+    price: priceMicros === 0 ? 'free of charge' : `${priceMicros / 1_000_000} ${currency}`,
+    quota: quota === undefined ? 'no quota' : describeQuota(quota),
+  }));
+  const nameWidth = Math.max(...rows.map(({ name }) => name.length));
+  return rows.map(({ name, price, quota }) => `${name.padEnd(nameWidth)}   ${price.padEnd(14)}   ${quota}`);
+}
+
+function describeQuota(quota: LimitedPolicy): string {
+  switch (quota.policy) {
+    case 'count-then-block': {
+      const { limit, blockMs, startsAt } = quota;
+      if (startsAt === 'last-accept') return `${limit} messages, then blocked for ${duration(blockMs)}`;
+      return `${limit} messages; the first refusal starts a block of ${duration(blockMs)}`;
+    }
+    case 'fixed-window': {
+      const start = quota.anchor === 'clock' ? 'the clock' : 'its first message';
+      return `${quota.limit} messages in each window of ${duration(quota.windowMs)}, started by ${start}`;
+    }
+    case 'sliding-window':
+      return `${quota.limit} messages in any ${duration(quota.windowMs)}`;
+    case 'token-bucket':
+      return `${quota.capacity} messages at once, then ${quota.refillPerSecond} per second`;
+  }
+}
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+] as const;
+
+function duration(ms: number): string {
+  const [unit, unitMs] = UNITS.find(([, candidateMs]) => ms % candidateMs === 0) ?? ['s', 1_000];
+  return `${ms / unitMs} ${unit}`;
+}
