@@ -10,7 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm install --no-save
 COPY . .
 # The launcher and its embedded engines stay behind.
-RUN node tools/setup.mjs && rm -r dist/tools
+RUN node tools/setup.mjs && rm -r dist/tools dist/verification
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0

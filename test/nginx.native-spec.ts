@@ -9,7 +9,7 @@ import { freePort } from '../tools/stack/free-port.js';
 import { waitUntil } from '../tools/stack/wait-until.js';
 import { call, login, type MessageAnswer, postMessage, setFaults, statsOf } from './support/client.js';
 import { type Stack, startStack } from './support/stack.js';
-import { TcpProxy } from './support/tcp-proxy.js';
+import { TcpProxy } from '../verification/engines/tcp-proxy.js';
 
 /** This machine's nginx with the files of `deploy/`; only addresses and folders differ. */
 class Nginx {

@@ -10,6 +10,15 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 process.chdir(ROOT);
 
+/** Tools that verify the product; all others are in `tools`. */
+const VERIFICATION = ['prove', 'bench'];
+const SOURCES = [
+  'apps',
+  'libs',
+  'tools',
+  ...['engines', 'testbed', ...VERIFICATION].map((dir) => `verification/${dir}`),
+];
+
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {
   console.error(`Octo needs Node 20.19 or newer; this is ${process.versions.node}.`);
@@ -45,7 +54,7 @@ function buildIfStale() {
 
 /** Deletes the output of sources that were deleted or renamed. */
 function dropOrphans() {
-  for (const output of ['apps', 'libs', 'tools'].flatMap((dir) => files(join('dist', dir)))) {
+  for (const output of SOURCES.flatMap((dir) => files(join('dist', dir)))) {
     const source = output.slice('dist/'.length).replace(/\.js(\.map)?$/, '.ts');
     if (!existsSync(source)) rmSync(output);
   }
@@ -53,7 +62,7 @@ function dropOrphans() {
 
 /** Changes when a source is added, removed or modified. */
 function fingerprint() {
-  const sources = ['apps', 'libs', 'tools'].flatMap(files).filter((path) => !/[.-]spec\.ts$/.test(path));
+  const sources = SOURCES.flatMap(files).filter((path) => !/[.-]spec\.ts$/.test(path));
   const hash = createHash('sha256');
   for (const path of [...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) {
     const { size, mtimeMs } = statSync(path);
@@ -80,10 +89,18 @@ function run(what, command, args) {
 }
 
 function runTool(name, args) {
-  const child = spawn(process.execPath, ['--enable-source-maps', `dist/tools/${name}.js`, ...args], {
-    // The IPC channel: it closes when this process ends, however it ends, and the tool stops then.
-    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-  });
+  const child = spawn(
+    process.execPath,
+    [
+      '--enable-source-maps',
+      `dist/${VERIFICATION.includes(name) ? `verification/${name}` : 'tools'}/${name}.js`,
+      ...args,
+    ],
+    {
+      // The IPC channel: it closes when this process ends, however it ends, and the tool stops then.
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    },
+  );
   // The terminal sends Ctrl-C to the tool too, and the tool decides when to end.
   process.on('SIGINT', () => {});
   // npm's shell does not forward SIGTERM: npm ends, and this process gets another parent.

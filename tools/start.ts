@@ -150,7 +150,7 @@ function announce({ origins, processes }: Stack, settings: CheckedSettings): voi
   const rows = processes.map(
     ({ name, pid }) => `  ${name.padEnd(14)} pid ${String(pid).padEnd(8)} ${urlOf(name, origins)}`,
   );
-  const providers = describeProviders(settings.providersFile);
+  const providers = describeProviders(settings.providers);
   const seconds = ((Date.now() - startedAtMs) / 1000).toFixed(1);
   console.log(`
 ${rows.join('\n')}

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { messages, openDatabase } from '#database';
-import { recordOf } from '../apps/gateway/src/journal/message-record.js';
+import { recordOf } from '../apps/gateway/src/messages/answers.js';
 import { databaseUrl } from './trace/database-url.js';
 import { formatTrace } from './trace/format-trace.js';
 

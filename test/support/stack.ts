@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ManagedProcess } from '../../tools/stack/managed-process.js';
 import { type AppName, startStack as start } from '../../tools/stack/stack.js';
-import { createDatabase, startNativeRedis } from '../../tools/stack/native-engines.js';
+import { createDatabase } from '../../verification/engines/postgres-server.js';
+import { RedisServer } from '../../verification/engines/redis-server.js';
 
 /** A running stack of `tools/stack/stack.ts`, on test engines, with its log and origins at hand. */
 export interface Stack {
@@ -86,12 +87,12 @@ interface Engines {
 async function nativeEngines(env: Record<string, string>): Promise<Engines> {
   const adminUrl = process.env['TEST_POSTGRES_URL'];
   if (adminUrl === undefined) return { env: {}, stop: () => Promise.resolve() };
-  const redis = env['REDIS_URL'] === undefined ? await startNativeRedis() : undefined;
+  const redis = env['REDIS_URL'] === undefined ? await RedisServer.start() : undefined;
   const DATABASE_URL = env['DATABASE_URL'] ?? (await createDatabase(adminUrl));
   return {
     env: { DATABASE_URL, ...(redis && { REDIS_URL: redis.url, QUOTA_WHEN_FORGOTTEN: 'fresh' }) },
     redisPid: redis?.pid,
-    stop: async () => redis?.stop(),
+    stop: async () => redis?.remove(),
   };
 }
 

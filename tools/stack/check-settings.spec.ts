@@ -33,7 +33,7 @@ describe('checkSettings', () => {
   it('accepts an empty environment', () => {
     const settings = checkSettings({});
     expect(settings).toMatchObject({ DATA_DIR: '.data', hasDemoAccounts: true });
-    expect(settings.providersFile.providers.map(({ name }) => name)).toEqual(['free', 'paid']);
+    expect(settings.providers.map(({ name }) => name)).toEqual(['free', 'paid']);
   });
 
   it('lists a bad variable once, also when the providers file uses it', () => {
@@ -49,8 +49,8 @@ describe('checkSettings', () => {
 
   it.each(['FREE_PROVIDER', 'PAID_PROVIDER'])('gives any providers file ${%s_URL}', (provider) => {
     const PROVIDERS_FILE = providersFile(`url: "\${${provider}_URL}"`);
-    const { providersFile: file } = checkSettings({ PROVIDERS_FILE, [`${provider}_PORT`]: '4101' });
-    expect(file.providers[0]?.url).toBe('http://127.0.0.1:4101/messages');
+    const { providers } = checkSettings({ PROVIDERS_FILE, [`${provider}_PORT`]: '4101' });
+    expect(providers[0]?.url).toBe('http://127.0.0.1:4101/messages');
   });
 
   it('lists a bad field of the providers file', () => {

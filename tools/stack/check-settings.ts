@@ -6,7 +6,7 @@ import {
   freeProviderSettings,
 } from '../../apps/free-provider/src/free-provider.settings.js';
 import { gatewaySettings } from '../../apps/gateway/src/gateway.settings.js';
-import { type ProvidersFile, readProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
+import { type Provider, readProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
 import { paidProviderSettings } from '../../apps/paid-provider/src/paid-provider.settings.js';
 import { type AppName, originAt, providerUrls } from './stack.js';
 
@@ -29,7 +29,8 @@ export interface CheckedSettings extends LauncherSettings {
   ports: Record<AppName, number>;
   /** Whether auth creates the demo accounts. */
   hasDemoAccounts: boolean;
-  providersFile: ProvidersFile;
+  /** From the providers file, in the order the gateways try them. */
+  providers: Provider[];
 }
 
 /** Placeholders for settings that the launcher gives to the apps itself. */
@@ -63,10 +64,11 @@ export function checkSettings(env: NodeJS.ProcessEnv): CheckedSettings {
   if (!launcher || !auth || !free || !gateway || problems.size > 0) throw new SettingsError([...problems]);
   const ports = portsOf(launcher);
   // Read last: a bad variable would be listed again for the file that uses it.
-  const providersFile = readProvidersFile(gateway.PROVIDERS_FILE, { ...env, ...providerUrls(originsAt(ports), env) });
-  checkFreeQuota(providersFile, { path: gateway.PROVIDERS_FILE, free, port: ports['free-provider'] });
+  const urls = providerUrls(originsAt(ports), env);
+  const { providers } = readProvidersFile(gateway.PROVIDERS_FILE, { ...env, ...urls });
+  checkFreeQuota(providers, { path: gateway.PROVIDERS_FILE, free, port: ports['free-provider'] });
   const hasDemoAccounts = auth.SEED_DEMO_ACCOUNTS && auth.NODE_ENV !== 'production';
-  return { ...launcher, ports, hasDemoAccounts, providersFile };
+  return { ...launcher, ports, hasDemoAccounts, providers };
 }
 
 function portsOf(launcher: LauncherSettings): Record<AppName, number> {
@@ -88,7 +90,7 @@ function originsAt(ports: Record<AppName, number>): { free: string; paid: string
  * @throws SettingsError when the file's entry for it has another policy
  */
 function checkFreeQuota(
-  { providers }: ProvidersFile,
+  providers: Provider[],
   { path, free, port }: { path: string; free: FreeProviderSettings; port: number },
 ): void {
   const hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);

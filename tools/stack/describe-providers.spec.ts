@@ -1,14 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { type QuotaPolicyInput, quotaPolicySchema } from '#quota';
-import type { ProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
+import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
 import { describeProviders } from './describe-providers.js';
-
-type Provider = ProvidersFile['providers'][number];
 
 const provider = (fields: Partial<Provider>): Provider => ({
   name: 'one',
   url: 'http://127.0.0.1/messages',
   priceMicros: 0,
+  currency: 'EUR',
   timeoutMs: 1_000,
   headers: {},
   idempotent: false,
@@ -19,7 +18,7 @@ const provider = (fields: Partial<Provider>): Provider => ({
 describe('describeProviders', () => {
   it('aligns names and prices', () => {
     const providers = [provider({ name: 'trial' }), provider({ name: 'mine', priceMicros: 2_500 })];
-    expect(describeProviders({ currency: 'EUR', providers })).toEqual([
+    expect(describeProviders(providers)).toEqual([
       'trial   free of charge   no quota',
       'mine    0.0025 EUR       no quota',
     ]);
@@ -45,7 +44,7 @@ describe('describeProviders', () => {
   ])('describes the quota %j', (input, described) => {
     const quota = quotaPolicySchema.parse(input);
     if (quota.policy === 'unlimited') throw new Error('has no description');
-    const [row] = describeProviders({ currency: 'USD', providers: [provider({ quota })] });
+    const [row] = describeProviders([provider({ quota })]);
     expect(row).toBe(`one   free of charge   ${described}`);
   });
 });

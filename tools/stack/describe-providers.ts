@@ -1,9 +1,9 @@
 import type { LimitedPolicy } from '#quota';
-import type { ProvidersFile } from '../../apps/gateway/src/providers/providers-file.js';
+import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
 
-/** The providers of a file as rows for a terminal: name, price of a message, quota; in the order the gateways try them. */
-export function describeProviders({ currency, providers }: ProvidersFile): string[] {
-  const rows = providers.map(({ name, priceMicros, quota }) => ({
+/** One row for each provider: name, price of a message, quota. */
+export function describeProviders(providers: Provider[]): string[] {
+  const rows = providers.map(({ name, priceMicros, currency, quota }) => ({
     name,
     price: priceMicros === 0 ? 'free of charge' : `${priceMicros / 1_000_000} ${currency}`,
     quota: quota === undefined ? 'no quota' : describeQuota(quota),

@@ -7,14 +7,14 @@ import { AccountsService } from './accounts/accounts.service.js';
 import { DemoAccounts } from './accounts/demo-accounts.js';
 import { AttemptLimits } from './attempt-limits.js';
 import type { AuthSettings } from './auth.settings.js';
-import { JwksController, PUBLIC_KEYS } from './jwks.controller.js';
 import { LoginService } from './sessions/login.service.js';
+import { RefreshTokens } from './sessions/refresh-tokens.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
 import { SessionCookies } from './sessions/session-cookies.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
-import { loadSigningKeys } from './signing-keys.js';
+import { JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
 
 @Module({
   controllers: [AccountsController, SessionsController, JwksController],
@@ -40,6 +40,7 @@ export class AuthModule {
       providers: [
         { provide: PUBLIC_KEYS, useValue: publicKeys },
         { provide: AccessTokenSigner, useFactory: () => new AccessTokenSigner({ privateKey, ...issued }) },
+        { provide: RefreshTokens, useFactory: () => new RefreshTokens(privateKey) },
         { provide: SessionCookies, useFactory: () => new SessionCookies(settings.PUBLIC_ORIGIN) },
         {
           provide: AttemptLimits,

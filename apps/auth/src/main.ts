@@ -1,7 +1,7 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { describeApi, runApp, serveOpenApi } from '#service';
 import { AuthModule } from './auth.module.js';
 import { authSettings } from './auth.settings.js';
-import { keepAnswersPrivate } from './private-answers.js';
 
 await runApp({
   name: 'auth',
@@ -9,7 +9,16 @@ await runApp({
   module: (settings) => AuthModule.with(settings),
   http: ({ TRUST_PROXY }) => ({ trustProxy: TRUST_PROXY }),
   configure: (app) => {
-    keepAnswersPrivate(app);
+    forbidCaching(app);
     serveOpenApi(app, () => describeApi(app));
   },
 });
+
+/** Answers under /auth are private; errors too. */
+function forbidCaching(app: NestFastifyApplication): void {
+  const fastify = app.getHttpAdapter().getInstance();
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (request.url.startsWith('/auth')) reply.header('cache-control', 'no-store');
+    done();
+  });
+}

@@ -1,15 +1,17 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { Controller, Get, Header, Inject } from '@nestjs/common';
+import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
-import { type PublicKeys, publicKeysOf } from '#access-token';
+import { jwkSetOf, type PublicKeys, publicKeysOf } from '#access-token';
 import { SettingsError } from '#service';
 import type { AuthSettings } from './auth.settings.js';
 import { privateKeyPem, publicKeyPem } from './key-pem.js';
 
 export interface SigningKeys {
   privateKey: KeyObject;
-  /** What tokens are verified with: the key of now and the one before. */
+  /** Verify tokens: the current key and the previous one. */
   publicKeys: PublicKeys;
 }
 
@@ -21,7 +23,7 @@ type KeySettings = Pick<
 const DEVELOPMENT_KEY_FILE = '.data/jwt-private-key.pem';
 
 /**
- * The keys named by the settings.
+ * Loads the keys that the settings name.
  * @throws SettingsError naming the variable of a file that cannot be used
  */
 export function loadSigningKeys(settings: KeySettings): SigningKeys {
@@ -42,20 +44,20 @@ function privateKeyFromFile({ NODE_ENV, JWT_PRIVATE_KEY_FILE }: KeySettings): Ke
 function keyFromFile({ file, name, schema }: { file: string; name: string; schema: z.ZodType<KeyObject> }): KeyObject {
   const key = schema.safeParse(readOrRefuse(file, name));
   if (key.success) return key.data;
-  throw new SettingsError(key.error.issues.map((issue) => `${name}: ${issue.message}, ${file} is not`));
+  throw new SettingsError(key.error.issues.map((issue) => `${name}: ${issue.message}; ${file} is not`));
 }
 
 function readOrRefuse(file: string, name: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {
-    throw new SettingsError([`${name}: ${file} cannot be read`]);
+    throw new SettingsError([`${name}: cannot read ${file}`]);
   }
 }
 
 /**
- * The file appears whole or not at all: of processes that start together the first to
- * link its own wins, and all go on with that one.
+ * The file appears whole or not at all. When processes start together, the first to link its draft wins, and all of them
+ * use that key.
  */
 function createKeyFile(file: string): void {
   const draft = `${file}.${randomUUID()}`;
@@ -68,5 +70,24 @@ function createKeyFile(file: string): void {
     if (!existsSync(file)) throw error;
   } finally {
     rmSync(draft);
+  }
+}
+
+export const PUBLIC_KEYS = Symbol('public keys');
+
+@ApiTags('accounts')
+@Controller('.well-known')
+export class JwksController {
+  private readonly jwkSet: object;
+
+  constructor(@Inject(PUBLIC_KEYS) keys: PublicKeys) {
+    this.jwkSet = jwkSetOf(keys);
+  }
+
+  @Get('jwks.json')
+  @Header('cache-control', 'public, max-age=60')
+  @ApiOperation({ summary: 'The public keys that verify access tokens (RFC 7517)' })
+  keys(): object {
+    return this.jwkSet;
   }
 }

@@ -26,29 +26,29 @@ describe('chooseAdmission', () => {
     ['sliding-window', '"free";q=3;w=5'],
     ['token-bucket', '"free";q=3;w=8'],
     ['unlimited', undefined],
-  ])('gives %s what is set for it', (FREE_POLICY, policy) => {
+  ])('configures %s from the settings', (FREE_POLICY, policy) => {
     expect(newProvider({ FREE_POLICY }).headersAt(0)['ratelimit-policy']).toBe(policy);
     expect(newProvider({ FREE_POLICY, FREE_RATELIMIT_HEADERS: 'false' }).headersAt(0)).toEqual({});
   });
 
-  it('lets the first refusal begin the block when told to', () => {
+  it('starts the block with the first refusal when FREE_STARTS_AT says so', () => {
     const { acceptsAt } = newProvider({ FREE_STARTS_AT: 'first-refusal' });
     expect([0, 0, 0, 2_000].map(acceptsAt)).toEqual([true, true, true, false]);
   });
 
-  it('lets the clock begin windows when told to', () => {
+  it('starts windows by the clock when FREE_ANCHOR says so', () => {
     const { rateLimitAt } = newProvider({ FREE_POLICY: 'fixed-window', FREE_ANCHOR: 'clock' });
     expect(rateLimitAt(1_000)).toBe('"free";r=3;t=4');
   });
 });
 
-describe.each(POLICIES)('the judge, counting by %j', (env) => {
+describe.each(POLICIES)('a provider with %j', (env) => {
   const arrivals = array(integer({ min: 0, max: 4_000 }), { maxLength: 60 }).map((gapsMs) => {
     let ms = 0;
     return gapsMs.map((gapMs) => (ms += gapMs));
   });
 
-  it('accepts at the moment a refusal names, and not before', () => {
+  it('accepts at the moment that a refusal announced, and not before', () => {
     assert(
       property(arrivals, (atMs) => {
         const provider = newProvider(env);
@@ -65,7 +65,7 @@ describe.each(POLICIES)('the judge, counting by %j', (env) => {
     );
   });
 
-  it('logs every request once: an accept to an open spell, a refusal to a blocked one', () => {
+  it('logs each request once: an accept in an open window, a refusal in a blocked one', () => {
     assert(
       property(arrivals, (atMs) => {
         const { at, admission } = newProvider(env);
@@ -87,7 +87,7 @@ describe.each(POLICIES)('the judge, counting by %j', (env) => {
     );
   });
 
-  it('says that nothing remains exactly when it would refuse', () => {
+  it('announces 0 remaining exactly when it would refuse', () => {
     assert(
       property(arrivals, (atMs) => {
         const { rateLimitAt, acceptsAt } = newProvider(env);

@@ -18,7 +18,7 @@ function newProvider(some: Partial<CountThenBlockOptions> = {}) {
   };
 }
 
-describe('counting', () => {
+describe('CountThenBlock, counting', () => {
   it('accepts exactly the limit, then refuses', () => {
     const { acceptsAt } = newProvider({ limit: 3 });
     expect([0, 0, 0, 0, 0].map(acceptsAt)).toEqual([true, true, true, false, false]);
@@ -29,7 +29,7 @@ describe('counting', () => {
     expect([0, 0].map(acceptsAt)).toEqual([true, false]);
   });
 
-  it('never closes a window by time alone', () => {
+  it('never ends a window by time alone', () => {
     const { acceptsAt } = newProvider({ limit: 3, blockMs: 1_000 });
     expect([0, 1_000_000, 2_000_000, 2_000_001].map(acceptsAt)).toEqual([true, true, true, false]);
   });
@@ -54,30 +54,30 @@ describe('counting', () => {
     expect(acceptsAt(6_000)).toBe(true);
   });
 
-  it('says with a refusal how long the block still lasts', () => {
+  it('refuses with the rest of the block', () => {
     const { fillAt, at } = newProvider({ blockMs: 1_000 });
     fillAt(0);
     expect(at(250)).toEqual({ accepted: false, retryAfterMs: 750 });
   });
 });
 
-describe('a block that begins with the first refusal', () => {
+describe('CountThenBlock, a block that starts with the first refusal', () => {
   const startsAt = 'first-refusal';
 
-  it('does not begin before a request comes that is too many', () => {
+  it('does not start before a request exceeds the limit', () => {
     const { acceptsAt } = newProvider({ startsAt, limit: 2, blockMs: 1_000 });
     expect([0, 10, 5_000, 5_999.999].map(acceptsAt)).toEqual([true, true, false, false]);
     expect([6_000, 6_001, 6_002].map(acceptsAt)).toEqual([true, true, false]);
   });
 
-  it('is told in full to the request that begins it, and what is left of it to the others', () => {
+  it('is announced in full to the request that starts it, and its rest to later ones', () => {
     const { fillAt, at } = newProvider({ startsAt, blockMs: 1_000 });
     fillAt(0);
     expect(at(5_000)).toEqual({ accepted: false, retryAfterMs: 1_000 });
     expect(at(5_250)).toEqual({ accepted: false, retryAfterMs: 750 });
   });
 
-  it('leaves it open in the headers when it ends, until it has begun', () => {
+  it('has no end in the headers until it has started', () => {
     const { at, rateLimitAt } = newProvider({ startsAt, limit: 1, blockMs: 30_000 });
     at(0);
     expect(rateLimitAt(0)).toBe('"free";r=0');
@@ -86,7 +86,7 @@ describe('a block that begins with the first refusal', () => {
     expect(rateLimitAt(35_000)).toBe('"free";r=1');
   });
 
-  it('is told in the stats from the refusal on, which belongs to it', () => {
+  it('is in the stats from the refusal on, which counts to it', () => {
     const { at, admission } = newProvider({ startsAt, limit: 1, blockMs: 1_000 });
     for (const ms of [0, 400, 500, 2_000]) at(ms);
     expect(admission.stats().windows).toEqual([
@@ -96,8 +96,8 @@ describe('a block that begins with the first refusal', () => {
   });
 });
 
-describe('headers', () => {
-  it('tell what remains, and once nothing does, when it reopens', () => {
+describe('CountThenBlock, headers', () => {
+  it('announce what remains and, at 0, when the quota reopens', () => {
     const { at, headersAt } = newProvider({ limit: 2, blockMs: 30_000 });
     const seen = [headersAt(0)];
     for (const ms of [0, 10, 1_000]) {
@@ -119,26 +119,26 @@ describe('headers', () => {
     expect(headersAt(9.5)).toEqual({ 'ratelimit-policy': '"free";q=3;w=1', ratelimit: '"free";r=0;t=1' });
   });
 
-  it('tell of a fresh window from the moment the block ends', () => {
+  it('announce a fresh window from the end of the block on', () => {
     const { fillAt, headersAt } = newProvider({ blockMs: 1_000 });
     fillAt(0);
     expect(headersAt(999)['ratelimit']).toBe('"free";r=0;t=1');
     expect(headersAt(1_000)['ratelimit']).toBe('"free";r=3');
   });
 
-  it('are not sent when switched off', () => {
+  it('are absent when switched off', () => {
     const { at, headersAt } = newProvider({ sendsHeaders: false });
     at(0);
     expect(headersAt(0)).toEqual({});
   });
 });
 
-describe('stats', () => {
+describe('CountThenBlock, stats', () => {
   it('are empty before the first request', () => {
     expect(newProvider().admission.stats()).toEqual({ accepted: 0, refused: 0, windows: [] });
   });
 
-  it('tell each window from its first accept, a refusal belonging to the window that blocks', () => {
+  it('list each window from its first accept, and count a refusal to the blocked window', () => {
     const { at, admission } = newProvider({ limit: 2, blockMs: 1_000 });
     for (const ms of [0, 100, 101, 1_099, 3_000]) at(ms);
     expect(providerStatsSchema.parse(admission.stats())).toEqual({
@@ -151,7 +151,7 @@ describe('stats', () => {
     });
   });
 
-  it('keep the latest 10 000 windows, while the totals count all', () => {
+  it('keep the latest 10 000 windows while the totals count all', () => {
     const { at, admission } = newProvider({ limit: 1, blockMs: 1_000 });
     for (let window = 0; window < 10_003; window += 1) at(window * 1_000);
     const { accepted, windows } = admission.stats();
@@ -162,7 +162,7 @@ describe('stats', () => {
     );
   });
 
-  it('begin anew when reset, while the quota goes on', () => {
+  it('restart on reset while the quota continues', () => {
     const { fillAt, at, acceptsAt, admission } = newProvider({ limit: 3, blockMs: 1_000 });
     fillAt(0);
     for (const ms of [1_000, 1_010]) at(ms);
@@ -177,7 +177,7 @@ describe('stats', () => {
     });
   });
 
-  it('do not tell of a window that ended without a request since they were reset', () => {
+  it('omit a window without a request since the reset', () => {
     const { fillAt, at, admission } = newProvider({ blockMs: 1_000 });
     fillAt(0);
     admission.resetStats();

@@ -1,21 +1,21 @@
 import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { SpellLog } from './spell-log.js';
+import { WindowLog } from './window-log.js';
 
 export interface CountThenBlockOptions {
   limit: number;
   blockMs: number;
-  /** What begins the block: the accept that uses the limit up, or the first request after it. */
+  /** What starts the block: the request that uses the limit up, or the first request after it. */
   startsAt: 'last-accept' | 'first-refusal';
   /** Whether to send `RateLimit` and `RateLimit-Policy`. */
   sendsHeaders: boolean;
 }
 
-/** Accepts `limit` requests, then refuses everybody for `blockMs`. */
+/** Accepts `limit` requests, then refuses all for `blockMs`. */
 export class CountThenBlock implements Admission {
-  private readonly log = new SpellLog();
-  /** Since the latest block, which gives the whole limit back. */
+  private readonly log = new WindowLog();
+  /** Accepted since the latest block. */
   private used = 0;
   private reopensMs = 0;
 

@@ -13,31 +13,31 @@ function newProvider(some: Partial<FixedWindowOptions> = {}) {
   return atMoments(new FixedWindow(options));
 }
 
-describe('a window from its first accept', () => {
-  it('accepts exactly the limit, and again from the moment it ends', () => {
+describe('FixedWindow from the first accept', () => {
+  it('accepts exactly the limit, and again from the end of the window on', () => {
     const { acceptsAt } = newProvider();
     expect([300, 900, 901, 1_299.999].map(acceptsAt)).toEqual([true, true, false, false]);
     expect([1_300, 1_301, 1_302].map(acceptsAt)).toEqual([true, true, false]);
   });
 
-  it('is followed by one that begins with the next accept, however late', () => {
+  it('starts the next window with the next accept, however late', () => {
     const { acceptsAt } = newProvider({ limit: 1 });
     expect([0, 5_700, 6_699, 6_700].map(acceptsAt)).toEqual([true, true, false, true]);
   });
 
-  it('does not carry over what it left unused', () => {
+  it('does not carry unused quota over', () => {
     const { acceptsAt } = newProvider();
     expect([0, 1_000, 1_001, 1_002].map(acceptsAt)).toEqual([true, true, true, false]);
   });
 });
 
-describe('a window by the clock', () => {
-  it('begins at whole multiples of its length since 1970', () => {
+describe('FixedWindow by the clock', () => {
+  it('starts windows at whole multiples of their length since 1970', () => {
     const { acceptsAt } = newProvider({ anchor: 'clock', limit: 1 });
     expect([900, 999.9, 1_000, 1_999.9, 2_000].map(acceptsAt)).toEqual([true, false, true, false, true]);
   });
 
-  it('has its limits also where its length divides no minute', () => {
+  it('has exact boundaries when its length does not divide a minute', () => {
     const windowMs = 7_001;
     const admission = new FixedWindow({ limit: 1, windowMs, anchor: 'clock', sendsHeaders: true });
     const startMs = 250_000_000 * windowMs;
@@ -46,16 +46,16 @@ describe('a window by the clock', () => {
   });
 });
 
-describe.each(['first-accept', 'clock'] as const)('a window from %s', (anchor) => {
-  it('says with a refusal how long it still lasts', () => {
+describe.each(['first-accept', 'clock'] as const)('FixedWindow from %s', (anchor) => {
+  it('refuses with the rest of the window', () => {
     const { at } = newProvider({ anchor, limit: 1 });
     at(0);
     expect(at(999.5)).toEqual({ accepted: false, retryAfterMs: 0.5 });
   });
 });
 
-describe('headers', () => {
-  it('tell what remains, and when the window ends while one is running', () => {
+describe('FixedWindow, headers', () => {
+  it('announce what remains and, while a window is open, its end', () => {
     const { at, rateLimitAt } = newProvider({ windowMs: 30_000 });
     expect(rateLimitAt(0)).toBe('"free";r=2');
     at(0);
@@ -66,7 +66,7 @@ describe('headers', () => {
     expect(rateLimitAt(30_000)).toBe('"free";r=2');
   });
 
-  it('tell the end also of a window nobody has used, where the clock has begun it', () => {
+  it('announce the end of an unused window that the clock started', () => {
     const { at, rateLimitAt } = newProvider({ anchor: 'clock', windowMs: 30_000 });
     expect(rateLimitAt(5_000)).toBe('"free";r=2;t=25');
     at(5_000);
@@ -74,17 +74,17 @@ describe('headers', () => {
     expect(rateLimitAt(30_000)).toBe('"free";r=2;t=30');
   });
 
-  it('tell the policy, its seconds rounded up', () => {
+  it('announce the policy in seconds, rounded up', () => {
     expect(newProvider({ windowMs: 1_500 }).headersAt(0)['ratelimit-policy']).toBe('"free";q=2;w=2');
   });
 
-  it('are not sent when switched off', () => {
+  it('are absent when switched off', () => {
     expect(newProvider({ sendsHeaders: false }).headersAt(0)).toEqual({});
   });
 });
 
-describe('stats', () => {
-  it('tell each window from its first accept, blocked from the accept that filled it to its end', () => {
+describe('FixedWindow, stats', () => {
+  it('list each window from its first accept, blocked from its last accept to its end', () => {
     const { at, admission } = newProvider({ anchor: 'clock' });
     for (const ms of [100, 200, 300, 999, 1_500, 3_000, 3_001]) at(ms);
     expect(admission.stats()).toEqual({
@@ -98,7 +98,7 @@ describe('stats', () => {
     });
   });
 
-  it('begin anew when reset, while the window goes on', () => {
+  it('restart on reset while the window continues', () => {
     const { at, acceptsAt, admission } = newProvider();
     at(0);
     admission.resetStats();

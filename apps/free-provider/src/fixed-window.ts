@@ -1,12 +1,12 @@
 import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { SpellLog } from './spell-log.js';
+import { WindowLog } from './window-log.js';
 
 export interface FixedWindowOptions {
   limit: number;
   windowMs: number;
-  /** What begins a window: the first request accepted while none runs, or the clock at every multiple of its length. */
+  /** What starts a window: a request accepted while no window is open, or the clock at each multiple of `windowMs`. */
   anchor: 'first-accept' | 'clock';
   /** Whether to send `RateLimit` and `RateLimit-Policy`. */
   sendsHeaders: boolean;
@@ -14,8 +14,8 @@ export interface FixedWindowOptions {
 
 /** Accepts `limit` requests in each window of `windowMs`. */
 export class FixedWindow implements Admission {
-  private readonly log = new SpellLog();
-  /** In the window that ends at `endsMs`. */
+  private readonly log = new WindowLog();
+  /** Accepted in the window that ends at `endsMs`. */
   private used = 0;
   private endsMs = 0;
 
@@ -37,7 +37,7 @@ export class FixedWindow implements Admission {
   headers(nowMs: number): Record<string, string> {
     const { limit, windowMs, anchor, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
-    // By the clock a window is always running, also before its first request.
+    // By the clock there is always an open window, even before its first request.
     if (anchor === 'clock' && nowMs >= this.endsMs) this.startWindow(nowMs);
     const isRunning = nowMs < this.endsMs;
     return rateLimitHeaders({
@@ -58,7 +58,7 @@ export class FixedWindow implements Admission {
 
   private startWindow(nowMs: number): void {
     const { windowMs, anchor } = this.options;
-    this.log.endSpell();
+    this.log.endWindow();
     this.used = 0;
     this.endsMs = (anchor === 'clock' ? nowMs - (nowMs % windowMs) : nowMs) + windowMs;
   }

@@ -3,7 +3,7 @@ import { readSettings, SettingsError } from '#service';
 import { freeProviderSettings } from './free-provider.settings.js';
 
 describe('freeProviderSettings', () => {
-  it('needs no variable set', () => {
+  it('needs no variable', () => {
     expect(readSettings(freeProviderSettings, {})).toMatchObject({
       PORT: 4001,
       FREE_LIMIT: 10,
@@ -17,7 +17,7 @@ describe('freeProviderSettings', () => {
     });
   });
 
-  it('takes the bounds of each variable', () => {
+  it('accepts the bounds of each variable', () => {
     const least = {
       FREE_LIMIT: '1',
       FREE_BLOCK_MS: '10',
@@ -47,7 +47,7 @@ describe('freeProviderSettings', () => {
   });
 
   it.each(['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket', 'unlimited'])(
-    'can count by %s',
+    'accepts FREE_POLICY=%s',
     (FREE_POLICY) => {
       expect(readSettings(freeProviderSettings, { FREE_POLICY })).toMatchObject({ FREE_POLICY });
     },
@@ -68,7 +68,7 @@ describe('freeProviderSettings', () => {
     ['FREE_REFILL_PER_SECOND', '100001'],
     ['FREE_REFILL_PER_SECOND', 'often'],
     ['FREE_RATELIMIT_HEADERS', 'yes'],
-  ])('does not start with %s=%s', (name, value) => {
+  ])('refuses %s=%s', (name, value) => {
     expect(() => readSettings(freeProviderSettings, { [name]: value })).toThrow(SettingsError);
   });
 });

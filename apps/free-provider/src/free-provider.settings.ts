@@ -8,17 +8,17 @@ export const freeProviderSettings = z.object({
   ...commonSettings,
   PORT: port(4001),
   FREE_POLICY: z.enum(policies, `must be ${policies.join(', ')}`).default('count-then-block'),
-  /** How many requests a window accepts; of a token bucket, its capacity. */
+  /** Requests that a window accepts; the capacity of a token bucket. */
   FREE_LIMIT: wholeNumber({ min: 1, max: 1_000_000 }).default(10),
-  /** The block of count-then-block, and what begins it. */
+  /** Length of the block of count-then-block, and what starts it. */
   FREE_BLOCK_MS: durationMs(),
   FREE_STARTS_AT: z
     .enum(['last-accept', 'first-refusal'], 'must be last-accept or first-refusal')
     .default('last-accept'),
-  /** The window of fixed-window and sliding-window, and what begins a fixed one. */
+  /** Length of the window of fixed-window and sliding-window, and what starts a fixed window. */
   FREE_WINDOW_MS: durationMs(),
   FREE_ANCHOR: z.enum(['first-accept', 'clock'], 'must be first-accept or clock').default('first-accept'),
-  /** Tokens a token bucket gets back. */
+  /** Refill rate of a token bucket. */
   FREE_REFILL_PER_SECOND: z.coerce.number(refillRule).min(0.001, refillRule).max(100_000, refillRule).default(1),
   /** Whether to send `RateLimit` and `RateLimit-Policy`. */
   FREE_RATELIMIT_HEADERS: flag(true),

@@ -1,13 +1,13 @@
 export interface QuotaState {
   limit: number;
-  /** How long the quota is for: its window or its block. */
+  /** Length of the window or of the block. */
   windowMs: number;
   remaining: number;
-  /** Until more becomes available; left out when nothing says so. */
+  /** Until more becomes available; omitted when unknown. */
   waitMs?: number | undefined;
 }
 
-/** Structured fields of draft-ietf-httpapi-ratelimit-headers. Seconds are rounded up: never too early. */
+/** Structured fields of draft-ietf-httpapi-ratelimit-headers. Seconds round up, so that no client retries too early. */
 export function rateLimitHeaders({ limit, windowMs, remaining, waitMs }: QuotaState): Record<string, string> {
   const wait = waitMs === undefined ? '' : `;t=${Math.ceil(waitMs / 1000)}`;
   return {

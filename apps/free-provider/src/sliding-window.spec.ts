@@ -7,7 +7,7 @@ function newProvider(some: Partial<SlidingWindowOptions> = {}) {
   return atMoments(new SlidingWindow({ limit: 2, windowMs: 1_000, sendsHeaders: true, ...some }));
 }
 
-describe('counting', () => {
+describe('SlidingWindow, counting', () => {
   it('gives each slot back exactly one window after it was taken', () => {
     const { acceptsAt } = newProvider();
     expect([0, 400, 500, 999.999].map(acceptsAt)).toEqual([true, true, false, false]);
@@ -19,7 +19,7 @@ describe('counting', () => {
     expect([0, 900, 999, 1_000].map(acceptsAt)).toEqual([true, false, false, true]);
   });
 
-  it('accepts as a count of all accepts in the window before would', () => {
+  it('accepts the same requests as a plain count over the last window', () => {
     const gaps = array(integer({ min: 0, max: 600 }), { maxLength: 100 });
     assert(
       property(integer({ min: 1, max: 5 }), gaps, (limit, gapsMs) => {
@@ -36,7 +36,7 @@ describe('counting', () => {
     );
   });
 
-  it('says with a refusal when the oldest slot comes back', () => {
+  it('refuses with the time until the oldest slot is free again', () => {
     const { at } = newProvider();
     for (const ms of [0, 400]) at(ms);
     expect(at(600)).toEqual({ accepted: false, retryAfterMs: 400 });
@@ -45,8 +45,8 @@ describe('counting', () => {
   });
 });
 
-describe('headers', () => {
-  it('tell what remains, and once nothing does, when the next slot comes back', () => {
+describe('SlidingWindow, headers', () => {
+  it('announce what remains and, at 0, when the next slot is free', () => {
     const { at, rateLimitAt } = newProvider({ windowMs: 30_000 });
     expect(rateLimitAt(0)).toBe('"free";r=2');
     at(0);
@@ -58,17 +58,17 @@ describe('headers', () => {
     expect(rateLimitAt(40_000)).toBe('"free";r=2');
   });
 
-  it('tell the policy, its seconds rounded up', () => {
+  it('announce the policy in seconds, rounded up', () => {
     expect(newProvider({ windowMs: 1_500 }).headersAt(0)['ratelimit-policy']).toBe('"free";q=2;w=2');
   });
 
-  it('are not sent when switched off', () => {
+  it('are absent when switched off', () => {
     expect(newProvider({ sendsHeaders: false }).headersAt(0)).toEqual({});
   });
 });
 
-describe('stats', () => {
-  it('tell a spell for every time the window was full, from the last accept until a slot comes back', () => {
+describe('SlidingWindow, stats', () => {
+  it('list a blocked window for each time when no slot was free', () => {
     const { at, admission } = newProvider();
     for (const ms of [0, 400, 500, 1_000, 1_100, 5_000]) at(ms);
     expect(admission.stats()).toEqual({
@@ -82,7 +82,7 @@ describe('stats', () => {
     });
   });
 
-  it('begin anew when reset, while the window goes on', () => {
+  it('restart on reset while the window continues', () => {
     const { at, acceptsAt, admission } = newProvider();
     at(0);
     admission.resetStats();

@@ -1,7 +1,7 @@
 import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { SpellLog } from './spell-log.js';
+import { WindowLog } from './window-log.js';
 
 export interface SlidingWindowOptions {
   limit: number;
@@ -10,13 +10,13 @@ export interface SlidingWindowOptions {
   sendsHeaders: boolean;
 }
 
-/** Accepts while fewer than `limit` requests were accepted in the `windowMs` before. */
+/** Accepts while fewer than `limit` requests were accepted in the last `windowMs`. */
 export class SlidingWindow implements Admission {
-  private readonly log = new SpellLog();
-  /** When accept number n leaves the window, at n modulo the limit: no more than that many are in it. */
+  private readonly log = new WindowLog();
+  /** When accepted request n leaves the window, at index n modulo `limit`: the window never holds more. */
   private readonly leavesMs: number[] = [];
   private accepted = 0;
-  /** Of the accepted, how many are in the window no longer. */
+  /** How many of the accepted have left the window. */
   private left = 0;
 
   constructor(private readonly options: SlidingWindowOptions) {}

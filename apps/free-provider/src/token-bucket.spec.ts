@@ -7,14 +7,14 @@ function newProvider(some: Partial<TokenBucketOptions> = {}) {
   return atMoments(new TokenBucket({ limit: 2, refillPerSecond: 1, sendsHeaders: true, ...some }));
 }
 
-describe('counting', () => {
-  it('accepts its capacity at once, then one for each token that comes back', () => {
+describe('TokenBucket, counting', () => {
+  it('accepts its capacity at once, then one request per refilled token', () => {
     const { acceptsAt } = newProvider();
     expect([0, 0, 0, 999.999].map(acceptsAt)).toEqual([true, true, false, false]);
     expect([1_000, 1_001, 1_999, 2_000].map(acceptsAt)).toEqual([true, false, false, true]);
   });
 
-  it('keeps the fraction of a token that a take leaves', () => {
+  it('keeps the fraction of a token that remains after an accept', () => {
     const { acceptsAt } = newProvider();
     expect([0, 0, 1_700, 1_999, 2_000].map(acceptsAt)).toEqual([true, true, true, false, true]);
   });
@@ -25,12 +25,12 @@ describe('counting', () => {
     expect([1_000_999, 1_001_000].map(acceptsAt)).toEqual([false, true]);
   });
 
-  it('is not slowed down by refusals', () => {
+  it('refills at the same rate during refusals', () => {
     const { acceptsAt } = newProvider({ limit: 1 });
     expect([0, 100, 500, 999, 1_000].map(acceptsAt)).toEqual([true, false, false, false, true]);
   });
 
-  it('accepts as tokens counted in whole thousandths would', () => {
+  it('accepts the same requests as a count in whole thousandths of a token', () => {
     const gaps = array(integer({ min: 0, max: 900 }), { maxLength: 100 });
     assert(
       property(integer({ min: 1, max: 5 }), integer({ min: 1, max: 7 }), gaps, (limit, refillPerSecond, gapsMs) => {
@@ -48,17 +48,17 @@ describe('counting', () => {
     );
   });
 
-  it('does not drift at rates no clock can tell exactly', () => {
+  it('does not drift at a rate that milliseconds cannot represent', () => {
     const { acceptsAt } = newProvider({ limit: 1_000, refillPerSecond: 70_000 });
     for (let request = 0; request < 1_000; request += 1) acceptsAt(0);
     let accepted = 0;
-    // 100 requests a millisecond, more than come back.
+    // 100 requests a millisecond: more than the refill.
     for (let request = 1; request <= 200_000; request += 1) if (acceptsAt(request / 100)) accepted += 1;
     expect(accepted).toBe(140_000);
   });
 
   it.each([0.001, 0.3, 1, 3, 700, 100_000])(
-    'says with a refusal exactly when a token comes, at %d a second',
+    'refuses with the exact time until the next token, at %d tokens a second',
     (rate) => {
       const refuse = () => {
         const provider = newProvider({ limit: 1, refillPerSecond: rate });
@@ -68,15 +68,15 @@ describe('counting', () => {
       };
       const { retryAfterMs, acceptsAt } = refuse();
       expect(retryAfterMs).toBeCloseTo(1_000 / rate - 0.003, 2);
-      // The clock of 2026 in milliseconds can tell 2 ** -12 of one.
+      // In 2026 the resolution of a clock in milliseconds is 2 ** -12.
       expect(acceptsAt(0.003 + retryAfterMs - 2 ** -11)).toBe(false);
       expect(refuse().acceptsAt(0.003 + retryAfterMs)).toBe(true);
     },
   );
 });
 
-describe('headers', () => {
-  it('tell whole tokens, and once there is none, when the next one comes', () => {
+describe('TokenBucket, headers', () => {
+  it('announce whole tokens and, at 0, when the next one comes', () => {
     const { at, rateLimitAt } = newProvider({ refillPerSecond: 0.1 });
     expect(rateLimitAt(0)).toBe('"free";r=2');
     at(0);
@@ -89,18 +89,18 @@ describe('headers', () => {
     expect(rateLimitAt(20_000)).toBe('"free";r=2');
   });
 
-  it('tell the time it takes to fill an empty bucket, in seconds rounded up', () => {
+  it('announce the time to fill an empty bucket in seconds, rounded up', () => {
     const { headersAt } = newProvider({ limit: 5, refillPerSecond: 2 });
     expect(headersAt(0)['ratelimit-policy']).toBe('"free";q=5;w=3');
   });
 
-  it('are not sent when switched off', () => {
+  it('are absent when switched off', () => {
     expect(newProvider({ sendsHeaders: false }).headersAt(0)).toEqual({});
   });
 });
 
-describe('stats', () => {
-  it('tell a spell for every time the bucket was empty, from the last accept until the next token', () => {
+describe('TokenBucket, stats', () => {
+  it('list a blocked window for each time when the bucket was empty', () => {
     const { at, admission } = newProvider();
     for (const ms of [0, 400, 500, 1_000, 1_100, 5_000]) at(ms);
     expect(admission.stats()).toEqual({
@@ -114,7 +114,7 @@ describe('stats', () => {
     });
   });
 
-  it('begin anew when reset, while the bucket stays as it is', () => {
+  it('restart on reset while the bucket stays as it is', () => {
     const { at, acceptsAt, admission } = newProvider();
     at(0);
     admission.resetStats();

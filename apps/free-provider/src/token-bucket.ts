@@ -1,10 +1,10 @@
 import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { SpellLog } from './spell-log.js';
+import { WindowLog } from './window-log.js';
 
 export interface TokenBucketOptions {
-  /** Tokens a full bucket holds. */
+  /** Capacity, in tokens. */
   limit: number;
   refillPerSecond: number;
   /** Whether to send `RateLimit` and `RateLimit-Policy`. */
@@ -12,11 +12,11 @@ export interface TokenBucketOptions {
 }
 
 /**
- * Accepts while there is a whole token, and takes it; starts full. Tokens are counted from the moment the bucket was last
- * full, never added up in fractions, so that rounding cannot accumulate.
+ * Accepts while there is a whole token, and takes it; starts full. Counts tokens from the moment when the bucket was last
+ * full and never adds up fractions, so that rounding errors cannot accumulate.
  */
 export class TokenBucket implements Admission {
-  private readonly log = new SpellLog();
+  private readonly log = new WindowLog();
   private fullMs = 0;
   /** Since `fullMs`. */
   private taken = 0;
@@ -66,11 +66,11 @@ export class TokenBucket implements Admission {
 
   private refilled(nowMs: number): number {
     const nearest = Math.round(((nowMs - this.fullMs) * this.options.refillPerSecond) / 1000);
-    // Asked of the same formula that says when a token comes, so that both agree to the last bit.
+    // `refillMs` decides, so that this agrees with the announced times to the last bit.
     return this.refillMs(nearest) <= nowMs ? nearest : nearest - 1;
   }
 
-  /** When that many tokens have come back. */
+  /** When that many tokens have been refilled. */
   private refillMs(tokens: number): number {
     return this.fullMs + (tokens * 1000) / this.options.refillPerSecond;
   }

@@ -3,7 +3,7 @@ import { atMoments, instant } from '../test/at-moments.js';
 import { Unlimited } from './unlimited.js';
 
 describe('Unlimited', () => {
-  it('accepts everything, in one spell that is never blocked', () => {
+  it('accepts everything, in one window that is never blocked', () => {
     const { acceptsAt, admission } = atMoments(new Unlimited());
     expect([0, 0, 1, 1_000_000].every(acceptsAt)).toBe(true);
     expect(admission.stats()).toEqual({
@@ -13,11 +13,11 @@ describe('Unlimited', () => {
     });
   });
 
-  it('sends no headers: there is nothing to tell', () => {
+  it('sends no headers', () => {
     expect(atMoments(new Unlimited()).headersAt(0)).toEqual({});
   });
 
-  it('begins its stats anew when reset', () => {
+  it('restarts its stats on reset', () => {
     const { at, admission } = atMoments(new Unlimited());
     at(0);
     admission.resetStats();

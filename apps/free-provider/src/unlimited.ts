@@ -1,10 +1,10 @@
 import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
-import { SpellLog } from './spell-log.js';
+import { WindowLog } from './window-log.js';
 
-/** Accepts everything, in one spell that never ends. */
+/** Accepts everything, in one window that never ends. */
 export class Unlimited implements Admission {
-  private readonly log = new SpellLog();
+  private readonly log = new WindowLog();
 
   decide(nowMs: number): Decision {
     this.log.accept(nowMs);

@@ -2,7 +2,7 @@ import type { Admission } from '#reference-provider';
 
 const START_MS = Date.UTC(2026, 0, 1);
 
-/** An admission asked at moments in milliseconds since a whole minute; its clock stands still in between. */
+/** Calls an admission at moments given in milliseconds since a whole minute. */
 export function atMoments(admission: Admission) {
   const at = (ms: number) => admission.decide(START_MS + ms);
   const headersAt = (ms: number) => admission.headers(START_MS + ms);

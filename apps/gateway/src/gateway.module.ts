@@ -2,12 +2,10 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AccessTokenModule } from '#access-token';
 import { DatabaseModule } from '#database';
 import { ServiceModule } from '#service';
-import type { GatewaySettings } from './gateway.settings.js';
+import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
-import { readProvidersFile } from './providers/providers-file.js';
-import { PROVIDERS } from './providers/providers.token.js';
+import { PROVIDERS, readProvidersFile } from './providers/providers-file.js';
 import { QuotaModule } from './quota/quota.module.js';
-import { SETTINGS } from './settings.token.js';
 
 @Global()
 @Module({})

@@ -2,18 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { eq } from 'drizzle-orm';
 import { type Database, messages, migrate, openDatabase } from '#database';
-import { startPostgres } from '../../../test/support/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { CallbackDelivery } from '../src/callbacks/callback-delivery.service.js';
-import { PendingCallbacks } from '../src/callbacks/pending-callbacks.js';
-import { delivered, neverKnown } from '../src/delivery/after-attempt.js';
+import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { Journal } from '../src/journal/journal.service.js';
-import { addHop, type Message, newMessage } from '../src/journal/message.js';
+import { addHop, markDelivered, markUnknown, type Message, newMessage } from '../src/message.js';
 import { ensurePartitions } from '../src/journal/partitions.js';
 import type { Provider } from '../src/providers/providers-file.js';
 
 const PROVIDER: Provider = {
   name: 'one',
+  currency: 'USD',
   url: 'http://127.0.0.1',
   priceMicros: 7,
   timeoutMs: 1_000,
@@ -41,8 +41,8 @@ afterAll(async () => {
   await postgres.stop();
 });
 
-/** On its way, as two pods know it: the one that sent it, and one that believes the first dead. */
-async function onItsWay(): Promise<{ ours: Message; theirs: Message }> {
+/** A message in flight as two pods know it: the pod that sent it, and one that believes the first dead. */
+async function inFlight(): Promise<{ ours: Message; theirs: Message }> {
   const ours = newMessage({
     message: 'a',
     deliverBy: undefined,
@@ -64,19 +64,19 @@ async function rowOf({ id }: Message) {
   return row;
 }
 
-it('a message that was taken over is delivered all the same when the first pod knows that it was', async () => {
-  const { ours, theirs } = await onItsWay();
-  expect(await journal.change(theirs, neverKnown(theirs, PROVIDER))).toBe(true);
+it('records a delivery by a pod that was believed dead after another pod took over', async () => {
+  const { ours, theirs } = await inFlight();
+  expect(await journal.change(theirs, markUnknown(theirs, PROVIDER))).toBe(true);
   expect(await rowOf(ours)).toMatchObject({ status: 'unknown', costMicros: 0 });
 
-  const isOurs = await journal.change(ours, delivered(ours, { provider: PROVIDER, response: 'b' }));
+  const isOurs = await journal.change(ours, markDelivered(ours, { provider: PROVIDER, response: 'b' }));
   expect(isOurs).toBe(false);
   expect(await rowOf(ours)).toMatchObject({ status: 'delivered', provider: 'one', costMicros: 7, reason: null });
 });
 
-it('nothing else that the first pod says counts any more', async () => {
-  const { ours, theirs } = await onItsWay();
-  await journal.change(theirs, delivered(theirs, { provider: PROVIDER, response: 'b' }));
-  expect(await journal.change(ours, neverKnown(ours, PROVIDER))).toBe(false);
+it('ignores every other change by a pod whose message was taken over', async () => {
+  const { ours, theirs } = await inFlight();
+  await journal.change(theirs, markDelivered(theirs, { provider: PROVIDER, response: 'b' }));
+  expect(await journal.change(ours, markUnknown(ours, PROVIDER))).toBe(false);
   expect(await rowOf(ours)).toMatchObject({ status: 'delivered', costMicros: 7 });
 });

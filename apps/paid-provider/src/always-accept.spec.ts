@@ -11,7 +11,7 @@ describe('AlwaysAccept', () => {
     expect(admission.stats()).toEqual({ accepted: 1_000, refused: 0, windows: [] });
   });
 
-  it('counts from zero again when its log is reset', () => {
+  it('counts from 0 after a reset', () => {
     const admission = new AlwaysAccept();
     admission.decide();
     admission.resetStats();
@@ -20,7 +20,7 @@ describe('AlwaysAccept', () => {
 });
 
 describe('paidProviderSettings', () => {
-  it('needs no variable set', () => {
+  it('needs no variable', () => {
     expect(readSettings(paidProviderSettings, {})).toMatchObject({ PORT: 4002 });
   });
 });

@@ -1,16 +1,42 @@
-import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
+import {
+  type CanActivate,
+  createParamDecorator,
+  type CustomDecorator,
+  type ExecutionContext,
+  Injectable,
+  SetMetadata,
+} from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '#contracts';
 import { ProblemException } from '#service';
 import { AccessTokenVerifier, type Verification } from './access-token.verifier.js';
-import { ROLES } from './caller.js';
+import type { Caller } from './claims.js';
 import { readAccessToken } from './read-token.js';
 
-/** How soon to try again when keys or revocations cannot be asked. */
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by AccessTokenGuard. */
+    caller?: Caller;
+  }
+}
+
+const ROLES = 'octo:roles';
+
+/** Accepts only accounts with one of these roles; needs `AccessTokenGuard`. */
+export const Roles = (...roles: Role[]): CustomDecorator => SetMetadata(ROLES, roles);
+
+/** Parameter decorator: the caller of the request; needs `AccessTokenGuard`. */
+export const CurrentCaller = createParamDecorator((_: undefined, context: ExecutionContext): Caller => {
+  const { caller } = context.switchToHttp().getRequest<FastifyRequest>();
+  if (caller === undefined) throw new Error('CurrentCaller needs AccessTokenGuard on its route');
+  return caller;
+});
+
+/** When to retry while keys or revocations cannot be read. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Lets a request pass that carries a good access token, and puts the `caller` on it. Per controller or for a whole app. */
+/** Accepts requests with a valid access token and sets their `caller`. For a controller or a whole app. */
 @Injectable()
 export class AccessTokenGuard implements CanActivate {
   constructor(
@@ -34,7 +60,7 @@ export class AccessTokenGuard implements CanActivate {
       context.getClass(),
     ]);
     if (roles !== undefined && !roles.includes(verification.caller.role)) {
-      throw new ProblemException('forbidden', `Only for accounts with the role ${roles.join(' or ')}.`);
+      throw new ProblemException('forbidden', `Use an account with the role ${roles.join(' or ')}.`);
     }
     return true;
   }
@@ -46,20 +72,20 @@ const DETAILS = {
   revoked: 'The access token was revoked. Refresh it, or log in again.',
 };
 
-/** Challenges are those of RFC 6750, section 3. */
+/** With the challenge of RFC 6750, section 3. */
 function refusal(
   verification: Exclude<Verification, { outcome: 'valid' }> | undefined,
   reply: FastifyReply,
 ): ProblemException {
   if (verification?.outcome === 'undecided') {
-    return new ProblemException('unavailable', 'The access token cannot be checked now. Try again in a moment.', {
+    return new ProblemException('unavailable', 'The access token cannot be checked at the moment. Try again.', {
       retryAfterMs: RETRY_AFTER_MS,
     });
   }
   reply.header('www-authenticate', verification === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
   const detail =
     verification === undefined
-      ? 'Log in, or send the access token as cookie or as Authorization: Bearer.'
+      ? 'Log in, or send an access token as a cookie or as Authorization: Bearer.'
       : DETAILS[verification.reason];
   return new ProblemException('unauthenticated', detail);
 }

@@ -1,4 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
+import { z } from 'zod';
 import { AccessTokenGuard } from './access-token.guard.js';
 import { AccessTokenVerifier, type KeySource } from './access-token.verifier.js';
 import { RemoteKeys } from './remote-keys.js';
@@ -11,7 +12,16 @@ export type VerifyingOptions = ({ jwksUrl: string } | { keys: KeySource }) & {
   whenRedisDown: 'accept' | 'refuse';
 };
 
-/** What an app needs to take access tokens: `@UseGuards(AccessTokenGuard)` works in all its modules. */
+/** Settings of every app that accepts access tokens. */
+export const accessTokenSettings = {
+  /** The same in auth, which signs, and in the apps that verify. */
+  JWT_ISSUER: z.string().default('octo'),
+  JWT_AUDIENCE: z.string().default('octo'),
+  /** Whether to accept a token while its revocation cannot be checked. It expires after 15 minutes anyway. */
+  REVOCATION_WHEN_REDIS_DOWN: z.enum(['accept', 'refuse']).default('accept'),
+};
+
+/** Verification of access tokens: `@UseGuards(AccessTokenGuard)` works in every module of the app. */
 @Module({})
 export class AccessTokenModule {
   static verifying(options: VerifyingOptions): DynamicModule {

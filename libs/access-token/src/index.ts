@@ -1,9 +1,7 @@
-export { AccessTokenGuard } from './access-token.guard.js';
-export { AccessTokenModule, type VerifyingOptions } from './access-token.module.js';
-export { accessTokenSettings } from './access-token.settings.js';
+export { AccessTokenGuard, CurrentCaller, Roles } from './access-token.guard.js';
+export { AccessTokenModule, accessTokenSettings, type VerifyingOptions } from './access-token.module.js';
 export { AccessTokenSigner, type SignedToken } from './access-token.signer.js';
 export { AccessTokenVerifier, type KeySource, type Verification } from './access-token.verifier.js';
-export { CurrentCaller, Roles } from './caller.js';
 export {
   ACCESS_TOKEN_TTL_MS,
   type Caller,

@@ -1,30 +1,33 @@
 import type { KeyObject } from 'node:crypto';
 import { Logger } from '@nestjs/common';
+import { OutageLog } from '#service';
 import { KeysUnavailable, type KeySource } from './access-token.verifier.js';
 import { parseJwkSet, type PublicKeys } from './jwk.js';
 
 export interface RemoteKeysOptions {
-  /** Longest wait for the answer; default 2 s. */
+  /** Timeout of a fetch; default 2 s. */
   timeoutMs?: number;
   /** Shortest time between two fetches for unknown keys; default 5 s. */
   cooldownMs?: number;
-  /** After this long keys are fetched again in the background, so that a withdrawn one is forgotten; default 60 s. */
+  /** Age from which keys are fetched again in the background, to forget withdrawn ones; default 60 s. */
   refreshMs?: number;
 }
 
-/** Without any key nobody can be served: try more often. */
+/** Without any key no request can be served: fetch more often. */
 const EMPTY_COOLDOWN_MS = 500;
 
 /**
- * The public keys behind a JWK Set URL. Fetched when first needed and when an unknown key id turns up; while the URL
- * cannot be reached the last known keys stay in use.
+ * The public keys of a JWK Set URL. It is fetched for the first token and for each unknown key id; while it cannot be
+ * fetched, the last known keys stay in use.
  */
 export class RemoteKeys implements KeySource {
-  private readonly logger = new Logger('keys');
+  private readonly outage = new OutageLog(new Logger('keys'), {
+    failed: 'keys cannot be fetched',
+    recovered: 'keys can be fetched again',
+  });
   private keys: PublicKeys | undefined;
   private fetching: Promise<void> | undefined;
   private triedAt = Number.NEGATIVE_INFINITY;
-  private failing = false;
 
   constructor(
     private readonly url: string,
@@ -42,7 +45,7 @@ export class RemoteKeys implements KeySource {
   private async fetchAndGet(keyId: string): Promise<KeyObject | undefined> {
     const cooldownMs = this.keys === undefined ? EMPTY_COOLDOWN_MS : (this.options.cooldownMs ?? 5_000);
     if (this.fetching !== undefined || this.sinceLastTry() > cooldownMs) await this.fetchOnce();
-    if (this.keys === undefined) throw new KeysUnavailable('no keys could be fetched yet');
+    if (this.keys === undefined) throw new KeysUnavailable('no public keys have been fetched yet');
     return this.keys.get(keyId);
   }
 
@@ -64,11 +67,9 @@ export class RemoteKeys implements KeySource {
       const response = await fetch(this.url, { signal, redirect: 'error' });
       if (!response.ok) throw new Error(`status ${response.status}`);
       this.keys = parseJwkSet(await response.json());
-      if (this.failing) this.logger.log('keys can be fetched again');
-      this.failing = false;
+      this.outage.recovered();
     } catch (error) {
-      if (!this.failing) this.logger.warn('keys cannot be fetched', { err: error });
-      this.failing = true;
+      this.outage.failed({ err: error });
     }
   }
 }

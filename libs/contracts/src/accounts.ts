@@ -3,18 +3,17 @@ import { z } from 'zod';
 export const roleSchema = z.enum(['user', 'admin']);
 export type Role = z.infer<typeof roleSchema>;
 
-/** E-mail addresses are compared without regard to case. */
+/** E-mail addresses are compared without case. */
 const emailSchema = z
   .email('must be an e-mail address')
   .max(254, 'must have at most 254 characters')
-  .transform((email) => email.toLowerCase())
-  .meta({ example: 'paid@octo.local' });
+  .transform((email) => email.toLowerCase());
 
-/** Half a surrogate pair has no UTF-8: different passwords would become the same bytes. */
+/** Half a surrogate pair cannot be encoded in UTF-8: different passwords would become the same bytes. */
 const passwordSchema = z
   .string()
   .max(256, 'must have at most 256 characters')
-  .refine((password) => password.isWellFormed(), 'must be Unicode');
+  .refine((password) => password.isWellFormed(), 'must be well-formed Unicode');
 
 /** Length is the only rule for passwords (NIST SP 800-63B, 5.1.1.2); the upper bound keeps hashing affordable. */
 export const registrationSchema = z
@@ -22,7 +21,7 @@ export const registrationSchema = z
     email: emailSchema,
     password: passwordSchema.min(10, 'must have at least 10 characters'),
   })
-  .meta({ id: 'Registration' });
+  .meta({ id: 'Registration', example: { email: 'you@example.com', password: 'correct horse battery' } });
 export type Registration = z.infer<typeof registrationSchema>;
 
 export const credentialsSchema = z
@@ -30,7 +29,7 @@ export const credentialsSchema = z
     email: emailSchema,
     password: passwordSchema.min(1, 'must not be empty'),
   })
-  .meta({ id: 'Credentials' });
+  .meta({ id: 'Credentials', example: { email: 'paid@octo.local', password: 'octo-demo-password' } });
 export type Credentials = z.infer<typeof credentialsSchema>;
 
 export const accountSchema = z
@@ -39,7 +38,7 @@ export const accountSchema = z
 export type Account = z.infer<typeof accountSchema>;
 
 export const loginSchema = accountSchema
-  .extend({ expiresAt: z.iso.datetime().meta({ description: 'when the access token ends' }) })
+  .extend({ expiresAt: z.iso.datetime().meta({ description: 'when the access token expires' }) })
   .meta({ id: 'Login' });
 export type Login = z.infer<typeof loginSchema>;
 
@@ -60,5 +59,5 @@ export const accountPatchSchema = z
     disabled: z.boolean().optional(),
   })
   .refine((patch) => Object.keys(patch).length > 0, 'name at least one of paidAccess, role, disabled')
-  .meta({ id: 'AccountPatch' });
+  .meta({ id: 'AccountPatch', example: { paidAccess: true } });
 export type AccountPatch = z.infer<typeof accountPatchSchema>;

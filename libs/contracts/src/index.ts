@@ -56,3 +56,4 @@ export {
   type ProviderStats,
 } from './provider.js';
 export { quotaReportSchema, type QuotaReport } from './quota-report.js';
+export { messageEventSchema, type MessageEvent } from './webhooks.js';

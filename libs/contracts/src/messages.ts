@@ -2,20 +2,23 @@ import { z } from 'zod';
 
 /** Longest message, in bytes of UTF-8. */
 export const MESSAGE_MAX_BYTES = 65_536;
-/** Longest body that holds one: JSON may write each byte as six (`\u000a`), and there are other fields. */
+/** Longest body with such a message: JSON may escape each byte as six (`\u000a`), and there are other fields. */
 export const MESSAGE_BODY_MAX_BYTES = 6 * MESSAGE_MAX_BYTES + 16_384;
 
 export const messageTextSchema = z
   .string('must be a string')
   .min(1, 'must not be empty')
-  .refine((text) => text.isWellFormed(), 'must not have half a surrogate pair: it is no Unicode')
+  .refine((text) => text.isWellFormed(), 'must be well-formed Unicode')
   .refine((text) => text.length <= MESSAGE_MAX_BYTES && Buffer.byteLength(text) <= MESSAGE_MAX_BYTES, {
     error: `must have at most ${MESSAGE_MAX_BYTES} bytes of UTF-8`,
     params: { problem: 'message_too_large' },
   })
   .meta({ description: `1 to ${MESSAGE_MAX_BYTES} bytes of UTF-8`, example: 'hello' });
 
-/** How far ahead a deadline may be. That it has not passed is asked later: a repeated request may come after it. */
+/**
+ * How far ahead a deadline may be. The schema accepts a deadline in the past: a repeat of a request with an idempotency
+ * key may arrive after it.
+ */
 export const DELIVER_BY_MAX_MS = 7 * 86_400_000;
 
 const deliverBySchema = z.iso
@@ -23,23 +26,29 @@ const deliverBySchema = z.iso
   .transform((text) => new Date(text))
   .refine((time) => time.getTime() <= Date.now() + DELIVER_BY_MAX_MS, 'must be at most 7 days ahead');
 
+/** What is wrong with every callback URL of this kind; the gateway's settings may refuse more. */
+const callbackUrlSchema = z
+  .string('must be a string')
+  .regex(/^[\x21-\x7e]*$/, 'must be an absolute URL of visible ASCII characters (RFC 3986)')
+  .max(2_048, 'must have at most 2048 characters')
+  .refine((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol), 'must be an absolute https:// URL');
+
 export const sendMessageSchema = z
   .strictObject({
     message: messageTextSchema,
     deliverBy: deliverBySchema
       .optional()
-      .meta({ description: 'may wait for free quota until then', example: '2026-11-20T12:00:00Z' }),
+      .meta({ description: 'RFC 3339, at most 7 days ahead; the message may wait for free quota until then' }),
     paid: z
       .enum(['allowed', 'never'])
       .default('allowed')
-      .meta({ description: '`never` keeps this message off providers that cost money' }),
-    callbackUrl: z
-      .string('must be a string')
-      .regex(/^[\x21-\x7e]*$/, 'must be an absolute URL of visible ASCII characters (RFC 3986)')
-      .optional()
-      .meta({ description: 'is sent the message when it is finished, as a signed webhook (Standard Webhooks)' }),
+      .meta({ description: '`never`: do not use a provider that costs money' }),
+    callbackUrl: callbackUrlSchema.optional().meta({
+      description:
+        'https:// URL that receives a signed webhook (Standard Webhooks) when the message is finished; see `webhooks`',
+    }),
   })
-  .meta({ id: 'SendMessage' });
+  .meta({ id: 'SendMessage', example: { message: 'hello' } });
 export type SendMessage = z.infer<typeof sendMessageSchema>;
 
 export const idempotencyKeySchema = z
@@ -51,11 +60,12 @@ export const attemptSchema = z
     provider: z.string(),
     outcome: z.enum(['delivered', 'refused', 'failed', 'unknown']).meta({
       description:
-        '`refused`: the provider said 429; `failed`: it answered with an error or was not reached; `unknown`: it was sent and no answer came',
+        '`refused`: the provider answered 429; `failed`: it answered with an error or could not be reached; `unknown`: it did not answer',
     }),
     httpStatus: z.int().nullable(),
     startedAt: z.iso.datetime(),
     durationMs: z.number(),
+    reason: z.string().optional().meta({ description: 'why the attempt failed, for example `connection refused`' }),
   })
   .meta({ id: 'Attempt' });
 export type Attempt = z.infer<typeof attemptSchema>;
@@ -75,7 +85,7 @@ export const deliveredMessageSchema = z
   .meta({ id: 'DeliveredMessage' });
 export type DeliveredMessage = z.infer<typeof deliveredMessageSchema>;
 
-/** Accepted, and on disk: it is delivered later, by the cheapest way its deadline allows. */
+/** Accepted and on disk; the gateway delivers it later, by the cheapest way that its deadline allows. */
 export const waitingMessageSchema = z
   .object({
     id: z.uuid(),
@@ -90,11 +100,11 @@ export const messageStatusSchema = z
   .enum(['waiting', 'sending', 'delivered', 'failed', 'expired', 'cancelled', 'unknown'])
   .meta({
     description:
-      '`sending`: a pod works on it; `expired`: its deadline came first; `unknown`: it was sent and nobody can say whether it was delivered',
+      '`sending`: a pod is sending it; `expired`: its deadline passed; `unknown`: it was sent, and whether it was delivered cannot be found out',
   });
 export type MessageStatus = z.infer<typeof messageStatusSchema>;
 
-/** One thing that happened to a message. */
+/** One step in the life of a message. */
 export const hopSchema = z
   .object({
     at: z.iso.datetime(),
@@ -113,8 +123,12 @@ export const hopSchema = z
       'unknown',
     ]),
     provider: z.string().optional(),
-    epoch: z.int().optional().meta({ description: 'window of the quota that the permit was of' }),
+    epoch: z.int().optional().meta({ description: 'epoch of the quota when it granted the permit' }),
     outcome: z.enum(['delivered', 'refused', 'failed', 'unknown']).optional(),
+    sent: z
+      .literal(false)
+      .optional()
+      .meta({ description: '`false`: the request provably never left the pod, so the provider cannot have it' }),
     httpStatus: z.int().nullable().optional(),
     costMicros: z.int().optional(),
     durationMs: z.number().optional(),
@@ -128,7 +142,7 @@ export const messageRecordSchema = z
   .object({
     id: z.uuid(),
     status: messageStatusSchema,
-    message: z.string().nullable().meta({ description: 'null when it is older than the retention of texts' }),
+    message: z.string().nullable().meta({ description: 'null when the message is older than the retention of texts' }),
     mayPay: z.boolean(),
     provider: z.string().nullable(),
     response: z.string().nullable(),
@@ -136,6 +150,11 @@ export const messageRecordSchema = z
     currency: z.string(),
     createdAt: z.iso.datetime(),
     deliverBy: z.iso.datetime().nullable(),
+    expectedAt: z.iso
+      .datetime()
+      .nullable()
+      .optional()
+      .meta({ description: 'when a waiting message will be sent, an estimate; null for any other message' }),
     deliveredAt: z.iso.datetime().nullable(),
     finishedAt: z.iso.datetime().nullable(),
     reason: z.string().nullable().meta({ description: 'why it was not delivered: the code of a problem' }),
@@ -146,7 +165,7 @@ export const messageRecordSchema = z
     callbackUrl: z.string().nullable(),
     attempts: z.array(attemptSchema),
     hops: z.array(hopSchema.extend({ seq: z.int().meta({ description: '1, 2, 3 …' }) })).meta({
-      description: 'everything that happened to it, in order',
+      description: 'everything that happened to the message, in order',
     }),
   })
   .meta({ id: 'MessageRecord' });

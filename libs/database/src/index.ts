@@ -1,6 +1,8 @@
 export { accounts } from './accounts.js';
+export { ADVISORY_LOCKS } from './advisory-locks.js';
 export { callbacks } from './callbacks.js';
-export { DatabaseDownFilter, isRefusal } from './database-down.filter.js';
+export { DatabaseDownFilter } from './database-down.filter.js';
+export { databaseReason, isDatabaseDown, isRefusal, isRefusedQuery } from './database-error.js';
 export { DatabaseModule, InjectDatabase } from './database.module.js';
 export { inTransaction } from './in-transaction.js';
 export { gatewayPods, idempotencyKeys, MESSAGE_STATUSES, messages } from './messages.js';

@@ -2,29 +2,29 @@ import type { Socket } from 'node:net';
 import { Logger } from '@nestjs/common';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import { Pool, type PoolClient } from 'pg';
+import { OutageLog } from '#service';
 
-/** What queries are made on: the database itself, or a transaction. */
+/** The database itself or a transaction. */
 export type Queries = NodePgDatabase;
 export type Database = NodePgDatabase & { $client: Pool };
 
 export interface DatabaseOptions {
-  /** Most connections at once; default 10. */
+  /** Default 10. */
   connections?: number;
-  /** Longest wait for a connection, new or given back; default 5 s. */
+  /** Timeout for getting a connection from the pool; default 5 s. */
   connectTimeoutMs?: number;
-  /** Longest run of one statement; default 5 s. */
+  /** Timeout of one statement; default 5 s. */
   statementTimeoutMs?: number;
 }
 
-/** How much longer than the server we wait for the answer: its own timeout comes first, with the better error. */
+/** The client waits longer than the server by this much: the server's timeout has the better error. */
 const ANSWER_GRACE_MS = 1_000;
 
 /**
- * A pool of connections that are opened when needed; close it with `db.$client.end()`.
+ * A pool that opens connections when needed; close it with `db.$client.end()`.
  *
- * The engine may share one session among all connections (PGlite does), so no session state anywhere: no `SET`, no
- * session advisory locks, no `LISTEN`, no named statements but those of `PreparedStatement`. Transactions and
- * `pg_advisory_xact_lock` are safe.
+ * All connections may share one session (PGlite does), so use no session state: no `SET`, no session advisory locks, no
+ * `LISTEN`, no named statements but those of `PreparedStatement`. Transactions and `pg_advisory_xact_lock` are safe.
  */
 export function openDatabase(
   url: string,
@@ -35,7 +35,7 @@ export function openDatabase(
     max: connections,
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
-    // A process that is stopped amid a transaction holds its locks no longer than that.
+    // A process that is suspended in a transaction holds its locks for this long at most.
     idle_in_transaction_session_timeout: statementTimeoutMs,
     keepAlive: true,
   });
@@ -44,27 +44,23 @@ export function openDatabase(
   return drizzle(pool);
 }
 
-/** A lost server breaks every connection at once; one line says it. */
+/** A server that stops breaks all connections at once: log it once, and do not crash. */
 function surviveLostConnections(pool: Pool): void {
-  const logger = new Logger('postgres');
-  let lost = false;
-  pool.on('error', (error) => {
-    if (!lost) logger.warn('connection lost', { err: error });
-    lost = true;
-  });
+  const texts = { failed: 'postgres connection lost', recovered: 'postgres connected again' };
+  const outage = new OutageLog(new Logger('postgres'), texts);
+  pool.on('error', (error) => outage.failed({ err: error }));
   pool.on('connect', (client) => {
-    if (lost) logger.log('connected again');
-    lost = false;
-    // While it is lent out the pool does not listen; without a listener its loss would end the process.
+    outage.recovered();
+    // The pool listens to idle clients only. Without a listener, losing a client in use would end the process.
     client.on('error', () => {});
   });
 }
 
 /**
- * Breaks a connection that is in use and on which nothing came or went for so long: its server is gone, or the way to it.
+ * Breaks a connection in use that was silent for `silentMs`: the server or the network to it is down.
  *
- * Not pg's `query_timeout`, which assigns a function to a property for each query. V8 takes such functions for ones that
- * will last and makes them where only a major collection looks; until then each of them keeps what its query was for.
+ * Not pg's `query_timeout`: it assigns a function to a property for each query, and V8 allocates such functions in the
+ * old generation. Only a major collection frees them, and until then each one retains its query.
  */
 function breakSilentConnections(pool: Pool, silentMs: number): void {
   const socketOf = ({ connection }: PoolClient): Socket => connection.stream as Socket;

@@ -3,15 +3,15 @@ import type { ProviderStats } from '#contracts';
 export type Decision = { accepted: true } | { accepted: false; retryAfterMs: number };
 
 /**
- * How a provider counts. The app brings it; nothing else in this lib counts.
- * `nowMs` is in milliseconds since 1970 by a clock that never goes back.
+ * How a provider counts; the app brings it, and nothing else in this lib counts.
+ * `nowMs` is milliseconds since 1970 by a clock that never goes back.
  */
 export interface Admission {
-  /** Accepts or refuses, and counts, one request arriving now. */
+  /** Counts one request that arrives now, and accepts or refuses it. */
   decide(nowMs: number): Decision;
-  /** What the quota says of itself now: header fields of accepted, repeated and refused requests alike. */
+  /** Header fields that announce the quota, in the answer to every accepted, repeated or refused request. */
   headers(nowMs: number): Record<string, string>;
   stats(): ProviderStats;
-  /** Begins a new log. The quota itself goes on: a full window stays full. */
+  /** Begins a new log. The quota itself continues: a full window stays full. */
   resetStats(): void;
 }

@@ -3,7 +3,7 @@ import { type Faults, faultsSchema } from '#contracts';
 const FAULTS = ['drop', 'error', 'loseReply', 'nonsense'] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** Trouble on demand. `random` gives numbers from 0 up to but not including 1. */
+/** Faults on demand. `random` returns numbers from 0 to below 1. */
 export class FaultInjector {
   private current = faultsSchema.parse({});
 
@@ -17,12 +17,12 @@ export class FaultInjector {
     this.current = faults;
   }
 
-  /** The fault this request is to suffer, if any. */
+  /** The fault of this request, if any. */
   draw(): Fault | undefined {
     return chooseFault(this.current, this.random());
   }
 
-  /** Counts a fault that took effect; the last of `times` switches all faults off. */
+  /** Counts a fault that took effect; the last of `times` switches every fault off. */
   countHit(): void {
     const { times } = this.current;
     if (times === null) return;
@@ -31,8 +31,8 @@ export class FaultInjector {
 }
 
 /**
- * One draw decides between all faults, so that each rate holds by itself.
- * Rates that add up to more than 1 are cut off in the order drop, error, lose the reply, nonsense.
+ * One draw chooses among all faults, so that each has exactly its own rate.
+ * Rates that add up to more than 1 are cut off in the order of `FAULTS`.
  */
 export function chooseFault(faults: Faults, draw: number): Fault | undefined {
   let upTo = 0;

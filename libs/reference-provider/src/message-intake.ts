@@ -1,7 +1,7 @@
-import type { AcceptanceLog } from './acceptance-log.js';
+import type { AcceptedRequest } from '#contracts';
 import type { Admission, Decision } from './admission.js';
 import type { FaultInjector } from './faults.js';
-import type { RememberedAnswers } from './remembered-answers.js';
+import { type MemoryLimits, RememberedAnswers } from './remembered-answers.js';
 import { reverseGraphemes } from './reverse-graphemes.js';
 
 export interface Arrival {
@@ -15,15 +15,22 @@ export type Outcome =
   | { kind: 'nonsense'; headers: Record<string, string> }
   | { kind: 'drop' | 'error' | 'loseReply' };
 
-/** Decides what becomes of a message the moment it arrives; answering may take longer. */
+type AnsweredDecision = { accepted: true; response: string } | Extract<Decision, { accepted: false }>;
+
+/** Decides the outcome of a message when it arrives; the answer may be sent later. */
 export class MessageIntake {
+  private readonly remembered: RememberedAnswers;
+  private readonly log: AcceptanceLog;
+
   constructor(
     private readonly admission: Admission,
     private readonly faults: FaultInjector,
-    private readonly remembered: RememberedAnswers,
-    private readonly accepted: AcceptanceLog,
+    memory: MemoryLimits,
     private readonly nowMs: () => number,
-  ) {}
+  ) {
+    this.remembered = new RememberedAnswers(memory);
+    this.log = new AcceptanceLog(memory.maxAnswers);
+  }
 
   /** Synchronous, so that of two requests with one key the second always finds the answer of the first. */
   receive(arrival: Arrival): Outcome {
@@ -41,7 +48,17 @@ export class MessageIntake {
     return { kind: fault, headers };
   }
 
-  /** A repeat gives the first answer and counts nothing. A refusal is not remembered: its key may be tried again. */
+  /** Requests with an idempotency key that were counted, oldest first. */
+  acceptedRequests(): AcceptedRequest[] {
+    return this.log.latest();
+  }
+
+  /** Begins a new log. Answers stay remembered: a repeat is still not counted. */
+  resetLog(): void {
+    this.log.reset();
+  }
+
+  /** A repeat gets the first answer and is not counted. A refusal is not remembered: its key may be tried again. */
   private acceptOnce({ message, idempotencyKey }: Arrival, nowMs: number): AnsweredDecision {
     const first = idempotencyKey === undefined ? undefined : this.remembered.find(idempotencyKey);
     if (first !== undefined) return { accepted: true, response: first };
@@ -50,10 +67,32 @@ export class MessageIntake {
     const response = reverseGraphemes(message);
     if (idempotencyKey !== undefined) {
       this.remembered.add({ key: idempotencyKey, answer: response });
-      this.accepted.add({ key: idempotencyKey, nowMs });
+      this.log.add({ key: idempotencyKey, nowMs });
     }
     return { accepted: true, response };
   }
 }
 
-type AnsweredDecision = { accepted: true; response: string } | Extract<Decision, { accepted: false }>;
+/** Idempotency keys of accepted requests, oldest first; beyond the limit it forgets the oldest. */
+export class AcceptanceLog {
+  private accepted: AcceptedRequest[] = [];
+
+  constructor(private readonly maxRequests: number) {}
+
+  /**
+   * A key may be added twice: the provider had forgotten its answer, and counted it again.
+   * @param nowMs milliseconds since 1970
+   */
+  add({ key, nowMs }: { key: string; nowMs: number }): void {
+    this.accepted.push({ key, acceptedAt: new Date(nowMs).toISOString() });
+    if (this.accepted.length > 2 * this.maxRequests) this.accepted = this.latest();
+  }
+
+  latest(): AcceptedRequest[] {
+    return this.accepted.slice(-this.maxRequests);
+  }
+
+  reset(): void {
+    this.accepted = [];
+  }
+}

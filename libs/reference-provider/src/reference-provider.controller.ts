@@ -11,14 +11,13 @@ import {
   type ProviderStats,
 } from '#contracts';
 import { ProblemException, sendProblem, ValidBody } from '#service';
-import { AcceptanceLog } from './acceptance-log.js';
 import type { Admission } from './admission.js';
 import { FaultInjector } from './faults.js';
 import { MessageIntake, type Outcome } from './message-intake.js';
 
 export const ADMISSION = Symbol('admission');
 
-/** Visible ASCII, and so no list: a field sent twice is joined with a comma and a space. */
+/** Visible ASCII. Excludes a field sent twice: Node joins its values with a comma and a space. */
 const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
 
 @Controller()
@@ -26,7 +25,6 @@ export class ReferenceProviderController {
   constructor(
     private readonly intake: MessageIntake,
     private readonly faults: FaultInjector,
-    private readonly accepted: AcceptanceLog,
     @Inject(ADMISSION) private readonly admission: Admission,
   ) {}
 
@@ -38,7 +36,7 @@ export class ReferenceProviderController {
     @Res() reply: FastifyReply,
   ): Promise<void> {
     const idempotencyKey = idempotencyKeyOf(request);
-    // Read first: the last hit of `times` switches latency off for those that come after it, not for its own request.
+    // Read before `receive`: the last hit of `times` switches latency off for later requests, not for its own.
     const { latencyMs } = this.faults.inForce;
     const outcome = this.intake.receive({ message, idempotencyKey });
     if (latencyMs > 0) await delay(latencyMs);
@@ -52,13 +50,13 @@ export class ReferenceProviderController {
 
   @Get('stats/accepted')
   acceptedRequests(): AcceptedRequests {
-    return { items: this.accepted.latest() };
+    return { items: this.intake.acceptedRequests() };
   }
 
   @Post('stats/reset')
   @HttpCode(204)
   resetStats(): void {
-    this.accepted.reset();
+    this.intake.resetLog();
     this.admission.resetStats();
   }
 
@@ -91,13 +89,13 @@ function answer(request: FastifyRequest, reply: FastifyReply, outcome: Outcome):
     case 'refused': {
       reply.headers(outcome.headers);
       const { retryAfterMs } = outcome;
-      const detail = 'The quota is spent; try again after the time in Retry-After.';
+      const detail = 'The quota is used up. Try again after Retry-After.';
       sendProblem(request, reply, new ProblemException('quota_exceeded', detail, { retryAfterMs }));
       return;
     }
-    // Not thrown: a fault somebody asked for is nothing to log as an error.
+    // Not thrown: an injected fault must not be logged as an error.
     case 'error':
-      sendProblem(request, reply, new ProblemException('internal_error', 'This fault was asked for by PUT /faults.'));
+      sendProblem(request, reply, new ProblemException('internal_error', 'PUT /faults injected this fault.'));
       return;
     case 'drop':
     case 'loseReply':

@@ -1,10 +1,10 @@
 export interface MemoryLimits {
   maxAnswers: number;
-  /** Characters of keys and answers together: a number of answers alone bounds no memory. */
+  /** Of keys and answers together: a limit on their number alone does not bound memory. */
   maxChars: number;
 }
 
-/** First answers by idempotency key; beyond the limits the oldest are forgotten. */
+/** First answers by idempotency key; beyond the limits it forgets the oldest. */
 export class RememberedAnswers {
   private readonly answers = new Map<string, string>();
   private chars = 0;
@@ -15,7 +15,7 @@ export class RememberedAnswers {
     return this.answers.get(key);
   }
 
-  /** The key must not be known yet. */
+  /** The key must be new. */
   add({ key, answer }: { key: string; answer: string }): void {
     this.answers.set(key, answer);
     this.chars += key.length + answer.length;

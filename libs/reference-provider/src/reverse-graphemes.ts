@@ -1,20 +1,20 @@
 const SEGMENTER = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
-/** Text in which every character stands for itself: ASCII, and no CR that could belong to a CR LF. */
+/** Text whose every character is a grapheme of its own: ASCII without CR, which CR LF would join. */
 const PLAIN = /^[\t\n -~]*$/;
 
-/** Segmenting a string costs time quadratic in its length, so long texts are segmented in pieces. UTF-16 units. */
+/** In UTF-16 units. Segmenting takes time quadratic in the length, so long texts are segmented in pieces. */
 const PIECE_LENGTH = 512;
 
-/** The text backwards, by what people take for one character: extended grapheme clusters of Unicode UAX #29. */
+/** Reverses a text by its extended grapheme clusters (Unicode UAX #29), the characters that people see. */
 export function reverseGraphemes(text: string): string {
   const graphemes = PLAIN.test(text) ? text.split('') : splitGraphemes(text);
   return graphemes.toReversed().join('');
 }
 
 /**
- * Whether a grapheme cluster ends somewhere depends on its own beginning and on the next character only. So all
- * clusters of a piece are right if it starts where one does, except the last, which is taken up by the next piece.
+ * The end of a grapheme cluster depends only on the cluster itself and the next character. So a piece that starts at a
+ * boundary yields correct clusters, except its last one, with which the next piece starts.
  */
 function splitGraphemes(text: string): string[] {
   const graphemes: string[] = [];
@@ -28,7 +28,7 @@ function splitGraphemes(text: string): string[] {
       graphemes.push(grapheme);
       start += grapheme.length;
     }
-    // A cluster may be longer than a piece: then look further.
+    // A cluster may be longer than a piece: double the piece.
     length = piece.length === 0 ? length * 2 : PIECE_LENGTH;
   }
   return graphemes;

@@ -1,16 +1,14 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiResponse } from '@nestjs/swagger';
-import { z } from 'zod';
-import { PROBLEMS, type ProblemCode, problemSchema } from '#contracts';
+import { PROBLEMS, type ProblemCode } from '#contracts';
 
-/** Itself, not by its name: an OpenAPI document keeps its schemas elsewhere. */
-const { definitions = {} } = z.toJSONSchema(problemSchema, { target: 'openapi-3.0' });
-const PROBLEM_JSON = (definitions as Record<string, object>)['Problem'] ?? {};
-/** Of those that say when to try again. */
+/** `describeApi` adds this schema to the document. */
+export const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
+/** Of statuses that say when to retry. */
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
 const WITH_RETRY_AFTER = new Set([403, 409, 429, 503]);
 
-/** Documents the problems a route answers with, one response per status. */
+/** Documents the problems of a route, one response per status. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator {
   const statuses = [...new Set(codes.map((code) => PROBLEMS[code][0]))];
   return applyDecorators(

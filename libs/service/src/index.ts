@@ -1,8 +1,9 @@
 export { ApiProblems } from './api-problems.js';
+export { describeIssue } from './describe-issue.js';
 export { createAdapter } from './http-server.js';
-export { logTransitions } from './log-transitions.js';
 export { describeApi, serveOpenApi } from './open-api.js';
-export { openRedis } from './open-redis.js';
+export { logTransitions, openRedis } from './open-redis.js';
+export { OutageLog } from './outage-log.js';
 export {
   problemOf,
   ProblemException,

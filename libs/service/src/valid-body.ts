@@ -2,14 +2,15 @@ import { Body, createParamDecorator, type ExecutionContext, Query } from '@nestj
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '#contracts';
+import { describeIssue } from './describe-issue.js';
 import { ProblemException } from './problem.js';
 
-/** Parameter decorator: the request body, parsed by the schema; anything else is a problem naming every bad field. */
+/** Parameter decorator: the request body, parsed by the schema; throws a problem that names every bad field. */
 export function ValidBody(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {
   return parsed('body', Body({ schema }), { schema, code });
 }
 
-/** Parameter decorator: the query parameters, parsed by the schema. */
+/** Parameter decorator: the query parameters, parsed by the schema; throws a problem as `ValidBody` does. */
 export function ValidQuery(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {
   return parsed('query', Query({ schema }), { schema, code });
 }
@@ -19,7 +20,7 @@ interface Parser {
   code: ProblemCode;
 }
 
-/** The last decorator of a parameter gives its value; Nest's own documents it. A pipe would take five promises. */
+/** The last decorator of a parameter provides its value; Nest's own documents it. A pipe would cost five promises. */
 function parsed(part: 'body' | 'query', documented: ParameterDecorator, parser: Parser): ParameterDecorator {
   const read = createParamDecorator((_: undefined, context: ExecutionContext) =>
     parse(context.switchToHttp().getRequest<FastifyRequest>()[part], parser),
@@ -30,12 +31,12 @@ function parsed(part: 'body' | 'query', documented: ParameterDecorator, parser: 
   };
 }
 
-function parse(value: unknown, { schema, code }: Parser): unknown {
-  const result = schema.safeParse(value);
+/** @throws ProblemException naming every bad field */
+export function parse(value: unknown, { schema, code }: Parser): unknown {
+  const result = schema.safeParse(value, { error: describeIssue });
   if (result.success) return result.data;
-  // With the input, a field that is missing is told from one of the wrong type.
-  const { issues } = schema.safeParse(value, { reportInput: true }).error ?? result.error;
-  const errors = issues.flatMap(fieldErrors);
+  const { issues } = result.error;
+  const errors = issues.flatMap((issue) => fieldErrors(issue, value));
   throw new ProblemException(
     issues.map(ownCode).find((own) => own !== undefined) ?? code,
     errors.map(({ pointer, detail }) => `${pointer || 'body'} ${detail}`).join('; '),
@@ -49,12 +50,20 @@ function ownCode(issue: z.core.$ZodIssue): ProblemCode | undefined {
   return typeof own === 'string' && own in PROBLEMS ? (own as ProblemCode) : undefined;
 }
 
-function fieldErrors(issue: z.core.$ZodIssue): { pointer: string; detail: string }[] {
+function fieldErrors(issue: z.core.$ZodIssue, value: unknown): { pointer: string; detail: string }[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ pointer: pointerOf([...issue.path, key]), detail: 'is not a known field' }));
   }
-  const missing = issue.code === 'invalid_type' && issue.input === undefined;
-  return [{ pointer: pointerOf(issue.path), detail: missing ? 'is required' : lowerFirst(issue.message) }];
+  // Not by the issue: a schema's own text hides that the field is missing, and coercion turns undefined into NaN.
+  const isMissing = issue.code === 'invalid_type' && at(value, issue.path) === undefined;
+  return [{ pointer: pointerOf(issue.path), detail: isMissing ? 'is required' : lowerFirst(issue.message) }];
+}
+
+function at(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (node, key) => (typeof node === 'object' && node !== null ? Reflect.get(node, key) : undefined),
+    value,
+  );
 }
 
 /** JSON pointer (RFC 6901). */

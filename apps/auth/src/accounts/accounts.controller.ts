@@ -1,5 +1,5 @@
 import { Controller, Get, Param, Patch, Post, Req, UseFilters, UseGuards } from '@nestjs/common';
-import { ApiBearerAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { AccessTokenGuard, Roles } from '#access-token';
@@ -33,7 +33,7 @@ export class AccountsController {
   @Post('register')
   @ApiOperation({ summary: 'Create an account without paid access' })
   @ApiResponse({ status: 201, standardSchema: accountSchema })
-  @ApiProblems('invalid_request', 'email_taken', 'too_many_requests')
+  @ApiProblems('invalid_request', 'email_taken', 'too_many_requests', 'unavailable')
   async register(
     @ValidBody(registrationSchema) registration: Registration,
     @Req() { ip }: FastifyRequest,
@@ -45,10 +45,11 @@ export class AccountsController {
   @Get('users')
   @UseGuards(AccessTokenGuard)
   @Roles('admin')
+  @ApiCookieAuth()
   @ApiBearerAuth()
   @ApiOperation({ summary: 'All accounts, oldest first; admin only' })
   @ApiResponse({ status: 200, standardSchema: accountListSchema })
-  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden')
+  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'unavailable')
   list(@ValidQuery(accountPageSchema) page: AccountPage): Promise<AccountList> {
     return this.accounts.list(page);
   }
@@ -56,12 +57,13 @@ export class AccountsController {
   @Patch('users/:id')
   @UseGuards(AccessTokenGuard)
   @Roles('admin')
+  @ApiCookieAuth()
   @ApiBearerAuth()
-  @ApiOperation({ summary: 'Change what an account may do, at once for all its tokens; admin only' })
+  @ApiOperation({ summary: 'Change the rights of an account; its tokens are revoked at once; admin only' })
   @ApiResponse({ status: 200, standardSchema: managedAccountSchema })
-  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'not_found')
+  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'unavailable')
   update(@Param('id') id: string, @ValidBody(accountPatchSchema) patch: AccountPatch): Promise<ManagedAccount> {
-    if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'There is no such account.');
+    if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'No account has this id.');
     return this.accounts.update(id, patch);
   }
 }

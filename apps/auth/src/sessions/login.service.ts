@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { AccessTokenVerifier } from '#access-token';
 import type { Credentials } from '#contracts';
 import { ProblemException } from '#service';
 import { AccountsService } from '../accounts/accounts.service.js';
@@ -11,6 +12,7 @@ export class LoginService {
     private readonly limits: AttemptLimits,
     private readonly accounts: AccountsService,
     private readonly sessions: SessionsService,
+    private readonly verifier: AccessTokenVerifier,
   ) {}
 
   /** @throws ProblemException too_many_attempts, invalid_credentials */
@@ -20,5 +22,16 @@ export class LoginService {
     const session = accountId && (await this.sessions.start(accountId));
     if (session) return session;
     throw new ProblemException('invalid_credentials', 'Check the e-mail address and the password.');
+  }
+
+  /** Ends the session of the access token or, if that is not valid, of the refresh token. */
+  async logout(tokens: { accessToken: string | undefined; refreshToken: string | undefined }): Promise<void> {
+    if (tokens.accessToken !== undefined && (await this.endByAccessToken(tokens.accessToken))) return;
+    if (tokens.refreshToken !== undefined) await this.sessions.endByRefreshToken(tokens.refreshToken);
+  }
+
+  private async endByAccessToken(accessToken: string): Promise<boolean> {
+    const checked = await this.verifier.checkSignature(accessToken);
+    return checked.outcome === 'valid' && this.sessions.endByAccessId(checked.caller.sessionId);
   }
 }

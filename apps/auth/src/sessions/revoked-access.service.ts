@@ -1,21 +1,25 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { gt } from 'drizzle-orm';
 import { ACCESS_TOKEN_TTL_MS, CLOCK_TOLERANCE_MS, Revocations } from '#access-token';
-import { type Database, InjectDatabase, type Queries, revokedAccess } from '#database';
+import { type Database, databaseReason, InjectDatabase, type Queries, revokedAccess } from '#database';
+import { OutageLog } from '#service';
 
-/** No token signed before now is accepted after this long. A second more than that, for tokens being signed right now. */
+/** Every access token has expired this long after it was signed; one second more, for a token being signed now. */
 const REMEMBER_MS = ACCESS_TOKEN_TTL_MS + CLOCK_TOLERANCE_MS + 1_000;
 const RETRY_MS = 1_000;
-/** A Redis that is busy for a moment must not leave a session open; one that is down fails all tries at once. */
+/** A Redis that is busy for a moment must not leave a session open; one that is down fails every try at once. */
 const TRIES = 3;
 
 /**
- * Access ids whose tokens are refused from now on. Recorded in Postgres, together with what made them so; announced
- * through Redis, which may be down or lose its memory: then all of them are announced again.
+ * Revoked access ids, whose tokens every pod refuses. Postgres records them in the transaction that revokes them; Redis
+ * announces them. Redis may be down or lose its data: whenever it is connected again, all of them are announced again.
  */
 @Injectable()
 export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
-  private readonly logger = new Logger('revocations');
+  private readonly outage = new OutageLog(new Logger('revocations'), {
+    failed: 'revocations cannot be announced',
+    recovered: 'revocations are announced again',
+  });
   private retry: NodeJS.Timeout | undefined;
 
   constructor(
@@ -37,14 +41,13 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
     await tx.insert(revokedAccess).values(accessIds.map((accessId) => ({ accessId, expiresAt })));
   }
 
-  /** To be called after what was recorded is committed. Redis being down does not fail the caller. */
+  /** Call after the commit of `record`. Does not throw while Redis is down: retries in the background. */
   async announce(accessIds: string[], tries = TRIES): Promise<void> {
     try {
       await this.revocations.revoke(accessIds, REMEMBER_MS);
     } catch (error) {
       if (tries > 1) return this.announce(accessIds, tries - 1);
-      this.logger.warn('revocations could not be announced', { count: accessIds.length, err: error });
-      this.announceAllSoon();
+      this.retryLater(error);
     }
   }
 
@@ -55,12 +58,14 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
         recent.map((row) => row.accessId),
         REMEMBER_MS,
       );
-    } catch {
-      this.announceAllSoon();
+      this.outage.recovered();
+    } catch (error) {
+      this.retryLater(error);
     }
   }
 
-  private announceAllSoon(): void {
+  private retryLater(error: unknown): void {
+    this.outage.failed({ reason: databaseReason(error) });
     clearTimeout(this.retry);
     this.retry = setTimeout(() => void this.announceAll(), RETRY_MS).unref();
   }

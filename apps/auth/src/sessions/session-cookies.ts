@@ -1,11 +1,11 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyReply } from 'fastify';
 import { ACCESS_TOKEN_TTL_MS, REFRESH_COOKIE, TOKEN_COOKIE } from '#access-token';
-import { REFRESH_TOKEN_TTL_MS } from './refresh-token.js';
+import { REFRESH_TOKEN_TTL_MS } from './refresh-tokens.js';
 
 const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** The cookies of a session. `Secure`, unless the public origin is plain HTTP on this machine. */
+/** The cookies of a session. `Secure`, unless the public origin is plain HTTP on localhost. */
 export class SessionCookies {
   private readonly secure: boolean;
 

@@ -1,10 +1,10 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { lt } from 'drizzle-orm';
-import { type Database, InjectDatabase, revokedAccess, sessions } from '#database';
+import { lt, sql } from 'drizzle-orm';
+import { type Database, databaseReason, InjectDatabase, revokedAccess, sessions } from '#database';
 
 const SWEEP_EVERY_MS = 3_600_000;
 
-/** Forgets sessions nobody can go on with. */
+/** Deletes expired sessions. */
 @Injectable()
 export class SessionSweeper implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('sessions');
@@ -21,13 +21,12 @@ export class SessionSweeper implements OnApplicationBootstrap, OnApplicationShut
   }
 
   private async sweep(): Promise<void> {
-    const now = new Date();
     try {
-      // Their refresh tokens go with them.
-      await this.db.delete(sessions).where(lt(sessions.expiresAt, now));
-      await this.db.delete(revokedAccess).where(lt(revokedAccess.expiresAt, now));
+      // The delete cascades to their refresh tokens.
+      await this.db.delete(sessions).where(lt(sessions.expiresAt, sql`now()`));
+      await this.db.delete(revokedAccess).where(lt(revokedAccess.expiresAt, sql`now()`));
     } catch (error) {
-      this.logger.warn('old sessions could not be swept', { err: error });
+      this.logger.warn('expired sessions cannot be deleted', { reason: databaseReason(error) });
     }
   }
 }

@@ -1,5 +1,5 @@
 import { Controller, Get, HttpCode, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
-import { ApiBearerAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBearerAuth, ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   AccessTokenGuard,
@@ -32,7 +32,7 @@ export class SessionsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Log in: sets the cookies octo_token and octo_refresh' })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
-  @ApiProblems('invalid_request', 'invalid_credentials', 'too_many_attempts')
+  @ApiProblems('invalid_request', 'invalid_credentials', 'too_many_attempts', 'unavailable')
   async login(
     @ValidBody(credentialsSchema) credentials: Credentials,
     @Req() request: FastifyRequest,
@@ -43,37 +43,47 @@ export class SessionsController {
 
   @Post('refresh')
   @HttpCode(200)
-  @ApiOperation({ summary: 'New cookies for the octo_refresh cookie, which is good for one use' })
+  @ApiOperation({
+    summary: 'Rotate both cookies',
+    description:
+      'The octo_refresh cookie is valid for one use. A repeat within 10 s gets the same octo_refresh cookie again; a later one revokes the session.',
+    security: [{ refresh: [] }],
+  })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
-  @ApiProblems('unauthenticated')
+  @ApiProblems('unauthenticated', 'unavailable')
   async refresh(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<Login> {
     const refreshToken = readCookie(request.headers.cookie, REFRESH_COOKIE);
     const session = refreshToken && (await this.sessions.refresh(refreshToken));
     if (session) return this.answer(reply, session);
     this.cookies.clear(reply);
-    throw new ProblemException('unauthenticated', 'The session cannot be continued. Log in again.');
+    throw new ProblemException('unauthenticated', 'The refresh token is missing, expired or revoked. Log in again.');
   }
 
   @Post('logout')
   @HttpCode(204)
-  @ApiOperation({ summary: 'End the session; its access token is refused everywhere from now on' })
-  @ApiResponse({ status: 204, description: 'Logged out, whether or not one was logged in' })
+  @ApiOperation({
+    summary: 'End the session; every pod refuses its access token from now on',
+    security: [{ cookie: [] }, { bearer: [] }, { refresh: [] }, {}],
+  })
+  @ApiResponse({ status: 204, description: 'Logged out, or was not logged in' })
+  @ApiProblems('unavailable')
   async logout(@Req() { headers }: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
     this.cookies.clear(reply);
     const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
-    await this.sessions.end({ accessToken: readAccessToken(headers), refreshToken });
+    await this.logins.logout({ accessToken: readAccessToken(headers), refreshToken });
   }
 
   @Get('me')
   @UseGuards(AccessTokenGuard)
+  @ApiCookieAuth()
   @ApiBearerAuth()
   @ApiOperation({ summary: 'The account of the access token' })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
-  @ApiProblems('unauthenticated')
+  @ApiProblems('unauthenticated', 'unavailable')
   async me(@CurrentCaller() caller: Caller): Promise<Login> {
     const account = await this.accounts.find(caller.accountId);
     if (account) return { ...account, expiresAt: caller.expiresAt.toISOString() };
-    throw new ProblemException('unauthenticated', 'The account is gone.');
+    throw new ProblemException('unauthenticated', 'The account was deleted or disabled.');
   }
 
   private answer(reply: FastifyReply, session: IssuedSession): Login {

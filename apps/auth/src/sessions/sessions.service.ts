@@ -1,18 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { and, eq, gt, inArray, isNotNull, isNull, type SQL, sql } from 'drizzle-orm';
-import { AccessTokenSigner, AccessTokenVerifier } from '#access-token';
+import { and, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm';
+import { AccessTokenSigner } from '#access-token';
 import type { Login } from '#contracts';
-import {
-  accounts,
-  type Database,
-  InjectDatabase,
-  inTransaction,
-  type Queries,
-  refreshTokens,
-  sessions,
-} from '#database';
-import { createRefreshToken, hashOf, REFRESH_TOKEN_TTL_MS } from './refresh-token.js';
+import { accounts, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { RefreshTokens, type Rotation, SESSION_END } from './refresh-tokens.js';
 import { RevokedAccess } from './revoked-access.service.js';
 
 export interface IssuedSession {
@@ -21,7 +13,7 @@ export interface IssuedSession {
   refreshToken: string;
 }
 
-/** What a pair of tokens is made from. */
+/** What an access token and a refresh token are issued for. */
 interface Grant {
   account: Omit<Login, 'expiresAt'>;
   accessId: string;
@@ -43,58 +35,51 @@ export class SessionsService {
   constructor(
     @InjectDatabase() private readonly db: Database,
     private readonly signer: AccessTokenSigner,
-    private readonly verifier: AccessTokenVerifier,
+    private readonly refreshTokens: RefreshTokens,
     private readonly revokedAccess: RevokedAccess,
   ) {}
 
-  /** `undefined` if the account is gone or disabled. */
+  /** `undefined` if the account is deleted or disabled. */
   async start(accountId: string): Promise<IssuedSession | undefined> {
     const grant = await inTransaction(this.db, async (tx): Promise<Grant | undefined> => {
-      // The lock makes a change of the account wait for this session, or this session see the change: whoever revokes
-      // the tokens of an account misses none.
+      // Serializes with a change of the account: either this session sees the change, or the change sees this session
+      // and revokes its tokens.
       const [account] = await tx.select(PUBLIC_COLUMNS).from(accounts).where(isEnabled(accountId)).for('share');
       if (account === undefined) return undefined;
-      const session = { id: randomUUID(), accountId, accessId: randomUUID(), expiresAt: endOfSession() };
+      const session = { id: randomUUID(), accountId, accessId: randomUUID(), expiresAt: SESSION_END };
       await tx.insert(sessions).values(session);
-      return { account, accessId: session.accessId, refreshToken: await addRefreshToken(tx, session) };
+      return { account, accessId: session.accessId, refreshToken: await this.refreshTokens.add(tx, session.id) };
     });
     return grant && this.issue(grant);
   }
 
-  /** Trades a refresh token for new tokens, once. `undefined` if it is not good; a second use ends the session. */
-  async refresh(refreshToken: string): Promise<IssuedSession | undefined> {
-    const hash = hashOf(refreshToken);
-    const grant = await inTransaction(this.db, async (tx): Promise<Grant | undefined> => {
-      const sessionId = await useRefreshToken(tx, hash);
-      if (sessionId === undefined) return undefined;
-      const [found] = await tx
-        .select({ account: PUBLIC_COLUMNS, accessId: sessions.accessId })
-        .from(sessions)
-        .innerJoin(accounts, eq(accounts.id, sessions.accountId))
-        .where(and(eq(sessions.id, sessionId), isNull(sessions.revokedAt), eq(accounts.disabled, false)));
-      if (found === undefined) return undefined;
-      const session = { id: sessionId, expiresAt: endOfSession() };
-      await tx.update(sessions).set({ expiresAt: session.expiresAt }).where(eq(sessions.id, sessionId));
-      return { ...found, refreshToken: await addRefreshToken(tx, session) };
+  /** Trades a refresh token for new tokens. `undefined` if it is not valid; a reuse revokes its session. */
+  async refresh(presented: string): Promise<IssuedSession | undefined> {
+    const { rotation, grant } = await inTransaction(this.db, async (tx) => {
+      const rotated = await this.refreshTokens.rotate(tx, presented);
+      return { rotation: rotated, grant: await extend(tx, rotated) };
     });
-    if (grant === undefined) await this.endIfUsedBefore(hash);
+    if (rotation.outcome === 'reused') {
+      this.logger.warn('refresh token reused, session revoked', { sessionId: rotation.sessionId });
+      await this.endWhere(eq(sessions.id, rotation.sessionId));
+    }
     return grant && this.issue(grant);
   }
 
-  /** Ends the session of the access token, or else of the refresh token. */
-  async end(tokens: { accessToken: string | undefined; refreshToken: string | undefined }): Promise<void> {
-    if (tokens.accessToken !== undefined && (await this.endByAccessToken(tokens.accessToken))) return;
-    if (tokens.refreshToken === undefined) return;
-    const [known] = await this.db
-      .select({ sessionId: refreshTokens.sessionId })
-      .from(refreshTokens)
-      .where(eq(refreshTokens.hash, hashOf(tokens.refreshToken)));
-    if (known !== undefined) await this.endWhere(eq(sessions.id, known.sessionId));
+  /** @param accessId the `sid` of an access token. @returns whether that session was live */
+  endByAccessId(accessId: string): Promise<boolean> {
+    return this.endWhere(eq(sessions.accessId, accessId));
+  }
+
+  async endByRefreshToken(refreshToken: string): Promise<void> {
+    const sessionId = await this.refreshTokens.sessionOf(this.db, refreshToken);
+    if (sessionId !== undefined) await this.endWhere(eq(sessions.id, sessionId));
   }
 
   /**
-   * Within a transaction that changes an account: makes all its access tokens useless, and with `ended` its refresh
-   * tokens too. What it answers is to be announced after the commit.
+   * Revokes all access tokens of an account and, with `ended`, its refresh tokens, in the transaction that changes the
+   * account.
+   * @returns access ids that the caller must announce after the commit
    */
   async revokeAccess(tx: Queries, { accountId, ended }: { accountId: string; ended: boolean }): Promise<string[]> {
     const live = await tx
@@ -104,7 +89,7 @@ export class SessionsService {
       .for('update');
     if (live.length === 0) return [];
     const ids = live.map((session) => session.id);
-    const change = ended ? { revokedAt: new Date() } : { accessId: sql`gen_random_uuid()` };
+    const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
     await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
     const accessIds = live.map((session) => session.accessId);
     await this.revokedAccess.record(tx, accessIds);
@@ -117,27 +102,11 @@ export class SessionsService {
     return { login: { ...account, expiresAt: expiresAt.toISOString() }, accessToken: token, refreshToken };
   }
 
-  /** Whoever shows a token that was traded already: he or the one who traded it is a thief. Neither goes on. */
-  private async endIfUsedBefore(hash: string): Promise<void> {
-    const [used] = await this.db
-      .select({ sessionId: refreshTokens.sessionId })
-      .from(refreshTokens)
-      .where(and(eq(refreshTokens.hash, hash), isNotNull(refreshTokens.usedAt)));
-    if (used === undefined) return;
-    this.logger.warn('refresh token used twice', { sessionId: used.sessionId });
-    await this.endWhere(eq(sessions.id, used.sessionId));
-  }
-
-  private async endByAccessToken(accessToken: string): Promise<boolean> {
-    const checked = await this.verifier.checkSignature(accessToken);
-    return checked.outcome === 'valid' && this.endWhere(eq(sessions.accessId, checked.caller.sessionId));
-  }
-
   private async endWhere(condition: SQL): Promise<boolean> {
     const accessIds = await inTransaction(this.db, async (tx) => {
       const ended = await tx
         .update(sessions)
-        .set({ revokedAt: new Date() })
+        .set({ revokedAt: sql`now()` })
         .where(and(condition, isNull(sessions.revokedAt)))
         .returning({ accessId: sessions.accessId });
       const ids = ended.map((session) => session.accessId);
@@ -151,21 +120,16 @@ export class SessionsService {
 
 const isEnabled = (accountId: string) => and(eq(accounts.id, accountId), eq(accounts.disabled, false));
 
-const endOfSession = (): Date => new Date(Date.now() + REFRESH_TOKEN_TTL_MS);
-
-/** Of any number of concurrent uses exactly one gets the session. */
-async function useRefreshToken(tx: Queries, hash: string): Promise<string | undefined> {
-  const now = new Date();
-  const [used] = await tx
-    .update(refreshTokens)
-    .set({ usedAt: now })
-    .where(and(eq(refreshTokens.hash, hash), isNull(refreshTokens.usedAt), gt(refreshTokens.expiresAt, now)))
-    .returning({ sessionId: refreshTokens.sessionId });
-  return used?.sessionId;
-}
-
-async function addRefreshToken(tx: Queries, session: { id: string; expiresAt: Date }): Promise<string> {
-  const { token, hash } = createRefreshToken();
-  await tx.insert(refreshTokens).values({ hash, sessionId: session.id, expiresAt: session.expiresAt });
-  return token;
+/** Extends the session of a rotated token. `undefined` if it is revoked, or its account is disabled. */
+async function extend(tx: Queries, rotation: Rotation): Promise<Grant | undefined> {
+  if (rotation.outcome !== 'rotated') return undefined;
+  const { sessionId, refreshToken } = rotation;
+  const [found] = await tx
+    .select({ account: PUBLIC_COLUMNS, accessId: sessions.accessId })
+    .from(sessions)
+    .innerJoin(accounts, eq(accounts.id, sessions.accountId))
+    .where(and(eq(sessions.id, sessionId), isNull(sessions.revokedAt), eq(accounts.disabled, false)));
+  if (found === undefined) return undefined;
+  await tx.update(sessions).set({ expiresAt: SESSION_END }).where(eq(sessions.id, sessionId));
+  return { ...found, refreshToken };
 }

@@ -1,8 +1,7 @@
 import { Module } from '@nestjs/common';
-import type { GatewaySettings } from '../gateway.settings.js';
-import { SETTINGS } from '../settings.token.js';
+import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { CallbackDelivery } from './callback-delivery.service.js';
-import { PendingCallbacks } from './pending-callbacks.js';
+import { PendingCallbacks } from './pending-callbacks.service.js';
 
 @Module({
   providers: [

@@ -1,44 +1,70 @@
-import { Injectable } from '@nestjs/common';
-import { type Permit, periodMsOf, Quota, type Settlement } from '#quota';
-import { addHop, type Message } from '../journal/message.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { Counter } from 'prom-client';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
+import { addHop, type Change, type Message } from '../message.js';
 import { ProviderClient, type SendResult } from '../providers/provider-client.js';
-import type { Provider } from '../providers/providers-file.js';
-import { messageOutcomes } from './message-metrics.js';
-import { nextTraceparent } from './trace-context.js';
-import type { Denial } from './undelivered.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { chooseRoute } from '../routing/choose-route.js';
+import { claimMsOf } from '../routing/deadlines.js';
+import { nextTraceparent } from '../trace-context.js';
+
+export type Denial = Extract<Reservation, { granted: false }>;
 
 export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: string }
-  /** `unknownAt`: who was sent it last without an answer. */
-  | { outcome: 'undelivered'; denials: Denial[]; unknownAt: Provider | undefined };
+  /** `unknownAt`: the provider that was sent the message last without an answer. */
+  | { outcome: 'undelivered'; denials: Denial[]; unknownAt: Provider | undefined }
+  /** Another pod works on the message: this one must not send it. */
+  | { outcome: 'takenOver' };
 
+const attempts = new Counter({
+  name: 'octo_attempts_total',
+  help: 'Sends to providers by outcome',
+  labelNames: ['provider', 'outcome'] as const,
+});
+
+/** A provider without a quota needs no permit. */
 const UNLIMITED = { granted: true, permit: undefined } as const;
 
-/** Sends one message, and notes in it what happened. */
+/** Sends one message, provider by provider: permit, send, settle. Adds a hop for everything that happens. */
 @Injectable()
 export class DeliveryService {
   constructor(
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly quota: Quota,
     private readonly client: ProviderClient,
   ) {}
 
+  /** The providers this message may use, cheapest first. */
+  routeOf({ mayPay }: Message): readonly Provider[] {
+    return chooseRoute({ providers: this.config.providers, mayPay });
+  }
+
+  /** Says in the journal that this pod sends the message, for as long as all providers together may take. */
+  claim(): Change {
+    return { status: 'sending', claimMs: claimMsOf(this.config.providers) };
+  }
+
   /**
-   * Tries these providers in turn, those with a quota only with a permit.
-   * @param intend is called before each send, when that is noted in the message: puts it on disk. When it fails the
-   * message is not sent.
+   * Tries the providers of a route in turn.
+   * @param recordIntent called before each send: puts on disk that the message is being sent. False when another pod
+   * has taken the message over. When it throws, nothing is sent.
    */
-  async deliver(message: Message, route: readonly Provider[], intend?: () => Promise<void>): Promise<Delivery> {
+  async deliver(
+    message: Message,
+    route: readonly Provider[],
+    recordIntent?: () => Promise<boolean>,
+  ): Promise<Delivery> {
     const denials: Denial[] = [];
     let unknownAt: Provider | undefined;
     for (const provider of route) {
-      const reservation = provider.quota === undefined ? UNLIMITED : await this.quota.reserve(provider.name);
+      const reservation = await this.reserve(message, provider, recordIntent);
+      if (reservation === 'takenOver') return { outcome: 'takenOver' };
       if (!reservation.granted) {
-        noteDenial(message, provider, reservation);
+        addDenial(message, provider, reservation);
         denials.push(reservation);
         continue;
       }
-      addHop(message, { step: 'sending', provider: provider.name, epoch: reservation.permit?.epoch });
-      if (intend !== undefined) await this.noted(intend, reservation.permit);
       const result = await this.send(message, provider, reservation.permit);
       if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -47,13 +73,12 @@ export class DeliveryService {
     return { outcome: 'undelivered', denials, unknownAt };
   }
 
-  /** Sends a message of which it is noted already that it is being sent, and notes the answer. */
+  /** Sends a message whose intent is recorded, settles its permit and adds a hop with the answer. */
   async send(message: Message, provider: Provider, permit: Permit | undefined): Promise<SendResult> {
     const startedMs = performance.now();
-    const isTooLate = permit !== undefined && startedMs >= permit.sendByMs;
-    const result = isTooLate ? NOT_SENT : await this.client.send(provider, outgoing(message));
+    const result = isExpired(permit) ? PERMIT_EXPIRED : await this.client.send(provider, outgoing(message));
     if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, result));
-    messageOutcomes.inc({ provider: provider.name, outcome: result.outcome });
+    attempts.inc({ provider: provider.name, outcome: result.outcome });
     addHop(message, {
       step: 'answered',
       provider: provider.name,
@@ -61,40 +86,67 @@ export class DeliveryService {
       httpStatus: result.httpStatus,
       costMicros: result.outcome === 'delivered' ? provider.priceMicros : 0,
       durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
-      reason: isTooLate ? 'the permit had run out' : undefined,
+      reason: result.outcome === 'delivered' ? undefined : result.reason,
+      sent: result.settlement.outcome === 'notSent' ? false : undefined,
     });
     return result;
   }
 
-  private async noted(intend: () => Promise<void>, permit: Permit | undefined): Promise<void> {
+  /** A permit, and the intent to send on disk. The hop names the permit's window. */
+  private async reserve(
+    message: Message,
+    provider: Provider,
+    recordIntent: (() => Promise<boolean>) | undefined,
+  ): Promise<typeof UNLIMITED | Reservation | 'takenOver'> {
+    const reservation = await this.permitFor(provider);
+    if (!reservation.granted) return reservation;
+    addHop(message, { step: 'sending', provider: provider.name, epoch: reservation.permit?.epoch });
+    if (recordIntent === undefined) return reservation;
+    const { permit } = reservation;
+    let isOurs = false;
     try {
-      await intend();
-    } catch (error) {
-      if (permit !== undefined) this.quota.settle(permit, NOT_SENT.settlement);
-      throw error;
+      isOurs = await recordIntent();
+    } finally {
+      // A slow disk must not cost the slot: an expired permit is given back and replaced by a new one.
+      if (permit !== undefined && (!isOurs || isExpired(permit))) this.quota.settle(permit, { outcome: 'notSent' });
     }
+    if (!isOurs) return 'takenOver';
+    return isExpired(permit) ? this.permitFor(provider) : reservation;
+  }
+
+  private async permitFor({ name, quota }: Provider): Promise<typeof UNLIMITED | Reservation> {
+    return quota === undefined ? UNLIMITED : this.quota.reserve(name);
   }
 }
 
-const NOT_SENT: SendResult = { outcome: 'failed', httpStatus: null, settlement: { outcome: 'notSent' } };
+const PERMIT_EXPIRED: SendResult = {
+  outcome: 'failed',
+  httpStatus: null,
+  reason: 'the permit expired before the send',
+  settlement: { outcome: 'notSent' },
+};
 
-/** Who is asked again and counted it the first time gives the same answer and counts nothing: nobody can know which. */
+function isExpired(permit: Permit | undefined): boolean {
+  return permit !== undefined && performance.now() >= permit.sendByMs;
+}
+
+/** A provider that already accepted the message replays its answer without counting it again: settle as unknown. */
 function settlementOf({ onlyProvider }: Message, { name }: Provider, { settlement }: SendResult): Settlement {
-  const isCountUnknown = onlyProvider === name && settlement.outcome === 'accepted';
-  return isCountUnknown ? { outcome: 'unknown' } : settlement;
+  const isReplay = onlyProvider === name && settlement.outcome === 'accepted';
+  return isReplay ? { outcome: 'unknown' } : settlement;
 }
 
 function outgoing({ id, text, requestId, traceparent }: Message) {
   return { id, text, requestId, traceparent: nextTraceparent(traceparent) };
 }
 
-function noteDenial(message: Message, { name }: Provider, denial: Denial): void {
+function addDenial(message: Message, { name }: Provider, denial: Denial): void {
   const waitMs = denial.reason === 'unavailable' ? undefined : Math.round(denial.waitMs);
   addHop(message, { step: 'no_permit', provider: name, reason: denial.reason, waitMs });
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
-  const said = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
-  const waitMs = said ?? (quota === undefined ? 1_000 : periodMsOf(quota));
+  const retryAfterMs = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const waitMs = retryAfterMs ?? (quota === undefined ? 1_000 : periodMsOf(quota));
   return { granted: false, reason: 'blocked', waitMs };
 }

@@ -5,53 +5,58 @@ interface Entry<Item, Result> {
 }
 
 /**
- * One batch is under way; what is added meanwhile forms the next. Alone, an item waits for nothing; in a crowd one
- * round trip serves all of it.
+ * One batch is in flight; the items added meanwhile form the next. A single item waits for nothing; under load one round
+ * trip serves many.
  */
 export class GroupCommit<Item, Result> {
   private waiting: Entry<Item, Result>[] = [];
-  private isRunning = false;
+  private startedAtMs: number | undefined;
 
   /**
-   * @param commit gives back one result for each item, in their order; when it throws, each of them fails with that
+   * @param commit returns one result for each item, in their order; when it throws, every item fails with its error
    * @param maxItems most items in a batch
-   * @param isOfOne whether an error may be the fault of one item, or of two that got in each other's way: then each is
-   * tried alone
+   * @param isItemError whether an error may be the fault of one item, or of two that conflict: then the items of the
+   * batch are committed one by one
    */
   constructor(
     private readonly commit: (items: Item[]) => Promise<Result[]>,
     private readonly maxItems: number,
-    private readonly isOfOne: (error: unknown) => boolean = () => false,
+    private readonly isItemError: (error: unknown) => boolean = () => false,
   ) {}
 
-  /** How many wait for a batch of theirs. */
+  /** How many items wait for their batch. */
   get length(): number {
     return this.waiting.length;
+  }
+
+  /** How long the batch in flight has taken so far, in milliseconds; 0 when there is none. */
+  inFlightForMs(nowMs: number): number {
+    return this.startedAtMs === undefined ? 0 : nowMs - this.startedAtMs;
   }
 
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ item, resolve, reject });
-      if (!this.isRunning) void this.run();
+      if (this.startedAtMs === undefined) void this.run();
     });
   }
 
   private async run(): Promise<void> {
-    this.isRunning = true;
     while (this.waiting.length > 0) {
+      this.startedAtMs = performance.now();
       const batch = this.waiting.splice(0, this.maxItems);
       try {
         const results = await this.commit(batch.map(({ item }) => item));
         for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
       } catch (error) {
-        if (batch.length > 1 && this.isOfOne(error)) await this.eachAlone(batch);
+        if (batch.length > 1 && this.isItemError(error)) await this.commitOneByOne(batch);
         else for (const { reject } of batch) reject(error);
       }
     }
-    this.isRunning = false;
+    this.startedAtMs = undefined;
   }
 
-  private async eachAlone(batch: Entry<Item, Result>[]): Promise<void> {
+  private async commitOneByOne(batch: Entry<Item, Result>[]): Promise<void> {
     for (const { item, resolve, reject } of batch) {
       await this.commit([item]).then(([result]) => resolve(result as Result), reject);
     }

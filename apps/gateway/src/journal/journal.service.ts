@@ -1,17 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { DrizzleQueryError, sql } from 'drizzle-orm';
+import { Counter } from 'prom-client';
 import { z } from 'zod';
-import { type Database, InjectDatabase, isRefusal, type PreparedStatement } from '#database';
-import { ProblemException } from '#service';
-import type { GatewaySettings } from '../gateway.settings.js';
-import { SETTINGS } from '../settings.token.js';
-import type { ProvidersFile } from '../providers/providers-file.js';
-import { PROVIDERS } from '../providers/providers.token.js';
+import {
+  type Database,
+  databaseReason,
+  InjectDatabase,
+  inTransaction,
+  isDatabaseDown,
+  isRefusedQuery,
+  type PreparedStatement,
+} from '#database';
+import { OutageLog } from '#service';
+import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { CallbackDelivery } from '../callbacks/callback-delivery.service.js';
+import type { Change, Ending, Message } from '../message.js';
+import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { GroupCommit } from './group-commit.js';
-import { journalStatements, notRecorded } from './journal-metrics.js';
-import type { Change, Ending, Message } from './message.js';
 import {
   CHANGE,
   changeEntry,
@@ -20,54 +25,70 @@ import {
   type Entry,
   INSERT,
   insertEntry,
-  type MessageRow,
+  type InsertRow,
+  journalStatements,
   PLAIN_INSERT,
+  probeStatements,
   valuesOf,
 } from './statements.js';
 
-/** A batch of the longest messages is some 9 MB. */
+/** A batch of the longest messages is about 9 MB. */
 const BATCH_MAX = 100;
-/** How soon Postgres is asked again while it is down. */
+/** Pause between two probes while Postgres is down. */
 const PROBE_MS = 250;
-/** Longest that the sender of a message that was delivered waits for it to be recorded. */
-const IN_TIME_MS = 5_000;
-/** Most records kept in memory while Postgres is down; about 1 kB each, and their texts. */
-const LATER_MAX = 10_000;
-
-/** Most rows that wait to be written; with more Postgres is too slow for what comes. */
-const BEHIND_MAX = 10_000;
+/** How long the caller of a delivered message waits for its record. */
+const RECORD_DEADLINE_MS = 5_000;
+/** With `JOURNAL_DOWN=continue`, how long the caller of a delivered message waits for its record. */
+const CONTINUE_AFTER_MS = 1_000;
+/** A statement in flight for longer than this means that Postgres hangs. */
+const STUCK_MS = 2_000;
+/** With `JOURNAL_DOWN=continue`, most records in memory: about 1 kB each, and the text of the message. */
+const UNRECORDED_MAX = 10_000;
+/** With more rows waiting to be written, Postgres is too slow for the traffic. */
+const BACKLOG_MAX = 10_000;
 
 const idsSchema = z.array(z.object({ id: z.uuid() }));
 
-/** The idempotency key was used before. */
-export class KeyTaken extends Error {}
+const notRecorded = new Counter({
+  name: 'octo_messages_not_recorded_total',
+  help: 'Messages sent while the journal was down whose record is lost (JOURNAL_DOWN=continue)',
+});
 
-/** Writes what happens to messages, in batches: one statement is under way, the next takes all that came meanwhile. */
+/** Whether the end of a message is on disk. `late`: not within the deadline; the pod goes on trying. */
+export type Recorded = 'recorded' | 'late';
+
+/**
+ * Writes messages to Postgres in batches: one statement of each kind is in flight, the next takes what came meanwhile.
+ *
+ * The journal is down from the first statement that fails because of the server until a probe has written a row.
+ */
 @Injectable()
 export class Journal implements OnApplicationShutdown {
   private readonly logger = new Logger('journal');
-  private readonly plainInserts = new GroupCommit<Entry<MessageRow>, boolean>(
+  private readonly outage = new OutageLog(this.logger, { failed: 'journal is down', recovered: 'journal is back' });
+  private readonly plainInserts = new GroupCommit<Entry<InsertRow>, boolean>(
     async (entries) => {
       await this.execute(PLAIN_INSERT, entries);
       return entries.map(() => true);
     },
     BATCH_MAX,
-    isRefused,
+    isRefusedQuery,
   );
-  private readonly inserts = new GroupCommit<Entry<MessageRow>, boolean>(
+  private readonly inserts = new GroupCommit<Entry<InsertRow>, boolean>(
     (entries) => this.commit(INSERT, entries),
     BATCH_MAX,
-    isRefused,
+    isRefusedQuery,
   );
   private readonly changes = new GroupCommit<Entry<ChangeRow>, boolean>(
     (entries) => this.commit(CHANGE, entries),
     BATCH_MAX,
-    isRefused,
+    isRefusedQuery,
   );
+  private readonly queues = [this.plainInserts, this.inserts, this.changes];
   private probing: Promise<void> | undefined;
   private isClosed = false;
-  /** Records of messages that were sent, to be written when Postgres is back. */
-  private later = 0;
+  /** Records of delivered messages that are not on disk yet, with `JOURNAL_DOWN=continue`. */
+  private unrecorded = 0;
 
   constructor(
     @InjectDatabase() private readonly db: Database,
@@ -76,65 +97,40 @@ export class Journal implements OnApplicationShutdown {
     private readonly callbacks: CallbackDelivery,
   ) {}
 
-  /** Postgres did not answer when it was last asked. */
+  /** Postgres failed, or hangs. */
   get isDown(): boolean {
-    return this.probing !== undefined;
+    if (this.probing !== undefined) return true;
+    const nowMs = performance.now();
+    return this.queues.some((queue) => queue.inFlightForMs(nowMs) > STUCK_MS);
   }
 
-  /**
-   * Before anything is sent: a message that could not be recorded afterwards is turned away, if it must be recorded.
-   * @throws ProblemException `unavailable`
-   */
-  admit({ mustBeOnDisk }: { mustBeOnDisk: boolean }): void {
-    const isBehind = this.plainInserts.length + this.inserts.length + this.changes.length > BEHIND_MAX;
-    if (!isBehind && (!this.isDown || (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue'))) return;
-    const detail = 'The message cannot be recorded at the moment, and was not sent. Try again.';
-    throw new ProblemException('unavailable', detail, { retryAfterMs: 1_000 });
+  /** Whether a message may be sent now: one that must be recorded afterwards needs a journal that works. */
+  canRecord({ mustBeOnDisk }: { mustBeOnDisk: boolean }): boolean {
+    if (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue') return true;
+    const backlog = this.queues.reduce((sum, { length }) => sum + length, 0);
+    return !this.isDown && backlog <= BACKLOG_MAX;
   }
 
   /**
    * Puts a message on disk, with its idempotency key if it has one.
-   * @throws KeyTaken when its key was: then nothing is written
+   * @returns false when its key was taken: then nothing is written
    * @throws DrizzleQueryError
    */
-  async insert(message: Message, change: Change): Promise<void> {
+  async insert(message: Message, change: Change): Promise<boolean> {
     const entry = insertEntry(message, change, this.config.currency);
     const hops = message.hops.length;
     const isPlain = message.idempotencyKey === undefined && message.callbackUrl === undefined;
-    // Without a key it is there all the same: a repeated statement may not see what the first one has just written.
     const isWritten = await (isPlain ? this.plainInserts : this.inserts).add(entry);
-    if (!isWritten && message.idempotencyKey !== undefined) throw new KeyTaken();
+    // Keyless inserts cannot lose a key: an empty result means that a retry found the row of the first try.
+    if (!isWritten && message.idempotencyKey !== undefined) return false;
     message.hopsOnDisk = hops;
     this.wakeCallback(message, change.ending);
-  }
-
-  /** Writes a message once, when it is over. It was sent: whatever happens now, it is tried until it is written. */
-  async insertFinished(message: Message, change: Change): Promise<void> {
-    const write = (): Promise<void> => this.insert(message, change);
-    try {
-      await (this.settings.JOURNAL_DOWN === 'continue' ? this.orLater(write) : this.inTime(write));
-    } catch (error) {
-      if (isRefused(error)) this.logger.error('sent, and cannot be recorded', { id: message.id });
-      throw error;
-    }
+    return true;
   }
 
   /**
-   * Goes on trying in the background when it takes too long.
-   * @throws ProblemException `unavailable`: it is not recorded yet
-   */
-  inTime(write: () => Promise<unknown>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(notRecordedYet()), IN_TIME_MS);
-      this.surely(write)
-        .finally(() => clearTimeout(timer))
-        .then(() => resolve(), reject);
-    });
-  }
-
-  /**
-   * Records what happened to a message that is on disk.
-   * @returns false when another pod has taken it over
+   * Adds what happened to a message that is on disk.
+   * @returns false when another pod has taken the message over
    * @throws DrizzleQueryError
    */
   async change(message: Message, change: Change): Promise<boolean> {
@@ -148,77 +144,108 @@ export class Journal implements OnApplicationShutdown {
     return isChanged;
   }
 
-  /** Does it again whenever Postgres was down, until it is done: for what has happened and must not be forgotten. */
-  surely<Result>(write: () => Promise<Result>): Promise<Result> {
+  /**
+   * Records the end of a message that was sent. While Postgres is down the pod retries until it is recorded.
+   * @throws DrizzleQueryError when Postgres refuses the record
+   */
+  async record(message: Message, change: Change): Promise<Recorded> {
+    const isNew = message.hopsOnDisk === 0;
+    const write = (): Promise<unknown> => (isNew ? this.insert(message, change) : this.change(message, change));
+    try {
+      if (isNew && this.settings.JOURNAL_DOWN === 'continue') return await this.recordOrContinue(write);
+      return await withinDeadline(this.retryUntilRecorded(write));
+    } catch (error) {
+      this.logger.error('message was sent and cannot be recorded', { id: message.id, reason: databaseReason(error) });
+      throw error;
+    }
+  }
+
+  /** Retries whenever Postgres was down, until the record is written: for what has happened and must not be lost. */
+  retryUntilRecorded<Result>(write: () => Promise<Result>): Promise<Result> {
     return write().catch(async (error: unknown) => {
-      if (this.isClosed || !isDownError(error)) throw error;
-      await (this.probing ??= this.probe(error));
-      return this.surely(write);
+      if (this.isClosed || !isDatabaseDown(error)) throw error;
+      await this.probing;
+      return this.retryUntilRecorded(write);
     });
   }
 
-  private async orLater(write: () => Promise<void>): Promise<void> {
-    try {
-      await write();
-    } catch (error) {
-      if (!isDownError(error)) throw error;
-      if (this.later >= LATER_MAX) return notRecorded.inc();
-      this.later += 1;
-      void this.surely(write)
-        .catch(() => notRecorded.inc())
-        .finally(() => (this.later -= 1));
-    }
+  /** Statements that others make on the journal failed: if Postgres is down, it is down for messages too. */
+  noteFailure(error: unknown): void {
+    if (isDatabaseDown(error) && !this.isClosed) this.probing ??= this.probe(error);
   }
 
   onApplicationShutdown(): void {
     this.isClosed = true;
   }
 
+  /** Waits for the record only as long as Postgres is not known to be down; memory holds a bounded number of them. */
+  private async recordOrContinue(write: () => Promise<unknown>): Promise<Recorded> {
+    if (this.unrecorded >= UNRECORDED_MAX) {
+      notRecorded.inc();
+      return 'recorded';
+    }
+    this.unrecorded += 1;
+    const recorded = this.retryUntilRecorded(write)
+      .catch((error: unknown) => {
+        notRecorded.inc();
+        this.logger.error('message was sent and cannot be recorded', { reason: databaseReason(error) });
+      })
+      .finally(() => (this.unrecorded -= 1));
+    await endedWithin(this.isDown ? 0 : CONTINUE_AFTER_MS, recorded);
+    return 'recorded';
+  }
+
   private wakeCallback({ callbackUrl }: Message, ending: Ending | undefined): void {
     if (callbackUrl !== undefined && ending !== undefined) this.callbacks.wake();
   }
 
-  /** @returns for each row whether it was among those the statement gave back */
-  private async commit(statement: PreparedStatement, entries: Entry<MessageRow | ChangeRow>[]): Promise<boolean[]> {
+  /** @returns for each row whether the statement returned its id */
+  private async commit(statement: PreparedStatement, entries: Entry<InsertRow | ChangeRow>[]): Promise<boolean[]> {
     const done = new Set(idsSchema.parse(await this.execute(statement, entries)).map(({ id }) => id));
     return entries.map(({ row }) => done.has(row.id));
   }
 
-  private async execute(statement: PreparedStatement, entries: Entry<MessageRow | ChangeRow>[]): Promise<unknown[]> {
+  private async execute(statement: PreparedStatement, entries: Entry<InsertRow | ChangeRow>[]): Promise<unknown[]> {
     try {
       journalStatements.inc();
       return await statement.execute(this.db, valuesOf(entries));
     } catch (error) {
-      if (isDownError(error)) this.probing ??= this.probe(error);
+      this.noteFailure(error);
       throw error;
     }
   }
 
-  private async probe({ cause }: DrizzleQueryError): Promise<void> {
-    this.logger.warn('journal is down', { reason: cause?.message });
-    while (!this.isClosed) {
-      await sleep(PROBE_MS);
-      try {
-        await this.db.execute(sql`select 1`);
-        this.logger.log('journal is back');
-        break;
-      } catch {
-        // Said once, above.
-      }
-    }
+  /** Down until a row as large as a message can be written: a standby and a full disk still answer queries. */
+  private async probe(error: unknown): Promise<void> {
+    this.outage.failed({ reason: databaseReason(error) });
+    while (!this.isClosed && !(await this.canWrite())) await sleep(PROBE_MS);
+    if (!this.isClosed) this.outage.recovered();
     this.probing = undefined;
+  }
+
+  private async canWrite(): Promise<boolean> {
+    try {
+      await inTransaction(this.db, async (tx) => {
+        for (const statement of probeStatements()) await tx.execute(statement);
+      });
+      return true;
+    } catch (error) {
+      return isRefusedQuery(error);
+    }
   }
 }
 
-function notRecordedYet(): ProblemException {
-  const detail = 'The message was sent, but could not be recorded yet. Look for it later before sending it again.';
-  return new ProblemException('unavailable', detail, { retryAfterMs: 5_000 });
+/** Waits for a record for as long as its caller waits. The record goes on being written after that. */
+function withinDeadline(recorded: Promise<unknown>): Promise<Recorded> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, RECORD_DEADLINE_MS, 'late' as const);
+    recorded.finally(() => clearTimeout(timer)).then(() => resolve('recorded'), reject);
+  });
 }
 
-function isDownError(error: unknown): error is DrizzleQueryError {
-  return error instanceof DrizzleQueryError && !isRefusal(error.cause);
-}
-
-function isRefused(error: unknown): boolean {
-  return error instanceof DrizzleQueryError && isRefusal(error.cause);
+function endedWithin(ms: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void work.finally(() => clearTimeout(timer)).then(() => resolve());
+  });
 }

@@ -1,29 +1,40 @@
 import { Injectable } from '@nestjs/common';
 import { and, desc, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm';
-import type { MessageList, MessageRecord } from '#contracts';
+import { z } from 'zod';
+import { hopSchema } from '#contracts';
 import { type Database, idempotencyKeys, InjectDatabase, messages } from '#database';
-import { cursorAfter, type MessagePage } from './message-page.js';
-import { type MessageRow, numberedHopsOf, summaryOf } from './message-record.js';
+import type { Message } from '../message.js';
+import type { MessagePage } from './message-page.js';
+
+/** A message as the journal has it. */
+export type StoredMessage = typeof messages.$inferSelect;
+/** The same without text, response and hops, which lists leave out. */
+export type StoredSummary = Omit<StoredMessage, 'text' | 'response' | 'hops'>;
+/** What changes while a message is delivered. */
+export type StoredProgress = Pick<StoredMessage, 'id' | 'status' | 'provider' | 'reason' | 'costMicros' | 'hops'>;
+
+const hopsSchema = z.array(hopSchema);
+
+export function hopsOf({ hops }: Pick<StoredMessage, 'hops'>): Message['hops'] {
+  return hopsSchema.parse(hops);
+}
 
 const { text: _text, response: _response, hops: _hops, ...summaryColumns } = getTableColumns(messages);
 
-/** A message found by its key, and the request that came with the key. */
-export interface Keyed {
+/** A message found by its idempotency key, and the fingerprint of the request that came with the key. */
+export interface KeyedMessage {
   fingerprint: string;
   isExpired: boolean;
-  row: MessageRow | undefined;
+  stored: StoredMessage | undefined;
 }
-
-/** What an event tells. */
-export type Progress = Pick<MessageRecord, 'id' | 'status' | 'provider' | 'reason' | 'costMicros' | 'hops'>;
 
 /** Reads the journal. */
 @Injectable()
 export class MessageQueries {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** A message of that account, or undefined. */
-  async find(id: string, accountId: string): Promise<MessageRow | undefined> {
+  /** A message of an account, or undefined. */
+  async find(id: string, accountId: string): Promise<StoredMessage | undefined> {
     const found = await this.db
       .select()
       .from(messages)
@@ -31,15 +42,17 @@ export class MessageQueries {
     return found[0];
   }
 
-  /** What happened to these, without their texts. */
-  async progressOf(ids: string[]): Promise<Progress[]> {
+  async progressOf(ids: string[]): Promise<StoredProgress[]> {
     const { id, status, provider, reason, costMicros, hops } = messages;
     const columns = { id, status, provider, reason, costMicros, hops };
-    const rows = await this.db.select(columns).from(messages).where(inArray(messages.id, ids));
-    return rows.map((row) => Object.assign(row, { hops: numberedHopsOf(row) }));
+    return this.db.select(columns).from(messages).where(inArray(messages.id, ids));
   }
 
-  async list(accountId: string, { status, provider, limit, cursor }: MessagePage): Promise<MessageList> {
+  /** A page of an account's messages, newest first. `hasMore` says whether there is a next page. */
+  async list(
+    accountId: string,
+    { status, provider, limit, cursor }: MessagePage,
+  ): Promise<{ items: StoredSummary[]; hasMore: boolean }> {
     const conditions: (SQL | undefined)[] = [
       eq(messages.accountId, accountId),
       status && eq(messages.status, status),
@@ -52,25 +65,23 @@ export class MessageQueries {
       .where(and(...conditions))
       .orderBy(desc(messages.id))
       .limit(limit + 1);
-    const items = rows.slice(0, limit);
-    const last = items.at(-1);
-    return { items: items.map(summaryOf), nextCursor: rows.length > limit && last ? cursorAfter(last.id) : null };
+    return { items: rows.slice(0, limit), hasMore: rows.length > limit };
   }
 
-  async findByKey({ accountId, key }: { accountId: string; key: string }): Promise<Keyed | undefined> {
+  async findByKey({ accountId, key }: { accountId: string; key: string }): Promise<KeyedMessage | undefined> {
     const [found] = await this.db
       .select({
         fingerprint: idempotencyKeys.fingerprint,
         isExpired: sql<boolean>`${idempotencyKeys.expiresAt} <= now()`,
-        row: messages,
+        stored: messages,
       })
       .from(idempotencyKeys)
       .leftJoin(messages, eq(messages.id, idempotencyKeys.messageId))
       .where(and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.key, key)));
-    return found === undefined ? undefined : { ...found, row: found.row ?? undefined };
+    return found === undefined ? undefined : { ...found, stored: found.stored ?? undefined };
   }
 
-  /** Makes a key free for the next request: nothing came of the one that held it. */
+  /** Frees the key that a message holds. */
   async releaseKey({ accountId, key, id }: { accountId: string; key: string; id: string }): Promise<void> {
     const isOfKey = and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.key, key));
     await this.db.delete(idempotencyKeys).where(and(isOfKey, eq(idempotencyKeys.messageId, id)));

@@ -1,19 +1,17 @@
 import { sql } from 'drizzle-orm';
-import { type Database, inTransaction, type Queries } from '#database';
+import { ADVISORY_LOCKS, type Database, inTransaction, type Queries } from '#database';
 
-/** Any number, the same in every pod: only one makes partitions at a time. */
-const PARTITIONS_LOCK = 4_718_203;
-/** Months before and after the present one: clocks differ, and a pod may be the only one and away for long. */
+/** Months before and after the present one: clocks differ, and the only pod may have been away for long. */
 const FROM_MONTH = -1;
 const TO_MONTH = 2;
 
-/** What waits comes and goes: Postgres plans by how much it believes there is, and steps over what is gone. */
+/** Waiting rows come and go: stale statistics give bad plans, and dead rows slow down the index. */
 const VACUUM = 'autovacuum_analyze_scale_factor = 0.01, autovacuum_vacuum_scale_factor = 0.02';
 
-/** Makes the months that messages of now and soon belong to; those that exist stay as they are. */
+/** Creates the partitions of this month and its neighbours; existing ones stay as they are. */
 export async function ensurePartitions(db: Database, now: Date): Promise<void> {
   await inTransaction(db, async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${PARTITIONS_LOCK})`);
+    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.partitions})`);
     await createPartitions(tx, now);
   });
 }
@@ -29,7 +27,7 @@ async function createPartitions(tx: Queries, now: Date): Promise<void> {
   await tx.execute(sql.raw(statements.join(';\n')));
 }
 
-/** The lowest UUID of version 7 that can be made from that moment on: its first 48 bits are the time (RFC 9562, 5.7). */
+/** The lowest UUID of version 7 from a moment on: its first 48 bits are the time (RFC 9562, 5.7). */
 export function firstIdOf(moment: Date): string {
   const hex = moment.getTime().toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;

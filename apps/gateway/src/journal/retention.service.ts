@@ -1,30 +1,30 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { type Database, InjectDatabase } from '#database';
+import { type Database, databaseReason, InjectDatabase } from '#database';
 import type { GatewaySettings } from '../gateway.settings.js';
-import { SETTINGS } from '../settings.token.js';
-import { alone } from './alone.js';
+import { SETTINGS } from '../gateway.settings.js';
+import { withHousekeepingLock } from './housekeeping-lock.js';
 import { ensurePartitions, firstIdOf } from './partitions.js';
 
 const FIRST_MS = 60_000;
 const EVERY_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** In one transaction: so few that nobody waits for it. */
-const AT_ONCE = 2_000;
+/** Rows of one transaction: few enough not to delay messages. */
+const BATCH_MAX = 2_000;
 const LOWEST_ID = '00000000-0000-0000-0000-000000000000';
-/** Messages may wait for 7 days, and be asked for one more: their texts go later than those of others as old. */
+/** A message may wait for 7 days and be resolved for one more: its text is dropped later than others of its age. */
 const WAITING_MAX_DAYS = 9;
 
 const chunkSchema = z.tuple([z.object({ last: z.uuid().nullable() })]);
 
-/** Makes the months to come, and drops what need not be kept: old texts, keys and callbacks, pods that are gone. */
+/** Creates the partitions of the coming months, and deletes old texts, keys, callbacks and pods that are gone. */
 @Injectable()
 export class Retention implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('journal');
   private timer: NodeJS.Timeout | undefined;
   private isClosed = false;
-  /** No message before this one has a text that may be dropped, as far as this process knows. */
+  /** All texts before this id are dropped, as far as this process knows. */
   private textsFrom = LOWEST_ID;
 
   constructor(
@@ -51,9 +51,7 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
       await this.dropRows(sql`gateway_pods`, sql`seen_at < now() - interval '1 day'`);
       await this.dropRows(sql`callbacks`, sql`coalesce(delivered_at, gave_up_at) < now() - ${days} * interval '1 day'`);
     } catch (error) {
-      // Drizzle's own message holds the parameters.
-      const { message } = error instanceof DrizzleQueryError && error.cause ? error.cause : (error as Error);
-      this.logger.warn('could not tidy up, trying again in an hour', { reason: message });
+      this.logger.warn('housekeeping failed, next try in an hour', { reason: databaseReason(error) });
     }
   }
 
@@ -66,18 +64,18 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
   }
 
   /**
-   * Of messages before this id that are over.
-   * @returns whether this process has looked at all of them: another one may be at it
+   * Drops the texts of ended messages before an id.
+   * @returns whether this process has looked at all of them: another pod may do it at the same time
    */
   private async dropTexts(before: string): Promise<boolean> {
     let last: string | null | undefined = this.textsFrom;
     while (typeof last === 'string' && !this.isClosed) {
       const after: string = last;
-      last = await alone(this.db, async (tx) => {
+      last = await withHousekeepingLock(this.db, async (tx) => {
         const { rows } = await tx.execute(sql`
           with picked as materialized (
             select id, text is not null and status not in ('waiting', 'sending') as is_to_drop from messages
-            where id > ${after} and id < ${before} order by id limit ${AT_ONCE}
+            where id > ${after} and id < ${before} order by id limit ${BATCH_MAX}
           ), dropped as (
             update messages m set text = null, response = null from picked where m.id = picked.id and is_to_drop
           ) select (select id from picked order by id desc limit 1) as last`);
@@ -88,10 +86,10 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
   }
 
   private async dropRows(table: SQL, which: SQL): Promise<void> {
-    let dropped: number | undefined = AT_ONCE;
-    while (dropped === AT_ONCE && !this.isClosed) {
-      dropped = await alone(this.db, async (tx): Promise<number> => {
-        const some: SQL = sql`select ctid from ${table} where ${which} limit ${AT_ONCE}`;
+    let dropped: number | undefined = BATCH_MAX;
+    while (dropped === BATCH_MAX && !this.isClosed) {
+      dropped = await withHousekeepingLock(this.db, async (tx): Promise<number> => {
+        const some: SQL = sql`select ctid from ${table} where ${which} limit ${BATCH_MAX}`;
         const { rowCount } = await tx.execute(sql`delete from ${table} where ctid = any(array(${some}))`);
         return rowCount ?? 0;
       });

@@ -1,11 +1,19 @@
+import { randomBytes } from 'node:crypto';
 import { sql, type SQL } from 'drizzle-orm';
+import { Counter } from 'prom-client';
+import { v7 as uuidv7 } from 'uuid';
 import type { Hop } from '#contracts';
 import { PreparedStatement } from '#database';
-import type { Change, Ending, Message } from './message.js';
+import type { Change, Ending, Message } from '../message.js';
+
+export const journalStatements = new Counter({
+  name: 'octo_journal_statements_total',
+  help: 'SQL statements that wrote or claimed messages',
+});
 
 /**
- * Rows go to Postgres as one JSON array and their texts as one string of bytes: one statement, however many they are, and
- * nothing of what people write has to be encoded.
+ * Rows go to Postgres as one JSON array, and their texts as one string of bytes: one statement for any number of rows,
+ * and no text needs to be encoded.
  */
 export interface Entry<Row> {
   row: Row;
@@ -13,7 +21,7 @@ export interface Entry<Row> {
   response: string | undefined;
 }
 
-/** Where the texts of a row are among the bytes: from which (the first is 1), and how many. */
+/** Where the texts of a row stand in the bytes: position (the first is 1) and length. */
 interface Places {
   text_from?: number;
   text_for?: number;
@@ -21,7 +29,7 @@ interface Places {
   response_for?: number;
 }
 
-export interface MessageRow extends Places {
+export interface InsertRow extends Places {
   id: string;
   account_id: string;
   status: string;
@@ -44,10 +52,10 @@ export interface MessageRow extends Places {
   hops: readonly Hop[];
 }
 
-/** What changes when something happened to a message that is on disk. */
+/** What changes of a message that is on disk. */
 export interface ChangeRow extends Places {
   id: string;
-  /** How many hops it has on disk: a pod that was taken for dead, and another has taken over, changes nothing. */
+  /** Hops on disk before the change: a pod that was believed dead changes nothing once another pod has taken over. */
   hops_before: number;
   status: string;
   send_by: Date | undefined;
@@ -64,7 +72,7 @@ export interface ChangeRow extends Places {
 
 type EndingColumns = Pick<ChangeRow, 'provider' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'>;
 
-/** @param finishedAt when what ended it happened */
+/** @param finishedAt when the message ended */
 function endingColumns(ending: Ending | undefined, finishedAt: string | undefined): EndingColumns {
   if (ending === undefined) return NOT_ENDED;
   if (ending.status !== 'delivered') {
@@ -85,13 +93,13 @@ const NOT_ENDED: EndingColumns = {
   finished_at: undefined,
 };
 
-/** What the statements below are executed with. */
+/** The parameters of the statements below. */
 export function valuesOf(entries: readonly Entry<Places>[]): { bytes: Buffer; rows: string } {
   const bytes = placed(entries);
   return { bytes, rows: JSON.stringify(entries.map(({ row }) => row)) };
 }
 
-/** A query that gives back what is to be written, with its texts. Each row holds its own bytes only. */
+/** A query for the rows to write, each with its own texts. */
 function given(columns: SQL): SQL {
   return sql`
     select x.*, substring(bytes from text_from for text_for) as text,
@@ -101,7 +109,7 @@ function given(columns: SQL): SQL {
         text_from int, text_for int, response_from int, response_for int)`;
 }
 
-/** Writes down in each row where its texts are among the bytes that are returned: all of them, in UTF-8. */
+/** Notes in each row where its texts stand in the returned bytes, which are UTF-8. */
 function placed(entries: readonly Entry<Places>[]): Buffer {
   const parts: Buffer[] = [];
   let next = 1;
@@ -134,7 +142,6 @@ const CHANGE_COLUMNS = sql.raw(`
   id uuid, hops_before int, status text, send_by timestamptz, next_in_ms float8, only_provider text, claim_ms float8,
   provider text, cost_micros bigint, reason text, detail text, finished_at timestamptz, hops jsonb`);
 
-/** Where rows are written to, and what of that table is written. */
 const INTO_MESSAGES = sql.raw(`
   insert into messages (id, account_id, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
     idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
@@ -144,8 +151,8 @@ const INTO_MESSAGES = sql.raw(`
     response, cost_micros, currency, reason, detail, created_at, finished_at, hops`);
 
 /**
- * Writes messages that have neither an idempotency key nor a callback, with half the work of `INSERT`.
- * Repeating it, because nobody knows whether it was carried out, changes nothing.
+ * Inserts messages that have neither an idempotency key nor a callback, with half the work of `INSERT`. A retry of a
+ * statement whose result was lost changes nothing.
  */
 export const PLAIN_INSERT = new PreparedStatement(
   sql`${INTO_MESSAGES} from (${given(MESSAGE_COLUMNS)}) given on conflict do nothing`,
@@ -155,15 +162,15 @@ export const PLAIN_INSERT = new PreparedStatement(
 const KEYS_LIVE = sql.raw(`interval '24 hours'`);
 
 /**
- * Writes messages and takes their idempotency keys. Gives back the ids that are on disk afterwards: a message is not
- * when its key was taken. Repeating it, because nobody knows whether it was carried out, changes nothing.
+ * Inserts messages and takes their idempotency keys. Returns the ids that are on disk afterwards: a message whose key was
+ * taken is not. A retry of a statement whose result was lost changes nothing.
  */
 export const INSERT = new PreparedStatement(sql`
     with given as materialized (${given(MESSAGE_COLUMNS)}), keys as (
       insert into idempotency_keys (account_id, key, fingerprint, message_id, expires_at)
       select account_id, idempotency_key, fingerprint, id, now() + ${KEYS_LIVE} from given
       where idempotency_key is not null
-      order by account_id, idempotency_key -- pods that insert the same ones do not wait for each other in a circle
+      order by account_id, idempotency_key -- one order in all pods, so that inserts of the same keys cannot deadlock
       on conflict do nothing
       returning message_id
     ), written as (
@@ -175,7 +182,7 @@ export const INSERT = new PreparedStatement(sql`
     ), called as (${callbacksOf(sql`written`)})
     select id from written union select m.id from messages m join given g on g.id = m.id`);
 
-/** Adds hops and what they changed. Gives back the ids that were changed; repeating it changes nothing. */
+/** Adds hops and what they changed. Returns the ids of the changed messages; a retry changes nothing. */
 export const CHANGE = new PreparedStatement(sql`
     with given as materialized (${given(CHANGE_COLUMNS)}), changed as (
     update messages m set
@@ -189,7 +196,7 @@ export const CHANGE = new PreparedStatement(sql`
     ), called as (${callbacksOf(sql`changed`)})
     select id from changed`);
 
-/** Whoever took it over could not know what came of it. The one that was believed dead does: it was delivered. */
+/** The pod presumed dead did deliver: replaces the `unknown` of the pod that took the message over. */
 export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL {
   return sql`
     update messages set status = 'delivered', provider = ${row.provider}, response = ${Buffer.from(response)},
@@ -199,8 +206,8 @@ export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL 
 }
 
 /**
- * For a `with` clause: whoever asked for a callback gets one in the same statement that ends the message. Its body
- * names the message and how it ended; the texts are for those who log in.
+ * For a `with` clause: inserts the callbacks of ended messages in the statement that ends them. A callback names the
+ * message and how it ended; its texts are available to the logged-in account only.
  */
 export function callbacksOf(ended: SQL): SQL {
   const timestamp = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
@@ -217,12 +224,8 @@ export function callbacksOf(ended: SQL): SQL {
     on conflict do nothing`;
 }
 
-/** A message as it is to be written; `currency` is that of its costs. */
-export function insertEntry(
-  message: Message,
-  { status, ending, claimMs }: Change,
-  currency: string,
-): Entry<MessageRow> {
+/** @param currency of the message's cost */
+export function insertEntry(message: Message, { status, ending, claimMs }: Change, currency: string): Entry<InsertRow> {
   const ended = endingColumns(ending, message.hops.at(-1)?.at);
   const row = {
     id: message.id,
@@ -249,7 +252,7 @@ export function insertEntry(
   return { row, text: message.text, response: responseOf(ending) };
 }
 
-/** What happened to a message since it was written last. */
+/** What happened to a message since its last write. */
 export function changeEntry(message: Message, { status, ending, nextInMs, claimMs }: Change): Entry<ChangeRow> {
   const row = {
     ...endingColumns(ending, message.hops.at(-1)?.at),
@@ -264,3 +267,17 @@ export function changeEntry(message: Message, { status, ending, nextInMs, claimM
   };
   return { row, text: undefined, response: responseOf(ending) };
 }
+
+/** Writes a row like that of a message, and deletes it. */
+export function probeStatements(): SQL[] {
+  const id = uuidv7();
+  return [
+    sql`insert into messages (id, account_id, status, text, may_pay, request_id, traceparent, cost_micros, currency,
+      created_at, hops) values (${id}, ${NO_ACCOUNT}, 'failed', ${randomBytes(PROBE_BYTES)}, false, '', '', 0, '',
+      now(), '[]')`,
+    sql`delete from messages where id = ${id}`,
+  ];
+}
+
+const NO_ACCOUNT = '00000000-0000-0000-0000-000000000000';
+const PROBE_BYTES = 8_192;

@@ -1,113 +1,114 @@
 import type { ServerResponse } from 'node:http';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { ProblemException } from '#service';
-import { MessageQueries, type Progress } from '../journal/message-queries.service.js';
+import { MessageQueries } from '../journal/message-queries.service.js';
+import { type Progress, progressOf } from './answers.js';
 
-/** How often it is looked whether something has happened to the messages that are watched. */
-const LOOK_MS = 500;
-/** Proxies cut what is silent: a comment is said that often (HTML, 9.2.7). */
-const SILENT_MAX_MS = 15_000;
-/** Shorter than a token lives: who watches on asks again, as browsers do by themselves, and says what it was told. */
+/** Poll interval for watched messages. */
+const POLL_MS = 500;
+/** Proxies close silent connections: the stream sends a comment this often (HTML, 9.2.7). */
+const KEEP_ALIVE_MS = 15_000;
+/** Shorter than a token's lifetime. EventSource reconnects with `Last-Event-ID`. */
 const STREAM_MAX_MS = 600_000;
-/** At this pod. */
-const STREAMS_OF_ACCOUNT = 100;
+/** Most streams of one account at one pod. */
+const STREAMS_MAX = 100;
 
-interface Watch {
+interface Stream {
   id: string;
   accountId: string;
   response: ServerResponse;
-  /** How many hops it was told of. */
-  told: number;
+  /** How many hops the client has received. */
+  sentHops: number;
   startedMs: number;
-  spokeMs: number;
+  wroteMs: number;
 }
 
-const OVER = new Set<Progress['status']>(['delivered', 'failed', 'expired', 'cancelled', 'unknown']);
+const ENDED = new Set<Progress['status']>(['delivered', 'failed', 'expired', 'cancelled', 'unknown']);
 
-/** Streams of what happens to messages, as server-sent events; one query for all of them. */
+/** Server-sent events of what happens to messages. One query polls for all streams. */
 @Injectable()
 export class MessageEvents implements BeforeApplicationShutdown {
-  private readonly watches = new Set<Watch>();
+  private readonly streams = new Set<Stream>();
   private timer: NodeJS.Timeout | undefined;
-  private isLooking = false;
+  private isPolling = false;
 
   constructor(private readonly queries: MessageQueries) {}
 
   /**
-   * Writes an event for each new status until the message is over, beginning with what it is now.
-   * @param lastEventId what the caller was told last, if it was told something before
+   * Writes an event for each new status until the message has ended, starting with its status now.
+   * @param lastEventId the last event the client received, 0 for none
    * @throws ProblemException `too_many_requests`
    */
   stream(record: Progress, response: ServerResponse, caller: { accountId: string; lastEventId: number }): void {
     const { accountId, lastEventId } = caller;
-    const own = [...this.watches].filter((watch) => watch.accountId === accountId);
-    if (own.length >= STREAMS_OF_ACCOUNT) {
-      const detail = `This account watches ${STREAMS_OF_ACCOUNT} messages already. End some of those streams.`;
+    const own = [...this.streams].filter((stream) => stream.accountId === accountId);
+    if (own.length >= STREAMS_MAX) {
+      const detail = `This account has ${STREAMS_MAX} open event streams. Close some of them.`;
       throw new ProblemException('too_many_requests', detail, { retryAfterMs: 1_000 });
     }
-    // Tells a browser not to ask again.
-    if (OVER.has(record.status) && record.hops.length <= lastEventId) return void response.writeHead(204).end();
+    // 204 stops a browser's EventSource from reconnecting.
+    if (ENDED.has(record.status) && record.hops.length <= lastEventId) return void response.writeHead(204).end();
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
-      // Proxies that collect answers would hold the events back.
+      // Proxies that buffer answers would hold the events back.
       'x-accel-buffering': 'no',
     });
     const nowMs = performance.now();
-    const told = Math.min(lastEventId, record.hops.length);
-    const watch = { id: record.id, accountId, response, told, startedMs: nowMs, spokeMs: nowMs };
+    const sentHops = Math.min(lastEventId, record.hops.length);
+    const stream = { id: record.id, accountId, response, sentHops, startedMs: nowMs, wroteMs: nowMs };
     if (response.destroyed) return;
-    // Who was told everything hears nothing for now, and is to know all the same that it is heard.
+    // Flush now; an up-to-date client would otherwise receive no bytes.
     response.flushHeaders();
-    response.once('close', () => this.end(watch));
-    this.watches.add(watch);
-    this.tell(watch, record);
-    if (this.watches.size > 0) this.timer ??= setInterval(() => void this.look(), LOOK_MS).unref();
+    response.once('close', () => this.end(stream));
+    this.streams.add(stream);
+    this.write(stream, record);
+    if (this.streams.size > 0) this.timer ??= setInterval(() => void this.poll(), POLL_MS).unref();
   }
 
   beforeApplicationShutdown(): void {
-    for (const watch of this.watches) this.end(watch);
+    for (const stream of this.streams) this.end(stream);
   }
 
-  private async look(): Promise<void> {
-    if (this.isLooking) return;
-    this.isLooking = true;
+  private async poll(): Promise<void> {
+    if (this.isPolling) return;
+    this.isPolling = true;
     try {
-      const rows = await this.queries.progressOf([...new Set([...this.watches].map(({ id }) => id))]);
-      const records = new Map(rows.map((row) => [row.id, row]));
-      for (const watch of this.watches) {
-        const record = records.get(watch.id);
-        if (record !== undefined) this.tell(watch, record);
+      const ids = [...new Set([...this.streams].map(({ id }) => id))];
+      const records = new Map((await this.queries.progressOf(ids)).map((stored) => [stored.id, progressOf(stored)]));
+      for (const stream of this.streams) {
+        const record = records.get(stream.id);
+        if (record !== undefined) this.write(stream, record);
       }
     } catch {
-      // Postgres cannot be asked, which others say; the streams go on when it can.
+      // Postgres is down, which the journal logs. The streams go on when it is back.
     } finally {
-      this.isLooking = false;
-      for (const watch of this.watches) this.keep(watch);
+      this.isPolling = false;
+      for (const stream of this.streams) this.keepAlive(stream);
     }
   }
 
-  private tell(watch: Watch, { id, status, provider, reason, costMicros, hops }: Progress): void {
-    if (hops.length <= watch.told) return;
-    const news = JSON.stringify({ id, status, provider, reason, costMicros, hops: hops.slice(watch.told) });
-    watch.told = hops.length;
-    watch.spokeMs = performance.now();
-    watch.response.write(`id: ${hops.length}\nevent: ${status}\ndata: ${news}\n\n`);
-    if (OVER.has(status)) this.end(watch);
+  private write(stream: Stream, { id, status, provider, reason, costMicros, hops }: Progress): void {
+    if (hops.length <= stream.sentHops) return;
+    const data = JSON.stringify({ id, status, provider, reason, costMicros, hops: hops.slice(stream.sentHops) });
+    stream.sentHops = hops.length;
+    stream.wroteMs = performance.now();
+    stream.response.write(`id: ${hops.length}\nevent: ${status}\ndata: ${data}\n\n`);
+    if (ENDED.has(status)) this.end(stream);
   }
 
-  private keep(watch: Watch): void {
+  private keepAlive(stream: Stream): void {
     const nowMs = performance.now();
-    if (nowMs - watch.startedMs >= STREAM_MAX_MS) return this.end(watch);
-    if (nowMs - watch.spokeMs < SILENT_MAX_MS) return;
-    watch.spokeMs = nowMs;
-    watch.response.write(':\n\n');
+    if (nowMs - stream.startedMs >= STREAM_MAX_MS) return this.end(stream);
+    if (nowMs - stream.wroteMs < KEEP_ALIVE_MS) return;
+    stream.wroteMs = nowMs;
+    stream.response.write(':\n\n');
   }
 
-  private end(watch: Watch): void {
-    this.watches.delete(watch);
-    watch.response.end();
-    if (this.watches.size > 0) return;
+  private end(stream: Stream): void {
+    this.streams.delete(stream);
+    stream.response.end();
+    if (this.streams.size > 0) return;
     clearInterval(this.timer);
     this.timer = undefined;
   }

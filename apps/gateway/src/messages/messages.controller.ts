@@ -15,9 +15,9 @@ import {
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody, ValidQuery } from '#service';
 import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
-import { JournaledMessages } from './journaled-messages.service.js';
+import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
-import { readWishes } from './read-wishes.js';
+import { readSendOptions } from './send-options.js';
 import { type SendAnswer, SendMessageService } from './send-message.service.js';
 
 @ApiTags('messages')
@@ -29,7 +29,7 @@ import { type SendAnswer, SendMessageService } from './send-message.service.js';
 export class MessagesController {
   constructor(
     private readonly messages: SendMessageService,
-    private readonly journaled: JournaledMessages,
+    private readonly stored: StoredMessages,
     private readonly events: MessageEvents,
   ) {}
 
@@ -65,7 +65,7 @@ export class MessagesController {
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SendAnswer> {
-    const answer = await this.messages.send(message, caller, readWishes(request.headers, request.id));
+    const answer = await this.messages.send(message, caller, readSendOptions(request.headers, request.id));
     if (answer.status === 'waiting') reply.status(202).header('location', `/messages/${answer.id}`);
     return answer;
   }
@@ -75,27 +75,27 @@ export class MessagesController {
   @ApiResponse({ status: 200, standardSchema: messageListSchema })
   @ApiProblems('invalid_request', 'unauthenticated', 'unavailable')
   list(@ValidQuery(messagePageSchema) page: MessagePage, @CurrentCaller() caller: Caller): Promise<MessageList> {
-    return this.journaled.list(page, caller);
+    return this.stored.list(page, caller);
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Everything that happened to a message' })
+  @ApiOperation({ summary: 'A message and everything that happened to it' })
   @ApiResponse({ status: 200, standardSchema: messageRecordSchema })
   @ApiProblems('unauthenticated', 'not_found', 'unavailable')
   find(@Param('id') id: string, @CurrentCaller() caller: Caller): Promise<MessageRecord> {
-    return this.journaled.find(id, caller);
+    return this.stored.find(id, caller);
   }
 
   @Get(':id/events')
   @ApiOperation({
-    summary: 'What happens to a message, as server-sent events named after its status, until it is over',
+    summary: 'Server-sent events of a message, named after its status, until it has ended',
   })
   @ApiResponse({
     status: 200,
-    description: 'an event for each status, and a comment now and then',
+    description: 'an event for each new status, and a comment every 15 s',
     content: { 'text/event-stream': { schema: { type: 'string' } } },
   })
-  @ApiResponse({ status: 204, description: 'it is over, and `Last-Event-ID` says that you were told' })
+  @ApiResponse({ status: 204, description: 'the message has ended, and `Last-Event-ID` is its last event' })
   @ApiProblems('unauthenticated', 'not_found', 'too_many_requests', 'unavailable')
   async watch(
     @Param('id') id: string,
@@ -103,21 +103,21 @@ export class MessagesController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const record = await this.journaled.find(id, caller);
+    const record = await this.stored.find(id, caller);
     if (request.method === 'HEAD') return void reply.type('text/event-stream').send();
     reply.raw.setHeader('x-request-id', request.id);
-    const said = String(request.headers['last-event-id']);
-    const lastEventId = /^\d{1,9}$/.test(said) ? Number(said) : 0;
+    const header = String(request.headers['last-event-id']);
+    const lastEventId = /^\d{1,9}$/.test(header) ? Number(header) : 0;
     this.events.stream(record, reply.raw, { accountId: caller.accountId, lastEventId });
     reply.hijack();
   }
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Cancel a message that waits' })
+  @ApiOperation({ summary: 'Cancel a waiting message' })
   @ApiResponse({ status: 204 })
   @ApiProblems('unauthenticated', 'not_found', 'already_delivered', 'unavailable')
   cancel(@Param('id') id: string, @CurrentCaller() caller: Caller): Promise<void> {
-    return this.journaled.cancel(id, caller);
+    return this.stored.cancel(id, caller);
   }
 }

@@ -2,15 +2,15 @@ import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { JournalModule } from '../journal/journal.module.js';
 import { WaitingModule } from '../waiting/waiting.module.js';
-import { JournaledMessages } from './journaled-messages.service.js';
+import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
-import { MessageLimits } from './message-limits.js';
+import { MessageLimits } from './message-limits.service.js';
 import { MessagesController } from './messages.controller.js';
 import { SendMessageService } from './send-message.service.js';
 
 @Module({
   imports: [JournalModule, DeliveryModule, WaitingModule],
   controllers: [MessagesController],
-  providers: [SendMessageService, JournaledMessages, MessageEvents, MessageLimits],
+  providers: [SendMessageService, StoredMessages, MessageEvents, MessageLimits],
 })
 export class MessagesModule {}

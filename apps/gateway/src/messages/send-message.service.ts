@@ -1,39 +1,58 @@
 import { Injectable } from '@nestjs/common';
 import type { Caller } from '#access-token';
 import type { DeliveredMessage, SendMessage, WaitingMessage } from '#contracts';
-import { ProblemException } from '#service';
-import { IdempotencyService } from '../journal/idempotency.service.js';
-import { KeyTaken } from '../journal/journal.service.js';
-import { fingerprintOf, type Message, newMessage } from '../journal/message.js';
-import { SendNowService } from '../delivery/send-now.service.js';
-import { AcceptService } from '../waiting/accept.service.js';
-import { MessageLimits } from './message-limits.js';
-
-/** What a request asks for beside its body. */
-export interface Wishes {
-  requestId: string;
-  traceparent: string;
-  idempotencyKey: string | undefined;
-  respondAsync: boolean;
-}
+import type { ProblemException } from '#service';
+import { type Delivery, DeliveryService } from '../delivery/delivery.service.js';
+import { fingerprintOf, IdempotencyService } from '../journal/idempotency.service.js';
+import { Journal } from '../journal/journal.service.js';
+import {
+  attemptsOf,
+  type Change,
+  markDelivered,
+  markUndelivered,
+  type Message,
+  newMessage,
+  resolveAt,
+  wasSent,
+} from '../message.js';
+import type { Provider } from '../providers/providers-file.js';
+import { isFree } from '../routing/choose-route.js';
+import { WaitingMessages } from '../waiting/waiting-messages.service.js';
+import { deliveredAnswer, inProgress, repeatedAnswer, waitingAnswer } from './answers.js';
+import { MessageLimits } from './message-limits.service.js';
+import {
+  cannotBeRecorded,
+  deadlineHasPassed,
+  keyReused,
+  notRecordedYet,
+  paidAccessRequired,
+  takenOver,
+  undelivered,
+} from './problems.js';
+import type { SendOptions } from './send-options.js';
 
 export type SendAnswer = DeliveredMessage | WaitingMessage;
 
+/** `keyTaken`: an earlier request used the idempotency key, and nothing was sent. */
+type SendResult = Delivery | { outcome: 'keyTaken' };
+
+/** The story of `POST /messages`: limits, route, permit, send, settle, record, answer. */
 @Injectable()
 export class SendMessageService {
   constructor(
     private readonly limits: MessageLimits,
+    private readonly delivery: DeliveryService,
+    private readonly journal: Journal,
     private readonly idempotency: IdempotencyService,
-    private readonly now: SendNowService,
-    private readonly waiting: AcceptService,
+    private readonly waiting: WaitingMessages,
   ) {}
 
   /**
    * Sends a message by the cheapest provider it may use, or accepts it to be sent later.
-   * @throws ProblemException saying why nobody could deliver it
+   * @throws ProblemException saying why no provider delivered it
    */
-  send(body: SendMessage, caller: Caller, wishes: Wishes): Promise<SendAnswer> {
-    const { idempotencyKey, requestId, traceparent } = wishes;
+  send(body: SendMessage, caller: Caller, options: SendOptions): Promise<SendAnswer> {
+    const { idempotencyKey, requestId, traceparent } = options;
     const message = newMessage({
       message: body.message,
       deliverBy: body.deliverBy,
@@ -45,25 +64,99 @@ export class SendMessageService {
       requestId,
       traceparent,
     });
-    return this.limits.admit(message, () => this.sendOnce(message, wishes.respondAsync));
+    return this.limits.admit(message, () => this.sendOnce(message, options));
   }
 
-  private async sendOnce(message: Message, respondAsync: boolean): Promise<SendAnswer> {
-    if (message.deliverBy !== undefined && message.deliverBy <= message.createdAt) return this.answerLate(message);
-    try {
-      if (respondAsync) return await this.waiting.accept(message);
-      return await (message.deliverBy === undefined ? this.now.send(message) : this.waiting.sendOrWait(message));
-    } catch (error) {
-      if (error instanceof KeyTaken) return this.idempotency.answerOf(message);
-      throw error;
+  private async sendOnce(message: Message, { respondAsync }: SendOptions): Promise<SendAnswer> {
+    const { deliverBy, createdAt } = message;
+    if (deliverBy !== undefined && deliverBy <= createdAt) return this.repeatAnswer(message, deadlineHasPassed);
+    if (respondAsync) return this.accept(message);
+    if (deliverBy !== undefined) return this.sendOrWait(message);
+    const result = await this.deliver(message, this.delivery.routeOf(message));
+    return this.conclude(message, result);
+  }
+
+  /** Free at once, free when quota opens in time, or paid for. */
+  private async sendOrWait(message: Message): Promise<SendAnswer> {
+    const route = this.delivery.routeOf(message);
+    message.sendBy = this.waiting.lastSafeMoment(message);
+    const isDue = message.mayPay && message.sendBy.getTime() <= Date.now();
+    if (isDue) return this.conclude(message, await this.deliver(message, route));
+    if (!this.waiting.isIdle && this.waiting.comesInTime(message)) return this.accept(message);
+    const free = await this.deliver(message, route.filter(isFree));
+    if (free.outcome !== 'undelivered') return this.conclude(message, free);
+    if (free.unknownAt === undefined && this.waiting.comesInTime(message)) return this.accept(message);
+    const paid = await this.deliver(
+      message,
+      route.filter((provider) => !isFree(provider)),
+    );
+    if (paid.outcome !== 'undelivered') return this.conclude(message, paid);
+    const denials = [...free.denials, ...paid.denials];
+    return this.conclude(message, { ...paid, denials, unknownAt: paid.unknownAt ?? free.unknownAt });
+  }
+
+  /** A message with an idempotency key is on disk before anything is sent, one without when it has ended. */
+  private async deliver(message: Message, route: readonly Provider[]): Promise<SendResult> {
+    const hasKey = message.idempotencyKey !== undefined;
+    if (!this.journal.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded();
+    if (!hasKey) return this.delivery.deliver(message, route);
+    const sending = this.delivery.claim();
+    if (message.hopsOnDisk === 0 && !(await this.journal.insert(message, sending))) return { outcome: 'keyTaken' };
+    return this.delivery.deliver(message, route, () => this.journal.change(message, sending));
+  }
+
+  /** Records the end of a message and answers its caller. */
+  private async conclude(message: Message, result: SendResult): Promise<SendAnswer> {
+    if (result.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
+    if (result.outcome === 'takenOver') throw takenOver();
+    if (result.outcome === 'undelivered') {
+      const problem = undelivered(message, result.denials, Date.now());
+      await this.recordUndelivered(message, problem, result.unknownAt);
+      throw problem;
     }
+    const { provider, response } = result;
+    const recorded = await this.journal.record(message, markDelivered(message, result));
+    if (recorded === 'late') throw notRecordedYet();
+    const { name, priceMicros: costMicros, currency } = provider;
+    return deliveredAnswer(message, { provider: name, response, costMicros, currency });
   }
 
-  /** Too late for a new message; who repeats a request that came in time is told what became of it. */
-  private async answerLate(message: Message): Promise<SendAnswer> {
-    const answer = await this.idempotency.answerIfUsed(message);
-    if (answer !== undefined) return answer;
-    const errors = [{ pointer: '/deliverBy', detail: 'must be in the future' }];
-    throw new ProblemException('invalid_message', '/deliverBy must be in the future', { errors });
+  private async recordUndelivered(
+    message: Message,
+    problem: ProblemException,
+    unknownAt: Provider | undefined,
+  ): Promise<void> {
+    // No provider was tried: without a row on disk there is nothing to record.
+    if (message.hopsOnDisk === 0 && attemptsOf(message.hops).length === 0) return;
+    await this.journal.record(message, changeAfter(message, problem, unknownAt));
+    // The caller may send again with the same key.
+    if (!wasSent(message.hops)) await this.journal.retryUntilRecorded(() => this.idempotency.release(message));
   }
+
+  /** On disk when this returns, and sent later: when free quota opens in time, or at the last safe moment. */
+  private async accept(message: Message): Promise<SendAnswer> {
+    if (this.delivery.routeOf(message).length === 0) throw paidAccessRequired();
+    if (!this.journal.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded();
+    const accepted = await this.waiting.accept(message);
+    if (accepted.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
+    if (accepted.outcome === 'takenOver') throw takenOver();
+    return waitingAnswer({ id: message.id, deliverBy: accepted.deliverBy }, message.hops);
+  }
+
+  /** The answer that the earlier request with this key got. */
+  private async repeatAnswer(message: Message, whenNone: () => ProblemException): Promise<SendAnswer> {
+    const earlier = await this.idempotency.earlierRequest(message);
+    if (earlier.state === 'known') return repeatedAnswer(earlier.stored);
+    if (earlier.state === 'other body') throw keyReused();
+    throw earlier.state === 'in progress' ? inProgress() : whenNone();
+  }
+}
+
+function changeAfter(message: Message, { code, detail }: ProblemException, unknownAt: Provider | undefined): Change {
+  // The caller can repeat the request with its key, and then learns the outcome.
+  if (unknownAt?.idempotent === true && message.idempotencyKey !== undefined) {
+    return resolveAt(message, unknownAt, Date.now());
+  }
+  const status = unknownAt === undefined ? 'failed' : 'unknown';
+  return markUndelivered(message, { status, reason: code, detail });
 }

@@ -1,36 +1,35 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type AxiosAdapter, isAxiosError } from 'axios';
 import dispatchRequest from 'axios/unsafe/core/dispatchRequest.js';
-import { providerAnswerSchema } from '#contracts';
+import { z } from 'zod';
 import { readAnnouncement, type Settlement } from '#quota';
-import type { Provider, ProvidersFile } from './providers-file.js';
-import { PROVIDERS } from './providers.token.js';
-import { type Answer, NO_HEADERS, Outgoing, TimeoutError, undiciAdapter, wasNotSent } from './undici-adapter.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from './providers-file.js';
+import { type Answer, describeFailure, NO_HEADERS, Outgoing, undiciAdapter, wasNotSent } from './undici-adapter.js';
 
 export interface OutgoingMessage {
-  /** Sent as idempotency key: the same message twice is delivered once by a provider that honours it. */
+  /** Sent as idempotency key: a provider that honours it delivers the same message once. */
   id: string;
   text: string;
   requestId: string;
   traceparent: string;
 }
 
-/** What came of one send, for the caller, and for the quota. */
+/** The result of one send, for the caller and for the quota. `reason` is for people and names no host. */
 export type SendResult = { settlement: Settlement } & (
   | { outcome: 'delivered'; httpStatus: number; response: string }
-  | { outcome: 'refused'; httpStatus: number }
-  | { outcome: 'failed'; httpStatus: number | null }
-  | { outcome: 'unknown'; httpStatus: null }
+  | { outcome: 'refused'; httpStatus: number; reason: string }
+  | { outcome: 'failed'; httpStatus: number | null; reason: string }
+  | { outcome: 'unknown'; httpStatus: null; reason: string }
 );
 
 interface Connection {
   adapter: AxiosAdapter;
-  /** The same in every request: names and values in turn. */
+  /** The headers that every request has: names and values in turn. */
   headers: string[];
   close: () => Promise<void>;
 }
 
-/** Speaks to providers. Never throws: whatever happens is a result. */
+/** Speaks to providers over HTTP. Never throws: every failure is a result. */
 @Injectable()
 export class ProviderClient implements OnApplicationShutdown {
   private readonly connections: ReadonlyMap<string, Connection>;
@@ -60,7 +59,7 @@ function connect({ url, timeoutMs, headers }: Provider): Connection {
   return { adapter, headers: headersOf(headers), close };
 }
 
-/** Those of the providers file, except where they would contradict ours. */
+/** The headers of the providers file, except those that the gateway sets itself. */
 function headersOf(configured: Provider['headers']): string[] {
   const given = Object.entries(configured).filter(([name]) => !OWN_HEADERS.has(name.toLowerCase()));
   return ['content-type', 'application/json', 'accept', 'application/json', ...given.flat()];
@@ -76,30 +75,42 @@ function outgoing({ id, text, requestId, traceparent }: OutgoingMessage, always:
 function read({ status, data: { headers, text } }: { status: number; data: Answer }): SendResult {
   const announced = readAnnouncement(headers);
   if (status === 429) {
-    return { outcome: 'refused', httpStatus: status, settlement: { outcome: 'refused', announced } };
+    const settlement = { outcome: 'refused', announced } as const;
+    return { outcome: 'refused', httpStatus: status, reason: 'HTTP 429', settlement };
   }
-  // An error of the provider's own: it may have counted the request before it failed.
-  if (status < 200 || status > 299)
-    return { outcome: 'failed', httpStatus: status, settlement: { outcome: 'unknown' } };
-  const response = responseOf(text);
+  // The provider may have counted the request before it failed.
+  if (status < 200 || status > 299) {
+    return { outcome: 'failed', httpStatus: status, reason: `HTTP ${status}`, settlement: { outcome: 'unknown' } };
+  }
   const settlement = { outcome: 'accepted', announced } as const;
-  if (response === undefined) return { outcome: 'failed', httpStatus: status, settlement };
-  return { outcome: 'delivered', httpStatus: status, response, settlement };
+  const answer = parseAnswer(text);
+  if (!answer.isValid) return { outcome: 'failed', httpStatus: status, reason: answer.reason, settlement };
+  return { outcome: 'delivered', httpStatus: status, response: answer.response, settlement };
 }
 
-function responseOf(text: string): string | undefined {
+const answerSchema = z.object({
+  ok: z.literal(true, 'answer lacks ok: true'),
+  response: z.string('answer lacks a response text'),
+});
+
+function parseAnswer(text: string): { isValid: true; response: string } | { isValid: false; reason: string } {
+  let body: unknown;
   try {
-    return providerAnswerSchema.parse(JSON.parse(text)).response;
+    body = JSON.parse(text);
   } catch {
-    // Not the contract: the caller is told that the provider failed.
-    return undefined;
+    return { isValid: false, reason: 'answer is not JSON' };
   }
+  const { success, data, error } = answerSchema.safeParse(body);
+  if (success) return { isValid: true, response: data.response };
+  return {
+    isValid: false,
+    reason: error.issues[0]?.path.length ? error.issues[0].message : 'answer is no JSON object',
+  };
 }
 
 function explain(error: unknown): SendResult {
   const cause: unknown = isAxiosError(error) ? (error.cause ?? error) : error;
-  if (!(cause instanceof TimeoutError) && wasNotSent(cause)) {
-    return { outcome: 'failed', httpStatus: null, settlement: { outcome: 'notSent' } };
-  }
-  return { outcome: 'unknown', httpStatus: null, settlement: { outcome: 'unknown' } };
+  const reason = describeFailure(cause);
+  if (wasNotSent(cause)) return { outcome: 'failed', httpStatus: null, reason, settlement: { outcome: 'notSent' } };
+  return { outcome: 'unknown', httpStatus: null, reason, settlement: { outcome: 'unknown' } };
 }

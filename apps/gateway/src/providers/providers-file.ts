@@ -4,6 +4,9 @@ import { z } from 'zod';
 import { type LimitedPolicy, quotaPolicySchema } from '#quota';
 import { SettingsError } from '#service';
 
+/** Injection token of the parsed providers file. */
+export const PROVIDERS = Symbol('PROVIDERS');
+
 export const providerNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -');
 
 const headerValueSchema = z
@@ -16,21 +19,22 @@ const providerSchema = z.strictObject({
   url: z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }),
   /** Price of one message in millionths of the currency's unit. */
   priceMicros: z.coerce.number().int().min(0),
-  /** Longest time between sending and giving up on an answer. */
+  /** Longest time from the start of a send to the end of its answer. */
   timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
   /** Sent with every request, such as the key of the account. */
   headers: z.record(z.string().regex(/^[\w-]+$/), headerValueSchema).default({}),
   /**
-   * Whether it honours `Idempotency-Key`: a message sent to it again is delivered once and gets the first answer.
-   * Then a send whose answer was lost is repeated until it is known what came of it.
+   * The provider honours `Idempotency-Key`: it delivers a repeated message once and replays its first answer. The gateway
+   * then repeats a send whose answer was lost until the outcome is known.
    */
   idempotent: z.boolean().default(false),
-  /** None: the provider accepts without limit. */
+  /** Left out: the provider has no limit. */
   quota: quotaPolicySchema
     .optional()
     .transform((quota): LimitedPolicy | undefined => (quota?.policy === 'unlimited' ? undefined : quota)),
 });
-export type Provider = z.infer<typeof providerSchema>;
+/** A provider with the currency of its price. */
+export type Provider = z.infer<typeof providerSchema> & { currency: string };
 
 const providersFileSchema = z.strictObject({
   currency: z.string().regex(/^[A-Z]{3}$/, 'must be an ISO 4217 code such as USD'),
@@ -41,23 +45,27 @@ const providersFileSchema = z.strictObject({
       error: 'names must differ',
     }),
 });
-export type ProvidersFile = z.infer<typeof providersFileSchema>;
+export interface ProvidersFile {
+  currency: string;
+  providers: Provider[];
+}
 
 /**
- * Reads whom the gateway may send to. `${NAME}` and `${NAME:-default}` are taken from the environment.
- * Providers come back in the order they are tried: by price, then by their place in the file.
+ * Reads the providers of the gateway. `${NAME}` and `${NAME:-default}` come from the environment.
+ * Returns the providers in the order they are tried: by price, then by their place in the file.
  * @throws SettingsError naming every bad field at once
  */
 export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): ProvidersFile {
   const problems: string[] = [];
   const result = providersFileSchema.safeParse(substitute(parseFile(path), env, problems));
-  // A variable that is not set is the cause; that its place is empty then is not news.
+  // An unset variable is the cause; that it leaves its field empty is not worth a second line.
   if (problems.length > 0) throw new SettingsError(problems.map((problem) => `${path}: ${problem}`));
   if (!result.success) {
     throw new SettingsError(result.error.issues.map((issue) => `${path}: ${where(issue.path)}${issue.message}`));
   }
   const { currency, providers } = result.data;
-  return { currency, providers: providers.toSorted((one, other) => one.priceMicros - other.priceMicros) };
+  const byPrice = providers.toSorted((one, other) => one.priceMicros - other.priceMicros);
+  return { currency, providers: byPrice.map((provider) => Object.assign(provider, { currency })) };
 }
 
 function parseFile(path: string): unknown {

@@ -1,8 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { QuotaReport } from '#contracts';
 import { limitOf, Quota } from '#quota';
-import type { Provider, ProvidersFile } from '../providers/providers-file.js';
-import { PROVIDERS } from '../providers/providers.token.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 
 type ProviderReport = QuotaReport['providers'][number];
 

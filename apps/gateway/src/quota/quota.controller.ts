@@ -14,7 +14,7 @@ export class QuotaController {
   constructor(private readonly quota: QuotaReportService) {}
 
   @Get()
-  @ApiOperation({ summary: 'How the quota of every provider stands' })
+  @ApiOperation({ summary: 'The quota of every provider' })
   @ApiResponse({ status: 200, standardSchema: quotaReportSchema })
   @ApiProblems('unauthenticated')
   report(): Promise<QuotaReport> {

@@ -2,15 +2,12 @@ import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '
 import { openQuotaRedis, Quota } from '#quota';
 import type { RedisConnection } from '#redis';
 import { logTransitions, Readiness } from '#service';
-import type { GatewaySettings } from '../gateway.settings.js';
-import type { ProvidersFile } from '../providers/providers-file.js';
-import { PROVIDERS } from '../providers/providers.token.js';
-import { SETTINGS } from '../settings.token.js';
-import { watchTrips } from './quota-metrics.js';
-import { reportQuotaEvents } from './report-quota-events.js';
+import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
+import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
-import { Provisioning } from './provisioning.js';
+import { Provisioning } from './provisioning.service.js';
 
 const QUOTA_REDIS = Symbol('QUOTA_REDIS');
 
@@ -62,6 +59,6 @@ function createQuota(redis: RedisConnection, settings: GatewaySettings, { provid
     budgetMs: settings.QUOTA_BUDGET_MS,
     onEvent: reportQuotaEvents(),
   });
-  watchTrips(quota);
+  reportTrips(quota);
   return quota;
 }

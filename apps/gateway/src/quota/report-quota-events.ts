@@ -1,12 +1,24 @@
 import { Logger } from '@nestjs/common';
-import type { QuotaEvent } from '#quota';
-import { foreignRequests, quotaEvents } from './quota-metrics.js';
+import { Counter } from 'prom-client';
+import type { Quota, QuotaEvent } from '#quota';
 
-/** Somebody else's traffic is noticed with every answer; it is said this often. */
-const FOREIGN_USE_LOGGED_EVERY_MS = 3_600_000;
+const quotaEvents = new Counter({
+  name: 'octo_quota_events_total',
+  help: 'Transitions of quotas, as this pod saw them',
+  labelNames: ['provider', 'event'] as const,
+});
+
+const foreignRequests = new Counter({
+  name: 'octo_quota_foreign_requests_total',
+  help: 'Requests of other clients that use the same provider account, as far as its answers show',
+  labelNames: ['provider'] as const,
+});
+
+/** Other clients' requests show in every answer; the log mentions them this often. */
+const FOREIGN_USE_LOG_MS = 3_600_000;
 const EXPECTED = new Set<QuotaEvent['event']>(['blocked', 'reopened', 'store back']);
 
-/** Tells what happens to quotas in the log and in metrics. */
+/** Reports what happens to quotas, in the log and in metrics. */
 export function reportQuotaEvents(): (event: QuotaEvent) => void {
   const logger = new Logger('quota');
   const foreignUseLoggedMs = new Map<string, number>();
@@ -15,10 +27,22 @@ export function reportQuotaEvents(): (event: QuotaEvent) => void {
     if ('requests' in fields) {
       foreignRequests.inc({ provider: fields.provider }, fields.requests);
       const lastMs = foreignUseLoggedMs.get(fields.provider) ?? -Infinity;
-      if (performance.now() - lastMs < FOREIGN_USE_LOGGED_EVERY_MS) return;
+      if (performance.now() - lastMs < FOREIGN_USE_LOG_MS) return;
       foreignUseLoggedMs.set(fields.provider, performance.now());
     }
     if (EXPECTED.has(event)) logger.log(`quota ${event}`, fields);
     else logger.warn(`quota ${event}`, fields);
   };
+}
+
+/** The engine counts its trips; the metric reads that count when it is collected. */
+export function reportTrips(quota: Quota): void {
+  new Counter({
+    name: 'octo_quota_trips_total',
+    help: 'Round trips to Redis for permits',
+    collect() {
+      this.reset();
+      this.inc(quota.trips);
+    },
+  });
 }

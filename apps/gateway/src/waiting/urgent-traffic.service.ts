@@ -1,24 +1,47 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { ProvidersFile } from '../providers/providers-file.js';
-import { PROVIDERS } from '../providers/providers.token.js';
-import { ArrivalRate, type Rates } from './arrival-rate.js';
-import { rateMemories } from './patient-share.js';
+import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { ArrivalRate, type Rates } from '../routing/arrival-rate.js';
+import { isFree } from '../routing/choose-route.js';
+import { rateMemories } from '../routing/patient-share.js';
 
-/** How often messages come to this pod that are paid for when free is blocked: patient ones leave them slots. */
+/** Without an urgent message for this long, free slots are no longer kept for urgent messages. */
+const LULL_MS = 3_000;
+/** Urgent messages that have come for this long without a lull are expected to go on. */
+const STEADY_MS = 10_000;
+const NONE: Rates = { recent: 0, usual: 0 };
+
+/** How often urgent messages come to this pod: those that are paid for while free quota is blocked. */
 @Injectable()
 export class UrgentTraffic {
   private readonly rate: ArrivalRate | undefined;
+  private lastMs = -Infinity;
+  /** When the first urgent message after the last lull came. */
+  private beganMs = -Infinity;
 
   constructor(@Inject(PROVIDERS) { providers }: ProvidersFile) {
-    const policy = providers.find(({ quota, priceMicros }) => quota !== undefined && priceMicros === 0)?.quota;
+    const policy = providers.find((provider) => provider.quota !== undefined && isFree(provider))?.quota;
     this.rate = policy && new ArrivalRate(rateMemories(policy), performance.now());
   }
 
   note(): void {
-    this.rate?.note(performance.now());
+    const nowMs = performance.now();
+    if (nowMs - this.lastMs > LULL_MS) this.beganMs = nowMs;
+    this.lastMs = nowMs;
+    this.rate?.note(nowMs);
   }
 
+  /** Zero in a lull. */
   perSecond(): Rates {
-    return this.rate?.perSecond(performance.now()) ?? { recent: 0, usual: 0 };
+    const nowMs = performance.now();
+    if (this.rate === undefined || nowMs - this.lastMs > LULL_MS) return NONE;
+    return this.rate.perSecond(nowMs);
+  }
+
+  /** Time until a lull if no further urgent message comes, in milliseconds; Infinity while they come steadily. */
+  get endsInMs(): number {
+    if (this.rate === undefined) return 0;
+    const nowMs = performance.now();
+    const untilLullMs = Math.max(0, this.lastMs + LULL_MS - nowMs);
+    return untilLullMs > 0 && this.lastMs - this.beganMs >= STEADY_MS ? Infinity : untilLullMs;
   }
 }

@@ -1,18 +1,25 @@
 import { Module } from '@nestjs/common';
 import { DeliveryModule } from '../delivery/delivery.module.js';
 import { JournalModule } from '../journal/journal.module.js';
-import { AcceptService } from './accept.service.js';
-import { Attempts } from './attempts.service.js';
-import { Claims } from './claims.service.js';
-import { FailureLog } from './failure-log.js';
-import { Orphans } from './orphans.service.js';
-import { Queue } from './queue.service.js';
+import { AbandonedMessages } from './abandoned-messages.service.js';
+import { DueMessages } from './due-messages.service.js';
+import { FreeQuotaDispatchers } from './free-quota-dispatchers.service.js';
 import { UrgentTraffic } from './urgent-traffic.service.js';
-import { WaitingService } from './waiting.service.js';
+import { WaitingDelivery } from './waiting-delivery.service.js';
+import { WaitingMessages } from './waiting-messages.service.js';
+import { WaitingQueue } from './waiting-queue.service.js';
 
 @Module({
   imports: [JournalModule, DeliveryModule],
-  providers: [AcceptService, Attempts, Claims, FailureLog, Orphans, Queue, UrgentTraffic, WaitingService],
-  exports: [AcceptService, Claims, UrgentTraffic],
+  providers: [
+    AbandonedMessages,
+    DueMessages,
+    FreeQuotaDispatchers,
+    UrgentTraffic,
+    WaitingDelivery,
+    WaitingMessages,
+    WaitingQueue,
+  ],
+  exports: [WaitingMessages, UrgentTraffic],
 })
 export class WaitingModule {}

@@ -1,0 +1,227 @@
+import { Injectable } from '@nestjs/common';
+import { type SQL, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import { hopSchema } from '#contracts';
+import { type Database, InjectDatabase, type Queries } from '#database';
+import { type Message, POD } from '../message.js';
+import type { Rates } from '../routing/arrival-rate.js';
+import type { Waiting } from '../routing/patient-share.js';
+import { withHousekeepingLock } from './housekeeping-lock.js';
+import { callbacksOf, journalStatements } from './statements.js';
+
+const optional = <Schema extends z.ZodType>(schema: Schema) =>
+  schema.nullable().transform((value) => value ?? undefined);
+
+const claimedSchema = z.array(
+  z
+    .object({
+      id: z.uuid(),
+      account_id: z.uuid(),
+      text: z.instanceof(Buffer),
+      may_pay: z.boolean(),
+      deliver_by: optional(z.coerce.date()),
+      send_by: optional(z.coerce.date()),
+      only_provider: optional(z.string()),
+      callback_url: optional(z.string()),
+      idempotency_key: optional(z.string()),
+      request_id: z.string(),
+      traceparent: z.string(),
+      created_at: z.coerce.date(),
+      hops: z.array(hopSchema),
+    })
+    .transform((row): Message => ({
+      id: row.id,
+      accountId: row.account_id,
+      text: row.text.toString('utf8'),
+      mayPay: row.may_pay,
+      deliverBy: row.deliver_by,
+      sendBy: row.send_by,
+      onlyProvider: row.only_provider,
+      callbackUrl: row.callback_url,
+      idempotencyKey: row.idempotency_key,
+      fingerprint: undefined,
+      requestId: row.request_id,
+      traceparent: row.traceparent,
+      createdAt: row.created_at,
+      hops: row.hops,
+      hopsOnDisk: row.hops.length,
+    })),
+);
+
+const pollSchema = z.tuple([z.object({ waiting: z.int(), due_in_ms: z.coerce.number().nullable() })]);
+const countSchema = z.tuple([
+  z.object({ total: z.int(), due_within: z.array(z.int()), recent: z.number(), usual: z.number() }),
+]);
+
+/**
+ * Waiting messages that may go to any provider now. The conditions are negated: the planner then expects most waiting rows
+ * to match and walks the index up to the limit; expecting few, it would sort all of them. Only `analyze` tells it how many
+ * rows wait.
+ */
+const MAY_GO = sql`status = 'waiting' and (only_provider > '') is not true and (next_at > now()) is not true`;
+
+/** Pods that have reported lately, without this one. */
+const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
+
+/** An array of one hop, with Postgres's time. */
+function hop(step: string, details: SQL = sql``): SQL {
+  const at = sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  const fields = sql`'at', ${at}, 'pod', ${POD}::text, 'step', ${step}::text${details}`;
+  return sql`jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(${fields})))`;
+}
+
+/** The reason in the record of a message that does not take an open slot. */
+const HELD_BACK = 'free slots are kept for urgent messages';
+
+/** Claims waiting messages for this pod; one pod at a time holds a message. A pod whose claim expired is believed dead. */
+@Injectable()
+export class Claims {
+  constructor(@InjectDatabase() private readonly db: Database) {}
+
+  /** For granted permits: as many messages as there are slots, nearest deadline first, with the intent to send. */
+  async claimForSlots({
+    provider,
+    epoch,
+    count,
+    claimMs,
+  }: {
+    provider: string;
+    /** The window of the permits, where there is a quota. */
+    epoch: number | undefined;
+    count: number;
+    claimMs: number;
+  }) {
+    const sending = hop('sending', sql`, 'provider', ${provider}::text, 'epoch', ${epoch ?? null}::bigint`);
+    return claim(
+      this.db,
+      sql`
+      with picked as materialized (
+        select id from messages where ${MAY_GO} and (deliver_by <= now()) is not true
+        order by send_by, id limit ${count} for update skip locked)
+      update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms',
+        hops = m.hops || ${sending}
+      from picked where m.id = picked.id returning m.*`,
+    );
+  }
+
+  /** Messages whose last safe moment has come, or whose unknown outcome is to be resolved. */
+  async claimDue({ count, claimMs }: { count: number; claimMs: number }): Promise<Message[]> {
+    return claim(
+      this.db,
+      sql`
+      with picked as materialized (
+        select id from messages where status = 'waiting' and due_at <= now()
+          and (deliver_by > now() or only_provider is not null)
+        order by due_at limit ${count} for update skip locked)
+      update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms'
+      from picked where m.id = picked.id returning m.*`,
+    );
+  }
+
+  /** Messages whose claim has expired: their pod is believed dead. */
+  async claimAbandoned({ count, claimMs }: { count: number; claimMs: number }): Promise<Message[]> {
+    const statement = sql`
+      with picked as materialized (
+        select id from messages where status = 'sending' and claimed_until <= now()
+        order by claimed_until limit ${count} for update skip locked)
+      update messages m set claimed_until = now() + ${claimMs} * interval '1 ms'
+      from picked where m.id = picked.id returning m.*`;
+    return (await withHousekeepingLock(this.db, (tx) => claim(tx, statement))) ?? [];
+  }
+
+  /**
+   * Expires messages whose deadline has passed, at most `count`. Unknown outcomes go on being resolved.
+   * @returns how many
+   */
+  async expire(count: number): Promise<number> {
+    const detail = sql`case when may_pay then 'No provider accepted the message before its deadline.'
+      else 'No free quota opened before its deadline, and the message may not be paid for.' end`;
+    journalStatements.inc();
+    const { rows } = await this.db.execute(sql`
+      with picked as materialized (
+        select id from messages
+        where status = 'waiting' and due_at <= now() and deliver_by <= now() and only_provider is null
+        order by due_at limit ${count} for update skip locked
+      ), ended as (
+        update messages m set status = 'expired', reason = 'deadline_missed', detail = ${detail}, finished_at = now(),
+          hops = hops || ${hop('expired')}
+        from picked where m.id = picked.id
+        returning m.*
+      ), called as (${callbacksOf(sql`ended`)})
+      select id from ended`);
+    return rows.length;
+  }
+
+  /**
+   * Adds a hop to the first `count` messages that would take a slot now, if their record does not say yet that they are
+   * held back. Its wait is the longest one: until the last safe moment.
+   */
+  async noteHeldBack({ provider, count }: { provider: string; count: number }): Promise<void> {
+    const waitMs = sql`ceil(extract(epoch from greatest(m.send_by - now(), interval '0')) * 1000)`;
+    const heldBack = hop(
+      'waiting',
+      sql`, 'provider', ${provider}::text, 'reason', ${HELD_BACK}::text, 'waitMs', ${waitMs}`,
+    );
+    journalStatements.inc();
+    await this.db.execute(sql`
+      with first as materialized (
+        select id, hops -> -1 ->> 'reason' as reason from messages where ${MAY_GO} order by send_by, id limit ${count})
+      update messages m set hops = m.hops || ${heldBack}
+      from first where m.id = first.id and first.reason is distinct from ${HELD_BACK} and m.status = 'waiting'`);
+  }
+
+  /** Cancels a waiting message. @returns whether it was waiting */
+  async cancel({ id, accountId }: { id: string; accountId: string }): Promise<boolean> {
+    journalStatements.inc();
+    const { rows } = await this.db.execute(sql`
+      with ended as (
+        update messages set status = 'cancelled', reason = 'cancelled', detail = 'The caller cancelled the message.',
+          finished_at = now(), hops = hops || ${hop('cancelled')}
+        where id = ${id} and account_id = ${accountId} and status = 'waiting' and only_provider is null
+        returning *
+      ), called as (${callbacksOf(sql`ended`)})
+      select id from ended`);
+    return rows.length > 0;
+  }
+
+  /**
+   * Reports this pod's urgent traffic to the other pods.
+   * @returns how many messages wait, at most `max`, and when the first is due
+   */
+  async poll(urgent: Rates, max: number): Promise<{ waiting: number; dueInMs: number | undefined }> {
+    journalStatements.inc();
+    const { rows } = await this.db.execute(sql`
+      with reported as (
+        insert into gateway_pods (pod, recent_per_second, usual_per_second, seen_at)
+        values (${POD}, ${urgent.recent}, ${urgent.usual}, now())
+        on conflict (pod) do update set recent_per_second = excluded.recent_per_second,
+          usual_per_second = excluded.usual_per_second, seen_at = excluded.seen_at)
+      select (select count(*)::int from (select 1 from messages where status = 'waiting' limit ${max}) w) as waiting,
+        (select extract(epoch from due_at - now()) * 1000 from messages
+          where status = 'waiting' order by due_at limit 1) as due_in_ms`);
+    const [{ waiting, due_in_ms: dueInMs }] = pollSchema.parse(rows);
+    return { waiting, dueInMs: dueInMs ?? undefined };
+  }
+
+  /**
+   * How many messages may take a permit now, at most `max`; how many of them must be sent within each threshold; and the
+   * urgent traffic of the other pods.
+   */
+  async countWaiting(thresholdsMs: readonly number[], max: number): Promise<{ waiting: Waiting; others: Rates }> {
+    const dueWithin = thresholdsMs.map((ms) => sql`count(*) filter (where send_by <= now() + ${ms} * interval '1 ms')`);
+    journalStatements.inc();
+    const { rows } = await this.db.execute(sql`
+      select count(*)::int as total, array[${sql.join(dueWithin, sql`, `)}]::int[] as due_within,
+        (select coalesce(sum(recent_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as recent,
+        (select coalesce(sum(usual_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as usual
+      from (select send_by from messages where ${MAY_GO} order by send_by limit ${max}) w`);
+    const [{ total, due_within: dueCounts, recent, usual }] = countSchema.parse(rows);
+    return { waiting: { total, dueWithin: dueCounts }, others: { recent, usual } };
+  }
+}
+
+async function claim(db: Queries, statement: SQL): Promise<Message[]> {
+  journalStatements.inc();
+  const { rows } = await db.execute(statement);
+  return claimedSchema.parse(rows);
+}

@@ -1,0 +1,77 @@
+import type { Attempt } from '#contracts';
+import { ProblemException } from '#service';
+import type { Denial } from '../delivery/delivery.service.js';
+import { attemptsOf, type Message } from '../message.js';
+
+/** Why no provider delivered a message, as the problem its caller gets. */
+export function undelivered(
+  { id, hops, mayPay }: Pick<Message, 'id' | 'hops' | 'mayPay'>,
+  denials: readonly Denial[],
+  nowMs: number,
+): ProblemException {
+  const attempts = attemptsOf(hops);
+  const extra = attempts.length === 0 ? {} : { id, attempts };
+  const tried = attempts.filter(({ outcome }) => outcome !== 'refused');
+  if (tried.length > 0) return failed(tried, extra);
+  if (denials.some(({ reason }) => reason === 'unavailable')) {
+    const detail = 'The quota cannot be counted at the moment. Try again.';
+    return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: 1_000 });
+  }
+  const waitMs = shortestWait(denials);
+  if (mayPay) {
+    const detail = 'The quota of every provider is used up. Try again when it reopens.';
+    return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: waitMs ?? 1_000 });
+  }
+  if (waitMs === undefined) return paidAccessRequired();
+  return new ProblemException(
+    'paid_access_required',
+    'Send again after Retry-After, or use an account with paid access and do not set "paid" to "never".',
+    { ...extra, retryAfterMs: waitMs, freeReopensAt: new Date(nowMs + waitMs).toISOString() },
+  );
+}
+
+/** No provider is free. */
+export function paidAccessRequired(): ProblemException {
+  return new ProblemException('paid_access_required', 'Every provider costs money, and this message may not use one.');
+}
+
+/** Nothing was sent. */
+export function cannotBeRecorded(): ProblemException {
+  const detail = 'The message cannot be recorded at the moment, and was not sent. Try again.';
+  return new ProblemException('unavailable', detail, { retryAfterMs: 1_000 });
+}
+
+/** The message was delivered. */
+export function notRecordedYet(): ProblemException {
+  const detail = 'The message was sent, but could not be recorded yet. Look for it later before sending it again.';
+  return new ProblemException('unavailable', detail, { retryAfterMs: 5_000 });
+}
+
+/** This pod was too slow, and another one works on the message now. */
+export function takenOver(): ProblemException {
+  return new ProblemException('unavailable', 'This took too long. Try again.', { retryAfterMs: 1_000 });
+}
+
+export function keyReused(): ProblemException {
+  return new ProblemException('idempotency_key_reused', 'Use a new Idempotency-Key for another request.');
+}
+
+export function deadlineHasPassed(): ProblemException {
+  const errors = [{ pointer: '/deliverBy', detail: 'must be in the future' }];
+  return new ProblemException('invalid_message', '/deliverBy must be in the future', { errors });
+}
+
+function failed(tried: readonly Attempt[], extra: { id?: string; attempts?: Attempt[] }): ProblemException {
+  const names = tried.map(({ provider }) => provider).join(', ');
+  if (tried.every(({ outcome }) => outcome === 'unknown')) {
+    const detail = `No answer came from ${names}; the message may have been delivered all the same.`;
+    return new ProblemException('provider_timeout', detail, extra);
+  }
+  const detail = `Every provider this message may use failed: ${names}. Try again.`;
+  return new ProblemException('provider_failed', detail, extra);
+}
+
+function shortestWait(denials: readonly Denial[]): number | undefined {
+  const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [denial.waitMs]));
+  return waits.length === 0 ? undefined : Math.min(...waits);
+}

@@ -1,2 +1,0 @@
-/** Injection token of the parsed providers file. */
-export const PROVIDERS = Symbol('PROVIDERS');

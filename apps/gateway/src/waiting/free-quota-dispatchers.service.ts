@@ -1,0 +1,62 @@
+import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { limitOf, periodMsOf, Quota } from '#quota';
+import type { Message } from '../message.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { isFree } from '../routing/choose-route.js';
+import { FreeQuotaDispatcher, type Slot } from './free-quota-dispatcher.js';
+import { WaitingDelivery } from './waiting-delivery.service.js';
+import { WaitingQueue } from './waiting-queue.service.js';
+
+/** Beyond any deadline: no provider is free. */
+const NEVER_MS = 365 * 86_400_000;
+
+/** One dispatcher of waiting messages for each free provider. */
+@Injectable()
+export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private readonly dispatchers: FreeQuotaDispatcher[];
+
+  constructor(
+    @Inject(PROVIDERS) config: ProvidersFile,
+    quota: Quota,
+    private readonly queue: WaitingQueue,
+    delivery: WaitingDelivery,
+  ) {
+    const work = {
+      share: (provider: Provider) => queue.share(provider),
+      claim: (provider: Provider, slots: readonly Slot[]) => queue.claim(provider, slots),
+      send: (message: Message, provider: Provider, slot: Slot) => delivery.sendWithPermit(message, provider, slot),
+      failed: (error: unknown) => delivery.noteFailure(error),
+    };
+    this.dispatchers = config.providers
+      .filter(isFree)
+      .map((provider) => new FreeQuotaDispatcher(provider, quota, work));
+    queue.onAdded(() => this.wake());
+  }
+
+  onApplicationBootstrap(): void {
+    for (const dispatcher of this.dispatchers) dispatcher.start();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await Promise.all(this.dispatchers.map((dispatcher) => dispatcher.close()));
+  }
+
+  /** Free quota of at least one provider is not known to be closed. */
+  get areOpen(): boolean {
+    return this.dispatchers.some(({ opensInMs }) => opensInMs === 0);
+  }
+
+  /** Time until a message that starts to wait now will probably find a free slot, in milliseconds. */
+  get nextSlotInMs(): number {
+    return Math.min(NEVER_MS, ...this.dispatchers.map((dispatcher) => slotInMs(dispatcher, this.queue.length)));
+  }
+
+  private wake(): void {
+    for (const dispatcher of this.dispatchers) dispatcher.wake();
+  }
+}
+
+/** Behind the messages that wait already, one window's worth in each period. */
+function slotInMs({ provider: { quota }, opensInMs }: FreeQuotaDispatcher, waiting: number): number {
+  return quota === undefined ? 0 : opensInMs + Math.floor(waiting / limitOf(quota)) * periodMsOf(quota);
+}

@@ -1,0 +1,76 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { databaseReason } from '#database';
+import type { Permit } from '#quota';
+import { OutageLog } from '#service';
+import { type Delivery, DeliveryService } from '../delivery/delivery.service.js';
+import { Journal } from '../journal/journal.service.js';
+import { afterAttempt, type AttemptOutcome, type Message } from '../message.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+
+/** Sends waiting messages that this pod has claimed, and records the outcome. */
+@Injectable()
+export class WaitingDelivery {
+  private readonly outage = new OutageLog(new Logger('waiting'), {
+    failed: 'waiting-message loop failed',
+    recovered: 'waiting-message loop recovered',
+  });
+
+  constructor(
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
+    private readonly delivery: DeliveryService,
+    private readonly journal: Journal,
+  ) {}
+
+  /** By any provider the message may use, or by the one that may have delivered it already. Never fails. */
+  async send(message: Message): Promise<void> {
+    const { onlyProvider } = message;
+    const only = this.config.providers.filter(({ name }) => name === onlyProvider);
+    const route = onlyProvider === undefined ? this.delivery.routeOf(message) : only;
+    await this.conclude(message, async () => {
+      const claim = this.delivery.claim();
+      const delivery = await this.delivery.deliver(message, route, () => this.journal.change(message, claim));
+      return outcomeOf(delivery, route);
+    });
+  }
+
+  /** With a permit, if the provider has a quota. The claim has recorded the intent. Never fails. */
+  async sendWithPermit(message: Message, provider: Provider, permit: Permit | undefined): Promise<void> {
+    await this.conclude(message, async () => {
+      const result = await this.delivery.send(message, provider, permit);
+      if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };
+      return { outcome: 'undelivered', unknownAt: result.outcome === 'unknown' ? provider : undefined };
+    });
+  }
+
+  /** The loops around waiting messages failed. If Postgres is the cause, the journal is down. */
+  noteFailure(error: unknown): void {
+    this.journal.noteFailure(error);
+    this.outage.failed({ reason: databaseReason(error) });
+  }
+
+  noteSuccess(): void {
+    this.outage.recovered();
+  }
+
+  /** After a failure the claim expires, and another pod goes on. */
+  private async conclude(message: Message, attempt: () => Promise<AttemptOutcome | undefined>): Promise<void> {
+    try {
+      const outcome = await attempt();
+      if (outcome === undefined) return;
+      const change = afterAttempt(message, outcome, Date.now());
+      await this.journal.retryUntilRecorded(() => this.journal.change(message, change));
+    } catch (error) {
+      this.noteFailure(error);
+    }
+  }
+}
+
+/** Undefined when another pod has taken the message over. */
+function outcomeOf(delivery: Delivery, route: readonly Provider[]): AttemptOutcome<Provider> | undefined {
+  if (delivery.outcome === 'takenOver') return undefined;
+  if (delivery.outcome === 'delivered') return delivery;
+  const { denials, unknownAt } = delivery;
+  const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [denial.waitMs]));
+  const isOnlyBlocked = waits.length > 0 && waits.length === route.length;
+  return { outcome: 'undelivered', unknownAt, waitMs: isOnlyBlocked ? Math.min(...waits) : undefined };
+}

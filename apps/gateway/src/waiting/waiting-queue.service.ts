@@ -1,0 +1,135 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { type LimitedPolicy, limitOf, periodMsOf, Quota } from '#quota';
+import { Claims } from '../journal/claims.service.js';
+import type { Message } from '../message.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import type { Rates } from '../routing/arrival-rate.js';
+import { claimMsOf } from '../routing/deadlines.js';
+import { dueThresholdsMs, type PatientShare, patientShare } from '../routing/patient-share.js';
+import { POLL_MS, type Slot } from './free-quota-dispatcher.js';
+import { UrgentTraffic } from './urgent-traffic.service.js';
+
+/** From the opening of a window to the answer to the first message that waited for it. */
+const ROUND_TRIP_MS = 50;
+/** Most waiting messages that a poll counts. */
+const COUNT_MAX = 10_000;
+/** Messages beyond this many windows do not change how many may go now. */
+const WINDOWS_MAX = 100;
+/** Least time between two hops that say that messages are held back. */
+const HELD_BACK_NOTE_MS = 1_000;
+
+/** The waiting messages of all pods, as this pod knows them: how many, who may go, who is due. */
+@Injectable()
+export class WaitingQueue {
+  private waiting = 0;
+  /** Urgent traffic of the other pods, as of the last poll. */
+  private others: Rates = { recent: 0, usual: 0 };
+  private heldBackNotedMs = -Infinity;
+  private readonly addedListeners: (() => void)[] = [];
+  private readonly claimMs: number;
+
+  constructor(
+    @Inject(PROVIDERS) { providers }: ProvidersFile,
+    private readonly claims: Claims,
+    private readonly quota: Quota,
+    private readonly urgent: UrgentTraffic,
+  ) {
+    this.claimMs = claimMsOf(providers);
+  }
+
+  /** How many messages wait, as of the last poll. */
+  get length(): number {
+    return this.waiting;
+  }
+
+  /** Time until urgent messages no longer keep the free slots, in milliseconds; Infinity while they come steadily. */
+  get urgentTrafficEndsInMs(): number {
+    return this.urgent.endsInMs;
+  }
+
+  onAdded(listener: () => void): void {
+    this.addedListeners.push(listener);
+  }
+
+  /** A message waits that did not wait before. */
+  add(): void {
+    this.waiting += 1;
+    for (const listener of this.addedListeners) listener();
+  }
+
+  /** Counts the waiting messages. @returns in how many milliseconds the first of them is due */
+  async poll(): Promise<number | undefined> {
+    const wasEmpty = this.waiting === 0;
+    const { waiting, dueInMs } = await this.claims.poll(this.urgent.perSecond(), COUNT_MAX);
+    this.waiting = waiting;
+    if (wasEmpty && waiting > 0) for (const listener of this.addedListeners) listener();
+    return dueInMs;
+  }
+
+  /** How many messages may take a slot of a provider now, and when to ask again. */
+  async share(provider: Provider): Promise<PatientShare> {
+    const { name, quota: policy } = provider;
+    if (policy === undefined || this.waiting === 0) return { take: this.waiting, heldBack: 0, lookAgainMs: POLL_MS };
+    const thresholdsMs = dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS });
+    const max = this.countMax(policy);
+    const { waiting, others } = await this.claims.countWaiting(thresholdsMs, max);
+    if (waiting.total < max) this.waiting = waiting.total;
+    this.others = others;
+    if (waiting.total === 0) return { take: 0, heldBack: 0, lookAgainMs: POLL_MS };
+    const urgentPerSecond = this.urgentPerSecond();
+    const slots = await this.openSlots(name, policy, urgentPerSecond);
+    const share = patientShare({ policy, slots, urgentPerSecond, waiting, roundTripMs: ROUND_TRIP_MS });
+    if (share.heldBack > 0) await this.noteHeldBack(provider, share.heldBack);
+    return share;
+  }
+
+  /** As many messages as there are slots, nearest deadline first. */
+  async claim({ name }: Provider, slots: readonly Slot[]): Promise<Message[]> {
+    const claimed = await this.claims.claimForSlots({
+      provider: name,
+      epoch: slots[0]?.epoch,
+      count: slots.length,
+      claimMs: this.claimMs,
+    });
+    this.waiting = Math.max(0, this.waiting - claimed.length);
+    return claimed;
+  }
+
+  claimDue(count: number): Promise<Message[]> {
+    return this.claims.claimDue({ count, claimMs: this.claimMs });
+  }
+
+  /** @returns how many messages expired */
+  expire(count: number): Promise<number> {
+    return this.claims.expire(count);
+  }
+
+  /** Without urgent messages one window's worth may go; with them, later deadlines matter too. */
+  private countMax(policy: LimitedPolicy): number {
+    const { recent, usual } = this.urgentPerSecond();
+    const isQuiet = (Math.max(recent, usual) * periodMsOf(policy)) / 1_000 < 1;
+    return isQuiet ? limitOf(policy) : Math.min(COUNT_MAX, WINDOWS_MAX * limitOf(policy));
+  }
+
+  private urgentPerSecond(): Rates {
+    const own = this.urgent.perSecond();
+    return { recent: own.recent + this.others.recent, usual: own.usual + this.others.usual };
+  }
+
+  /** Without urgent messages there is no share to compute: the permits themselves say how many slots are open. */
+  private async openSlots(name: string, policy: LimitedPolicy, urgent: Rates): Promise<number> {
+    if (urgent.recent + urgent.usual === 0) return limitOf(policy);
+    const state = await this.quota.state(name);
+    if (state?.state === 'open') return Math.max(0, state.limit - state.used);
+    // Reserving a permit tells how long the quota stays closed.
+    return state === undefined ? 0 : limitOf(policy);
+  }
+
+  /** Records why messages do not take open slots. */
+  private async noteHeldBack({ name }: Provider, count: number): Promise<void> {
+    const nowMs = performance.now();
+    if (nowMs - this.heldBackNotedMs < HELD_BACK_NOTE_MS) return;
+    this.heldBackNotedMs = nowMs;
+    await this.claims.noteHeldBack({ provider: name, count });
+  }
+}
