@@ -13,21 +13,17 @@ export function describeProviders(providers: Provider[]): string[] {
 }
 
 function describeQuota(quota: LimitedPolicy): string {
-  switch (quota.policy) {
-    case 'count-then-block': {
-      const { limit, blockMs, startsAt } = quota;
-      if (startsAt === 'last-accept') return `${limit} messages, then blocked for ${duration(blockMs)}`;
-      return `${limit} messages; the first refusal starts a block of ${duration(blockMs)}`;
-    }
-    case 'fixed-window': {
-      const start = quota.anchor === 'clock' ? 'the clock' : 'its first message';
-      return `${quota.limit} messages in each window of ${duration(quota.windowMs)}, started by ${start}`;
-    }
-    case 'sliding-window':
-      return `${quota.limit} messages in any ${duration(quota.windowMs)}`;
-    case 'token-bucket':
-      return `${quota.capacity} messages at once, then ${quota.refillPerSecond} per second`;
+  if (quota.policy === 'count-then-block') {
+    const { limit, blockMs, startsAt } = quota;
+    if (startsAt === 'last-accept') return `${limit} messages, then blocked for ${duration(blockMs)}`;
+    return `${limit} messages; the first refusal starts a block of ${duration(blockMs)}`;
   }
+  if (quota.policy === 'fixed-window') {
+    const start = quota.anchor === 'clock' ? 'the clock' : 'its first message';
+    return `${quota.limit} messages in each window of ${duration(quota.windowMs)}, started by ${start}`;
+  }
+  if (quota.policy === 'sliding-window') return `${quota.limit} messages in any ${duration(quota.windowMs)}`;
+  return `${quota.capacity} messages at once, then ${quota.refillPerSecond} per second`;
 }
 
 const UNITS = [
