@@ -1,10 +1,8 @@
-// `npm test [-- jest arguments]`: format, lint, types, then every suite. `TEST_ENGINES=native` uses this machine's
-// redis-server and Postgres instead of the embedded engines. With arguments only Jest runs, with them.
+// `npm test [-- jest arguments]`: checks format, lint and types, then runs all suites; with arguments only Jest runs.
+// `TEST_ENGINES=native` uses this machine's redis-server and Postgres instead of the embedded engines.
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { freePort } from './stack/free-port.js';
-import { ManagedProcess } from './stack/managed-process.js';
-import { startNativePostgres, startNativeRedis } from '../verification/engines/native-engines.js';
+import { PostgresServer } from '../verification/engines/postgres-server.js';
+import { RedisServer } from '../verification/engines/redis-server.js';
 
 const CHECKS: [what: string, args: string[]][] = [
   ['format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']],
@@ -33,20 +31,17 @@ interface Engines {
   stop: () => Promise<unknown>;
 }
 
-/** For the suites of the quota engine; stacks bring their own. */
+/** Redis for the suites of the quota engine; suites with apps start their own engines. */
 async function embeddedRedis(): Promise<Engines> {
-  const PORT = String(await freePort());
-  const entry = join(import.meta.dirname, 'stack/embedded-redis.js');
-  const redis = new ManagedProcess({ name: 'redis', entry, env: { PORT }, onLine: () => {} });
-  await redis.start();
-  return { env: { TEST_REDIS_URL: `redis://127.0.0.1:${PORT}` }, stop: () => redis.stop() };
+  const redis = await RedisServer.start('embedded');
+  return { env: { TEST_REDIS_URL: redis.url }, stop: () => redis.remove() };
 }
 
 async function nativeEngines(): Promise<Engines> {
-  const [redis, postgres] = await Promise.all([startNativeRedis(), startNativePostgres()]);
+  const [redis, postgres] = await Promise.all([RedisServer.start(), PostgresServer.start()]);
   return {
     env: { TEST_REDIS_URL: redis.url, TEST_POSTGRES_URL: postgres.url },
-    stop: () => Promise.all([redis.stop(), postgres.stop()]),
+    stop: () => Promise.all([redis.remove(), postgres.remove()]),
   };
 }
 

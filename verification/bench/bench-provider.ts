@@ -1,7 +1,6 @@
-// A provider that costs as little as Node allows, so that what is measured is what stands in front of it:
-// `POST /free/NAME/messages` announces the quota of that account as the reference provider does, `POST /paid/messages`
-// announces nothing; both answer with the text they were sent. `POST /v1/chat/completions` speaks the dialect of those
-// gateways that only know that one.
+// A provider that costs as little as Node allows, so that the measurement shows the gateway in front of it.
+// `POST /free/NAME/messages` announces the quota of that account like the reference provider, `POST /paid/messages` announces
+// nothing; both answer with the text of the request. `POST /v1/chat/completions` is for gateways that know only that protocol.
 import { createServer, type ServerResponse } from 'node:http';
 import { listen } from './listen.js';
 import { LIMIT_MAX } from './provider-entries.js';
@@ -17,7 +16,7 @@ const COMPLETION = JSON.stringify({
 });
 const BLOCK_S = 3_600;
 
-/** Of each account of the free provider, by its path. */
+/** Accepted requests of each free account, by path. */
 const accepted = new Map<string, number>();
 
 const server = createServer((request, response) => {

@@ -1,36 +1,32 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
-import { answerOf } from './answer-of.js';
+import { stopProcess } from '../engines/spawn-server.js';
+import { nextMessage } from './next-message.js';
 
-/** What is sent, again and again; each connection sends to one of the origins. */
+/** The request that is sent again and again. */
 export interface Target {
-  origins: readonly string[];
+  origin: string;
   path: string;
   headers: Record<string, string>;
   body: string;
   /** The status of a good answer. */
   status: number;
-  /** A file with a cookie in each line: the requests take turns. */
-  cookiesFile?: string;
 }
 
-/** How it is sent. */
 export interface Shape {
-  /** Most requests under way at once. */
+  /** The most requests in flight. */
   connections: number;
   durationMs: number;
-  /** How many, if the time does not end first. */
-  atMost?: number;
-  /** In all; without it each connection sends as soon as it has its answer. */
+  /** Of all connections together. Undefined: each connection sends as soon as it has its answer. */
   perSecond?: number;
 }
 
 export interface LoadResult {
-  /** As they should be. */
+  /** Requests with a good answer. */
   answered: number;
   failed: number;
   tookMs: number;
-  latencyMs: { p50: number; p99: number; p999: number };
+  latencyMs: { p50: number; p99: number };
 }
 
 export interface LoadOrder {
@@ -38,7 +34,7 @@ export interface LoadOrder {
   shape: Shape;
 }
 
-/** A client in a process of its own, the same for everybody that is measured. */
+/** A client in a process of its own, the same for everything that is measured. */
 export class LoadGenerator {
   private constructor(private readonly child: ChildProcess) {}
 
@@ -46,16 +42,16 @@ export class LoadGenerator {
     const child = fork(join(import.meta.dirname, 'load-process.js'), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    await answerOf(child);
+    await nextMessage(child);
     return new LoadGenerator(child);
   }
 
   async run(target: Target, shape: Shape): Promise<LoadResult> {
     this.child.send({ target, shape } satisfies LoadOrder);
-    return (await answerOf(this.child)) as LoadResult;
+    return (await nextMessage(this.child)) as LoadResult;
   }
 
-  stop(): void {
-    this.child.kill();
+  stop(): Promise<void> {
+    return stopProcess(this.child, 'SIGTERM');
   }
 }

@@ -1,4 +1,4 @@
-/** Of a providers file. */
+/** One provider in a gateway's providers file. */
 export interface ProviderEntry {
   name: string;
   url: string;
@@ -6,16 +6,16 @@ export interface ProviderEntry {
   quota?: object;
 }
 
-/** As large as a quota can be that never blocks while something else is measured. */
+/** The largest limit: it never blocks while something else is measured. */
 export const LIMIT_MAX = 1_000_000_000;
 const HOUR_MS = 3_600_000;
 
-/** A free quota that never ends, which the provider announces. */
+/** A free quota that never ends. The provider announces it. */
 export function openQuota(provider: string, name: string): ProviderEntry {
   return { name, url: `${provider}/free/${name}/messages`, priceMicros: 0, quota: countThenBlock(LIMIT_MAX) };
 }
 
-/** One that is spent after a first message, for as long as anything is measured. */
+/** A quota that its first message uses up for the whole measurement. */
 export function spentQuota(provider: string, name: string): ProviderEntry {
   return { name, url: `${provider}/paid/messages`, priceMicros: 0, quota: countThenBlock(1) };
 }
@@ -24,6 +24,6 @@ export function paid(provider: string): ProviderEntry {
   return { name: 'paid', url: `${provider}/paid/messages`, priceMicros: 2_500 };
 }
 
-export function countThenBlock(limit: number, blockMs = HOUR_MS): object {
-  return { policy: 'count-then-block', limit, blockMs, startsAt: 'last-accept' };
+function countThenBlock(limit: number): object {
+  return { policy: 'count-then-block', limit, blockMs: HOUR_MS, startsAt: 'last-accept' };
 }

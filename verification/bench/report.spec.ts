@@ -1,15 +1,19 @@
-import { describe, expect, it } from '@jest/globals';
-import { isMet } from './report.js';
+import { expect, it } from '@jest/globals';
+import { medianOf, tableOf } from './report.js';
 
-describe('isMet', () => {
-  it.each([
-    [{ value: 2.5, atMost: 2.5 }, true],
-    [{ value: 2.6, atMost: 2.5 }, false],
-    [{ value: 6, atLeast: 6 }, true],
-    [{ value: 5.9, atLeast: 6 }, false],
-    [{ value: 100 }, true],
-    [{ value: Number.NaN, atMost: 1 }, false],
-  ])('says of %j: %s', (ratio, met) => {
-    expect(isMet({ name: '', ...ratio })).toBe(met);
-  });
+it.each([
+  [[3, 1, 2], 2],
+  [[4, 1, 3, 2], 2.5],
+  [[], NaN],
+])('medianOf %j is %j', (values, median) => {
+  expect(medianOf(values)).toBe(median);
+});
+
+it.each([
+  [{ name: 'ratio', atMost: 2, value: 2 }, false],
+  [{ name: 'ratio', atMost: 2, value: 2.1 }, true],
+  [{ name: 'ratio', atLeast: 2, value: NaN }, true],
+])('tableOf marks the goal %j as missed: %j', (goal, isMissed) => {
+  const { notes = [] } = tableOf('title', [], new Map(), [goal]);
+  expect(notes[0]?.includes('MISSED')).toBe(isMissed);
 });

@@ -1,85 +1,64 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
-import { dirname } from 'node:path';
-import type { Spread } from './statistics.js';
+import type { Table } from '../testbed/results.js';
 
-/** What a benchmark found. */
-export interface Report {
+/** One row for each name: the median of its rounds, and the range in brackets. */
+export interface Column<Sample> {
   title: string;
-  columns: readonly string[];
-  /** Decimals of each column. */
-  digits: readonly number[];
-  rows: readonly { name: string; figures: readonly Spread[] }[];
-  ratios: readonly Ratio[];
+  digits: number;
+  of: (sample: Sample) => number;
 }
 
-/** What is compared is of one run: machines differ, ratios hardly do. */
-export interface Ratio {
+/** A figure with a bound. Mostly a ratio within one run: machines differ, ratios hardly do. */
+export interface Goal {
   name: string;
   value: number;
-  /** The most, or the least, it should be; undefined where nothing was promised. */
   atMost?: number;
   atLeast?: number;
 }
 
-export interface Outputs {
-  json?: string | undefined;
-  markdown?: string | undefined;
+export type Rounds<Sample> = ReadonlyMap<string, readonly Sample[]>;
+
+export function tableOf<Sample>(
+  title: string,
+  columns: readonly Column<Sample>[],
+  samples: Rounds<Sample>,
+  goals: readonly Goal[],
+): Table {
+  const rows = [...samples].map(([name, rounds]) =>
+    [name].concat(columns.map(({ of, digits }) => spreadText(rounds.map(of), digits))),
+  );
+  const titles = columns.map((column) => column.title);
+  return { title: `${title}: median (least to most)`, columns: ['', ...titles], rows, notes: goals.map(lineOf) };
 }
 
-/** Prints it, and writes it where it is wanted. */
-export function publish(report: Report, { json, markdown }: Outputs): void {
-  console.log(tableOf(report));
-  const machine = { cpu: cpus()[0]?.model, cpus: availableParallelism(), node: process.versions.node };
-  if (json !== undefined)
-    write(json, JSON.stringify({ date: new Date().toISOString(), machine, ...report }, undefined, 2));
-  if (markdown !== undefined) write(markdown, markdownOf(report));
-}
-
-export function isMet({ value, atMost = Infinity, atLeast = -Infinity }: Ratio): boolean {
-  return value <= atMost && value >= atLeast;
-}
-
-function tableOf(report: Report): string {
-  const cells = [
-    ['', ...report.columns],
-    ...report.rows.map((row) => [row.name, ...textsOf(row.figures, report.digits)]),
-  ];
-  const widths = cells[0]?.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))) ?? [];
-  const pad = (text: string, column: number): string =>
-    column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
-  const lines = cells.map((line) => line.map(pad).join('  '));
-  return [`\n${report.title}: median (min to max)`, ...lines, ...report.ratios.map(lineOf), ''].join('\n');
-}
-
-function markdownOf({ columns, digits, rows, ratios }: Report): string {
-  const lines = [
-    ['', ...columns],
-    [':--', ...columns.map(() => '--:')],
-    ...rows.map(({ name, figures }) => [name, ...textsOf(figures, digits)]),
-  ];
-  const table = lines.map((line) => `| ${line.join(' | ')} |`);
-  return [...table, '', ...ratios.map((ratio) => `- ${lineOf(ratio)}`), ''].join('\n');
-}
-
-function textsOf(figures: readonly Spread[], digits: readonly number[]): string[] {
-  return figures.map(({ median, min, max }, column) => {
-    const [middle, least, most] = [median, min, max].map((value) => value.toFixed(digits[column] ?? 0));
-    return least === most ? String(middle) : `${middle} (${least} to ${most})`;
+/** The ratios of two names, round by round; none if one of them was not measured. */
+export function ratiosOf<Sample>(
+  samples: Rounds<Sample>,
+  [one, other]: readonly [one: string, other: string],
+  of: (sample: Sample) => number,
+): number[] {
+  const others = samples.get(other) ?? [];
+  return (samples.get(one) ?? []).flatMap((sample, round) => {
+    const beside = others[round];
+    return beside === undefined ? [] : of(sample) / of(beside);
   });
 }
 
-function lineOf(ratio: Ratio): string {
-  const { name, value, atMost, atLeast } = ratio;
-  const wanted = [
-    ...(atMost === undefined ? [] : [`at most ${atMost}`]),
-    ...(atLeast === undefined ? [] : [`at least ${atLeast}`]),
-  ];
-  const verdict = wanted.length === 0 ? '' : ` (wanted: ${wanted.join(', ')}${isMet(ratio) ? '' : ': MISSED'})`;
-  return `${name}: ${value.toFixed(2)}${verdict}`;
+/** NaN of no values. */
+export function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
 }
 
-function write(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, text);
+function spreadText(values: readonly number[], digits: number): string {
+  const [middle, least, most] = [medianOf(values), Math.min(...values), Math.max(...values)].map((value) =>
+    value.toFixed(digits),
+  );
+  return least === most ? String(middle) : `${middle} (${least} to ${most})`;
+}
+
+function lineOf({ name, value, atMost = Infinity, atLeast = -Infinity }: Goal): string {
+  const goal = atMost === Infinity ? `at least ${atLeast}` : `at most ${atMost}`;
+  const isMet = value <= atMost && value >= atLeast;
+  return `${name}: ${value.toFixed(2)} (goal: ${goal}${isMet ? '' : ': MISSED'})`;
 }

@@ -1,9 +1,10 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A real connection that a test can hold up or break: stands between a client and a server. */
+/** Forwards real connections between clients and a server. A test can delay or break them. */
 export class TcpProxy {
   private readonly pairs = new Set<{ client: Socket; server: Socket }>();
   private isHoldingReplies = false;
+  private replyDelayMs = 0;
   private isDown = false;
 
   private constructor(
@@ -25,7 +26,7 @@ export class TcpProxy {
     return proxy;
   }
 
-  /** What the server answers waits here; what the client sends goes through. */
+  /** Keeps the server's replies back; requests go through. */
   holdReplies(): void {
     this.isHoldingReplies = true;
     for (const { server } of this.pairs) server.pause();
@@ -36,7 +37,12 @@ export class TcpProxy {
     for (const { server } of this.pairs) server.resume();
   }
 
-  /** Breaks all connections; replies that were held are lost. */
+  /** Each reply from now on reaches its client this much later, as from a slow disk. */
+  delayReplies(ms: number): void {
+    this.replyDelayMs = ms;
+  }
+
+  /** Breaks all connections. Replies kept back are lost. */
   cut(): void {
     this.isHoldingReplies = false;
     for (const { client, server } of this.pairs) {
@@ -45,7 +51,7 @@ export class TcpProxy {
     }
   }
 
-  /** As if the server were down: breaks all connections and, until it comes back, every new one. */
+  /** Acts like a server that is down: breaks all connections and, until `comeBack`, every new one. */
   goDown(): void {
     this.isDown = true;
     this.cut();
@@ -68,7 +74,7 @@ export class TcpProxy {
     client.setNoDelay(true);
     server.setNoDelay(true);
     client.on('data', (chunk) => server.write(chunk));
-    server.on('data', (chunk) => client.write(chunk));
+    server.on('data', (chunk) => this.forward(chunk, client));
     if (this.isHoldingReplies) server.pause();
     for (const [one, other] of [
       [client, server],
@@ -80,5 +86,11 @@ export class TcpProxy {
         this.pairs.delete(pair);
       });
     }
+  }
+
+  /** Timers of one delay fire in order, so that delayed replies keep theirs. */
+  private forward(reply: Buffer, client: Socket): void {
+    if (this.replyDelayMs === 0) client.write(reply);
+    else setTimeout(() => client.writable && client.write(reply), this.replyDelayMs);
   }
 }

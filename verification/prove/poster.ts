@@ -1,28 +1,32 @@
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 
-/** `refused`: there was no connection, so nothing was sent. `broken`: it ended, or took too long, without an answer. */
+/** `refused`: no connection, so nothing was sent. `broken`: the connection ended, or no answer came in time. */
 export type Status = number | 'refused' | 'broken';
 
 export interface Answer {
   atMs: number;
   status: Status;
-  /** What the answer said of the message, or of the problem. */
   id?: string | undefined;
   provider?: string | undefined;
+  /** Of a problem. */
   code?: string | undefined;
 }
 
-const ANSWER_MS = 20_000;
+const ANSWER_TIMEOUT_MS = 20_000;
 
 const answerSchema = z
   .object({ id: z.string(), provider: z.string(), code: z.string() })
   .partial()
   .catch(() => ({}));
 
-/** Posts messages, each to the next gateway. */
+/** Posts messages to all gateways in turn. */
 export class Poster {
-  private readonly agent = new Agent({ connections: 64, headersTimeout: ANSWER_MS, bodyTimeout: ANSWER_MS });
+  private readonly agent = new Agent({
+    connections: 64,
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+  });
   private turn = 0;
 
   constructor(
@@ -40,8 +44,8 @@ export class Poster {
         body: JSON.stringify(body),
         dispatcher: this.agent,
       });
-      const said = answerSchema.parse(await answer.body.json());
-      return { atMs: Date.now(), status: answer.statusCode, ...said };
+      const fields = answerSchema.parse(await answer.body.json());
+      return { atMs: Date.now(), status: answer.statusCode, ...fields };
     } catch (error) {
       const isRefused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
       return { atMs: Date.now(), status: isRefused ? 'refused' : 'broken' };

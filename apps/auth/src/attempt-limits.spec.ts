@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Readiness } from '#service';
 import { AttemptLimits } from './attempt-limits.js';
 
-/** Nothing listens there: the limits count for themselves, as they do while Redis is down. */
+/** No server listens there: the limits count in memory, as they do while Redis is down. */
 const NO_REDIS = 'redis://127.0.0.1:1';
 
 describe('AttemptLimits, without Redis', () => {
@@ -27,13 +27,13 @@ describe('AttemptLimits, without Redis', () => {
     return outcomes;
   };
 
-  it('lets no more guesses through than allowed, even all at once', async () => {
+  it('allows no more guesses than the limit, even concurrent ones', async () => {
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => attempt('wrong')));
     expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(3);
     expect(await attempt('right')).toBe('too_many_attempts');
   });
 
-  it('forgives earlier failures when one succeeds', async () => {
+  it('clears earlier failures on a success', async () => {
     expect(await attempts(2, 'wrong')).toEqual([undefined, undefined]);
     expect(await attempt('right')).toBe('right');
     expect(await attempts(4, 'wrong')).toEqual([undefined, undefined, undefined, 'too_many_attempts']);
@@ -43,25 +43,25 @@ describe('AttemptLimits, without Redis', () => {
     expect(await attempts(50, 'right')).toEqual(Array.from({ length: 50 }, () => 'right'));
   });
 
-  it('does not count attempts that failed through no fault of the caller', async () => {
+  it('does not count attempts during which the server failed', async () => {
     await attempts(10, new Error('database is down'));
     expect(await attempt('right')).toBe('right');
   });
 
-  it('leaves other e-mail addresses and other network addresses alone', async () => {
+  it('does not affect other e-mail addresses and network addresses', async () => {
     await attempts(4, 'wrong');
     expect(await attempt('right', { email: 'b@example.com' })).toBe('right');
     expect(await attempt('right', { address: '192.0.2.2' })).toBe('right');
   });
 
-  it('stops an address that tries one e-mail address after the other', async () => {
+  it('limits a network address that tries many e-mail addresses', async () => {
     const outcomes = await Promise.all(
       Array.from({ length: 40 }, (_, index) => attempt('wrong', { email: `${index}@example.com` })),
     );
     expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(30);
   });
 
-  it('limits registrations by network address, and says when to come back', async () => {
+  it('limits registrations by network address, with the time to wait', async () => {
     await limits.registration('192.0.2.1');
     await limits.registration('192.0.2.1');
     await expect(limits.registration('192.0.2.1')).rejects.toMatchObject({

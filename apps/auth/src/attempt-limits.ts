@@ -6,14 +6,14 @@ import type { RedisConnection } from '#redis';
 import { openRedis, ProblemException, type Readiness } from '#service';
 import type { AuthSettings } from './auth.settings.js';
 
-/** One address may stand for many people: it gets this many times the attempts of one e-mail address. */
+/** Many people may share one network address: it may make this many times the attempts of one e-mail address. */
 const ADDRESS_FACTOR = 10;
 const HOUR_MS = 3_600_000;
 
 type LimitSettings = Pick<AuthSettings, 'REDIS_URL' | 'LOGIN_ATTEMPTS' | 'LOGIN_WINDOW_MS' | 'REGISTRATIONS_PER_HOUR'>;
 
 /**
- * How often one may try. Counted in Redis, for all processes together; while Redis is down each process counts for
+ * Limits logins and registrations. Redis counts for all processes together; while it is down, each process counts for
  * itself.
  */
 export class AttemptLimits implements OnApplicationShutdown {
@@ -40,8 +40,8 @@ export class AttemptLimits implements OnApplicationShutdown {
   }
 
   /**
-   * Runs one login attempt, which answers `undefined` when it fails. It is counted before it runs and given back when
-   * it succeeds: guesses sent all at once cannot slip past the limit. A success also forgives the failures before.
+   * Runs one login attempt, which returns `undefined` when it fails. Counts it before it runs and uncounts a success, so
+   * that concurrent guesses cannot exceed the limit. A success also clears earlier failures.
    * @throws ProblemException too_many_attempts
    */
   async login<Result>(
@@ -56,10 +56,10 @@ export class AttemptLimits implements OnApplicationShutdown {
       await this.loginsOfPair.reward(pair);
       throw error;
     }
-    const giveBack = () => Promise.all([this.loginsOfPair.reward(pair), this.loginsOfAddress.reward(address)]);
+    const uncount = () => Promise.all([this.loginsOfPair.reward(pair), this.loginsOfAddress.reward(address)]);
     const result = await attempt().catch(async (error: unknown) => {
-      // Neither right nor wrong: it was not this caller who failed.
-      await giveBack();
+      // The password was neither right nor wrong: the server failed, not the caller.
+      await uncount();
       throw error;
     });
     if (result === undefined) return undefined;
@@ -78,7 +78,7 @@ export class AttemptLimits implements OnApplicationShutdown {
   }
 }
 
-/** Hashed: e-mail addresses are of no business to whoever looks into Redis. */
+/** Hashed, so that Redis holds no e-mail addresses. */
 function pairKey(address: string, email: string): string {
   return createHash('sha256').update(`${address} ${email}`).digest('base64url');
 }
@@ -88,6 +88,6 @@ async function take(limiter: RateLimiterRedis, key: string, code: ProblemCode): 
     await limiter.consume(key);
   } catch (refusal) {
     if (!(refusal instanceof RateLimiterRes)) throw refusal;
-    throw new ProblemException(code, 'Wait before trying again.', { retryAfterMs: refusal.msBeforeNext });
+    throw new ProblemException(code, 'Try again after Retry-After.', { retryAfterMs: refusal.msBeforeNext });
   }
 }

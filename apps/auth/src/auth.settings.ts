@@ -10,20 +10,20 @@ export const authSettings = z
     PORT: port(4000),
     DATABASE_URL: postgresUrl(),
     REDIS_URL: redisUrl(),
-    /** PEM, PKCS #8, P-256. One of the two; outside production a missing file is created. */
+    /** PEM, PKCS #8, P-256. One of the two; outside production the app creates a missing file. */
     JWT_PRIVATE_KEY: privateKeyPem().optional(),
     JWT_PRIVATE_KEY_FILE: z.string().optional(),
-    /** The key used before, public or private: its tokens stay good, so that changing keys logs nobody out. */
+    /** The key before the current one, public or private: its tokens stay valid, so a key change logs no user out. */
     JWT_PREVIOUS_PUBLIC_KEY: publicKeyPem().optional(),
     JWT_PREVIOUS_PUBLIC_KEY_FILE: z.string().optional(),
-    /** Where browsers find the gateway; decides whether cookies are `Secure`. */
+    /** URL of the gateway in browsers; decides whether cookies are `Secure`. */
     PUBLIC_ORIGIN: httpUrl().default('http://localhost:3000'),
-    /** Whose X-Forwarded-For is believed: the gateway's addresses. Rate limits go by the address found there. */
+    /** Proxies whose X-Forwarded-For is trusted: the gateways. Rate limits count by the address in it. */
     TRUST_PROXY: z.string().default('127.0.0.1,::1'),
-    /** Failed logins for one e-mail address from one network address before it has to wait. */
+    /** Failed logins in a window for one e-mail address from one network address. */
     LOGIN_ATTEMPTS: wholeNumber({ min: 1, max: 1_000_000 }).default(10),
     LOGIN_WINDOW_MS: wholeNumber({ min: 1_000, max: 86_400_000 }).default(900_000),
-    /** From one network address. */
+    /** Per network address. */
     REGISTRATIONS_PER_HOUR: wholeNumber({ min: 1, max: 1_000_000 }).default(20),
     /** Ignored in production. */
     SEED_DEMO_ACCOUNTS: flag(true),

@@ -8,7 +8,7 @@ export function privateKeyPem() {
   return z.string().transform((pem, context) => readKey({ pem, read: createPrivateKey, rule: PRIVATE_RULE }, context));
 }
 
-/** A private key is taken too: its public half. */
+/** Of a private key it takes the public half. */
 export function publicKeyPem() {
   return z.string().transform((pem, context) => readKey({ pem, read: createPublicKey, rule: PUBLIC_RULE }, context));
 }
@@ -21,11 +21,11 @@ interface KeyText {
 
 function readKey({ pem, read, rule }: KeyText, context: z.RefinementCtx): KeyObject {
   try {
-    // Many tools cannot put line breaks into environment variables and write \n instead.
+    // Many tools cannot put line breaks into environment variables: they write \n.
     const key = read(pem.replaceAll('\\n', '\n'));
     if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key;
   } catch {
-    // What OpenSSL says about it would not help anybody; the rule does.
+    // The rule helps more than OpenSSL's message.
   }
   context.addIssue({ code: 'custom', message: rule });
   return z.NEVER;

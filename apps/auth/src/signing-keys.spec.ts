@@ -18,25 +18,25 @@ describe('loadSigningKeys', () => {
     loadSigningKeys({ NODE_ENV: 'test', JWT_PRIVATE_KEY_FILE: join(dir, 'new', 'key.pem'), ...settings });
   const idsOf = (keys: ReturnType<typeof load>): string[] => [...keys.publicKeys.keys()];
 
-  it('creates a key nobody else can read, and keeps it', () => {
+  it('creates a key that only its owner can read, and keeps it', () => {
     const first = load();
     expect(idsOf(load())).toEqual(idsOf(first));
     expect(readdirSync(join(dir, 'new'))).toEqual(['key.pem']);
     expect(statSync(join(dir, 'new', 'key.pem')).mode % 0o1000).toBe(0o600);
   });
 
-  it('creates none in production', () => {
+  it('creates no key in production', () => {
     expect(() => load({ NODE_ENV: 'production' })).toThrow(SettingsError);
     expect(readdirSync(dir)).toEqual([]);
   });
 
-  it('names the variable of a file that holds no key', () => {
+  it('names the variable of a file without a key', () => {
     const file = join(dir, 'key.pem');
     writeFileSync(file, 'nonsense');
     expect(() => load({ JWT_PRIVATE_KEY_FILE: file })).toThrow(/JWT_PRIVATE_KEY_FILE: must be a private key/);
   });
 
-  it('goes on accepting the previous key after a change', () => {
+  it('accepts the previous key after a change', () => {
     const [previousId = ''] = idsOf(load());
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const changed = load({ JWT_PRIVATE_KEY: privateKey, JWT_PREVIOUS_PUBLIC_KEY_FILE: join(dir, 'new', 'key.pem') });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
 import { accountListSchema, accountSchema, type Login, loginSchema, type ManagedAccount } from '#contracts';
 import { type Database, openDatabase } from '#database';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { startStack, type Stack } from '../../../test/support/stack.js';
 import { Browser, newEmail, PASSWORD, problemOf, refusalOf } from './browser.js';
 
@@ -51,20 +51,20 @@ describe('POST /auth/register', () => {
     expect(answer.headers.get('cache-control')).toBe('no-store');
   });
 
-  it('names every bad field, and lets nobody give themself rights', async () => {
-    const body = { email: 'nobody', password: 'short', paidAccess: true };
+  it('names every bad field, and refuses fields that would grant rights', async () => {
+    const body = { email: 'no-at-sign', password: 'short', paidAccess: true };
     const answer = await newBrowser().post('/auth/register', body);
     expect(refusalOf(answer)).toBe('400 invalid_request');
     expect(problemOf(answer).errors?.map((error) => error.pointer)).toEqual(['/email', '/password', '/paidAccess']);
   });
 
-  it('refuses an address that is taken, in whatever case', async () => {
+  it('refuses an e-mail address that is taken, in any case', async () => {
     const { browser, email } = await registered();
     const again = await browser.post('/auth/register', { email: email.toUpperCase(), password: PASSWORD });
     expect(refusalOf(again)).toBe('409 email_taken');
   });
 
-  it('gives an address to one of many who ask at once', async () => {
+  it('creates one account for concurrent registrations of one e-mail address', async () => {
     const email = newEmail();
     const answers = await Promise.all(
       Array.from({ length: 6 }, () => newBrowser().post('/auth/register', { email, password: PASSWORD })),
@@ -72,7 +72,7 @@ describe('POST /auth/register', () => {
     expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([201, 409, 409, 409, 409, 409]);
   });
 
-  it('limits how many accounts one network address may create', async () => {
+  it('limits the accounts that one network address may create', async () => {
     const browser = newBrowser();
     const register = () => browser.post('/auth/register', { email: newEmail(), password: PASSWORD });
     const answers = await Promise.all(Array.from({ length: 4 }, register));
@@ -84,7 +84,7 @@ describe('POST /auth/register', () => {
 });
 
 describe('POST /auth/login', () => {
-  it('says who one is, and sets the cookies', async () => {
+  it('answers the account and sets the cookies', async () => {
     const { browser, email } = await registered();
     const answer = await browser.login(email);
     expect(answer.status).toBe(200);
@@ -94,7 +94,7 @@ describe('POST /auth/login', () => {
     expect(refresh).toMatch(/^octo_refresh=[\w-]{43}; Max-Age=2592000; Path=\/auth; HttpOnly; SameSite=Strict$/);
   });
 
-  it('answers the same for a wrong password, an unknown address and a disabled account', async () => {
+  it('answers the same for a wrong password, an unknown e-mail address and a disabled account', async () => {
     const { email } = await registered();
     const disabled = await loggedIn();
     await (await admin()).patch(`/auth/users/${disabled.login.id}`, { disabled: true });
@@ -108,14 +108,14 @@ describe('POST /auth/login', () => {
     expect(new Set(details).size).toBe(1);
   });
 
-  it('refuses what is no login', async () => {
+  it('answers 400 to malformed credentials', async () => {
     expect(refusalOf(await newBrowser().post('/auth/login', { email: newEmail() }))).toBe('400 invalid_request');
     expect(refusalOf(await newBrowser().post('/auth/login', { email: newEmail(), password: '' }))).toBe(
       '400 invalid_request',
     );
   });
 
-  it('makes whoever guesses wait, even with the right password, and nobody else', async () => {
+  it('limits the network address that guesses, even with the right password, and no other', async () => {
     const { browser, email } = await registered();
     const guesses = await Promise.all(Array.from({ length: 8 }, () => browser.login(email, 'wrong password')));
     expect(guesses.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([
@@ -127,7 +127,7 @@ describe('POST /auth/login', () => {
     expect((await newBrowser().login(email)).status).toBe(200);
   });
 
-  it('forgives earlier failures when one gets in', async () => {
+  it('clears earlier failures on a successful login', async () => {
     const { browser, email } = await registered();
     const failTwice = async () => {
       await browser.login(email, 'wrong password');
@@ -141,7 +141,7 @@ describe('POST /auth/login', () => {
 });
 
 describe('POST /auth/refresh', () => {
-  it('rotates both cookies, and the session goes on', async () => {
+  it('rotates both cookies and continues the session', async () => {
     const { browser, login } = await loggedIn();
     const before = new Map(browser.cookies);
     const answer = await browser.post('/auth/refresh');
@@ -180,7 +180,7 @@ describe('POST /auth/refresh', () => {
       expect(refreshes.map(refusalOf)).toEqual(browsers.map(() => '401 unauthenticated'));
     }
 
-    it('answers a repeat within 10 s with the same refresh cookie, and both tabs go on', async () => {
+    it('answers a repeat within 10 s with the same refresh cookie, and both tabs continue', async () => {
       const { browser } = await loggedIn();
       const otherTab = browser.copy();
       const rotated = refreshCookieOf(browser);
@@ -243,7 +243,7 @@ describe('POST /auth/refresh', () => {
       expect(refusalOf(await otherTab.post('/auth/refresh'))).toBe('401 unauthenticated');
     });
 
-    it('refuses an expired token that was never rotated, and leaves its session alone', async () => {
+    it('refuses an expired token that was never rotated, and does not revoke its session', async () => {
       const { browser } = await loggedIn();
       const hash = createHash('sha256').update(refreshCookieOf(browser)).digest('base64url');
       await db.execute(sql`update refresh_tokens set expires_at = now() where hash = ${hash}`);
@@ -264,7 +264,7 @@ describe('POST /auth/refresh', () => {
 });
 
 describe('POST /auth/logout', () => {
-  it('ends the session at once: its access token and its refresh token', async () => {
+  it('revokes the access token and the refresh token of the session at once', async () => {
     const { browser } = await loggedIn();
     const copy = browser.copy();
     expect((await copy.get('/auth/me')).status).toBe(200);
@@ -275,7 +275,7 @@ describe('POST /auth/logout', () => {
     expect(refusalOf(await copy.post('/auth/refresh'))).toBe('401 unauthenticated');
   });
 
-  it('leaves other sessions of the same account alone', async () => {
+  it('does not affect other sessions of the account', async () => {
     const { browser, email } = await loggedIn();
     const elsewhere = newBrowser();
     await elsewhere.login(email);
@@ -283,7 +283,7 @@ describe('POST /auth/logout', () => {
     expect((await elsewhere.get('/auth/me')).status).toBe(200);
   });
 
-  it('needs no more than the refresh cookie', async () => {
+  it('works with the refresh cookie alone', async () => {
     const { browser } = await loggedIn();
     const copy = browser.copy();
     browser.cookies.delete('octo_token');
@@ -291,13 +291,13 @@ describe('POST /auth/logout', () => {
     expect((await copy.get('/auth/me')).status).toBe(401);
   });
 
-  it('is content when nobody is logged in', async () => {
+  it('answers 204 without a session', async () => {
     expect((await newBrowser().post('/auth/logout')).status).toBe(204);
   });
 });
 
 describe('GET /auth/me', () => {
-  it('takes the token as cookie and as bearer token', async () => {
+  it('accepts the access token as cookie and as bearer token', async () => {
     const { browser, login } = await loggedIn();
     const byCookie = await browser.get('/auth/me');
     const authorization = `Bearer ${browser.cookies.get('octo_token')}`;
@@ -305,7 +305,7 @@ describe('GET /auth/me', () => {
     expect([byCookie.body, byBearer.body]).toEqual([login, login]);
   });
 
-  it('refuses no token, a forged one, and a forged bearer token beside a good cookie', async () => {
+  it('refuses a missing token, and a forged bearer token next to a valid cookie', async () => {
     const { browser } = await loggedIn();
     const [header, claims] = (browser.cookies.get('octo_token') ?? '').split('.');
     const forged = { authorization: `Bearer ${header}.${claims}.${'A'.repeat(86)}` };
@@ -319,13 +319,13 @@ describe('GET /auth/me', () => {
 });
 
 describe('GET /auth/users', () => {
-  it('lists everybody, page after page, to an admin', async () => {
+  it('lists all accounts to an admin, page by page', async () => {
     const { login } = await loggedIn();
     const browser = await admin();
     const seen: ManagedAccount[] = [];
     let cursor: string | null = '';
     while (cursor !== null) {
-      // oxlint-disable-next-line no-await-in-loop -- each page tells where the next one begins
+      // oxlint-disable-next-line no-await-in-loop -- each page has the cursor of the next
       const answer = await browser.get(`/auth/users?limit=2${cursor && `&cursor=${cursor}`}`);
       const page = accountListSchema.parse(answer.body);
       seen.push(...page.items);
@@ -338,7 +338,7 @@ describe('GET /auth/users', () => {
     expect(JSON.stringify(seen)).not.toMatch(/argon|hash/i);
   });
 
-  it('is for admins only', async () => {
+  it('refuses accounts that are not admin', async () => {
     const { browser } = await loggedIn();
     expect(refusalOf(await browser.get('/auth/users'))).toBe('403 forbidden');
     expect(refusalOf(await newBrowser().get('/auth/users'))).toBe('401 unauthenticated');
@@ -350,7 +350,7 @@ describe('GET /auth/users', () => {
 });
 
 describe('PATCH /auth/users/:id', () => {
-  it('changes what an account may do; old tokens are refused, refreshed ones say the new', async () => {
+  it('changes rights: old access tokens are refused, refreshed ones carry the new rights', async () => {
     const { browser, login } = await loggedIn();
     expect((await browser.get('/auth/me')).status).toBe(200);
     const answer = await (await admin()).patch(`/auth/users/${login.id}`, { paidAccess: true });
@@ -361,24 +361,24 @@ describe('PATCH /auth/users/:id', () => {
     expect((await browser.get('/auth/me')).body).toMatchObject({ paidAccess: true });
   });
 
-  it('leaves tokens alone when nothing changes', async () => {
+  it('revokes no token when nothing changes', async () => {
     const { browser, login } = await loggedIn();
     await (await admin()).patch(`/auth/users/${login.id}`, { paidAccess: false, role: 'user', disabled: false });
     expect((await browser.get('/auth/me')).status).toBe(200);
   });
 
-  it('logs a disabled account out for good, until it is enabled again', async () => {
+  it('revokes all sessions of a disabled account, which can log in again once it is enabled', async () => {
     const { browser, email, login } = await loggedIn();
-    const boss = await admin();
-    await boss.patch(`/auth/users/${login.id}`, { disabled: true });
+    const adminBrowser = await admin();
+    await adminBrowser.patch(`/auth/users/${login.id}`, { disabled: true });
     expect(refusalOf(await browser.get('/auth/me'))).toBe('401 unauthenticated');
     expect(refusalOf(await browser.post('/auth/refresh'))).toBe('401 unauthenticated');
-    await boss.patch(`/auth/users/${login.id}`, { disabled: false });
+    await adminBrowser.patch(`/auth/users/${login.id}`, { disabled: false });
     expect((await newBrowser().login(email)).status).toBe(200);
     expect((await browser.get('/auth/me')).status).toBe(401);
   });
 
-  it('makes admins, who are admins after a refresh', async () => {
+  it('makes an account admin from its next refresh on', async () => {
     const { browser, login } = await loggedIn();
     await (await admin()).patch(`/auth/users/${login.id}`, { role: 'admin' });
     await browser.post('/auth/refresh');
@@ -387,27 +387,29 @@ describe('PATCH /auth/users/:id', () => {
     expect((await browser.get('/auth/users')).status).toBe(401);
   });
 
-  it.each([{ disabled: true }, { role: 'user' }])('keeps the last admin when asked for %j', async (patch) => {
+  it.each([{ disabled: true }, { role: 'user' }])('refuses to remove the last admin by %j', async (patch) => {
     const browser = await admin();
     const { id } = loginSchema.parse((await browser.get('/auth/me')).body);
     expect(refusalOf(await browser.patch(`/auth/users/${id}`, patch))).toBe('403 forbidden');
     expect((await browser.get('/auth/users')).status).toBe(200);
   });
 
-  it('refuses accounts that do not exist, nonsense, and everybody but admins', async () => {
+  it('refuses unknown ids, malformed patches and callers that are not admin', async () => {
     const { browser, login } = await loggedIn();
-    const boss = await admin();
-    const nobody = '11111111-1111-4111-8111-111111111111';
-    expect(refusalOf(await boss.patch(`/auth/users/${nobody}`, { paidAccess: true }))).toBe('404 not_found');
-    expect(refusalOf(await boss.patch('/auth/users/nobody', { paidAccess: true }))).toBe('404 not_found');
-    expect(refusalOf(await boss.patch(`/auth/users/${login.id}`, {}))).toBe('400 invalid_request');
-    expect(refusalOf(await boss.patch(`/auth/users/${login.id}`, { email: newEmail() }))).toBe('400 invalid_request');
+    const adminBrowser = await admin();
+    const unknownId = '11111111-1111-4111-8111-111111111111';
+    expect(refusalOf(await adminBrowser.patch(`/auth/users/${unknownId}`, { paidAccess: true }))).toBe('404 not_found');
+    expect(refusalOf(await adminBrowser.patch('/auth/users/not-a-uuid', { paidAccess: true }))).toBe('404 not_found');
+    expect(refusalOf(await adminBrowser.patch(`/auth/users/${login.id}`, {}))).toBe('400 invalid_request');
+    expect(refusalOf(await adminBrowser.patch(`/auth/users/${login.id}`, { email: newEmail() }))).toBe(
+      '400 invalid_request',
+    );
     expect(refusalOf(await browser.patch(`/auth/users/${login.id}`, { paidAccess: true }))).toBe('403 forbidden');
   });
 });
 
 describe('GET /.well-known/jwks.json', () => {
-  it('has the public key tokens are signed with, and nothing of the private one', async () => {
+  it('has the public key that verifies tokens, and no part of the private key', async () => {
     const { browser } = await loggedIn();
     const [header = ''] = (browser.cookies.get('octo_token') ?? '').split('.');
     const { alg, kid } = JSON.parse(Buffer.from(header, 'base64url').toString()) as Record<string, string>;
@@ -421,7 +423,7 @@ describe('GET /.well-known/jwks.json', () => {
 });
 
 describe('the auth app', () => {
-  it('is ready, and logs neither addresses of people nor tokens', async () => {
+  it('is ready, and logs neither e-mail addresses of users nor tokens', async () => {
     expect((await newBrowser().get('/health/ready')).status).toBe(200);
     const { browser, email } = await loggedIn();
     await browser.login(email, 'wrong password');

@@ -7,7 +7,7 @@ export interface Answer {
   body: unknown;
 }
 
-/** Somebody with a cookie jar, at a network address of their own. */
+/** A client with a cookie jar and a network address of its own. */
 export class Browser {
   readonly cookies = new Map<string, string>();
   private readonly address = `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
@@ -30,7 +30,7 @@ export class Browser {
     return this.post('/auth/login', { email, password });
   }
 
-  /** Another one with the same cookies, at another address. */
+  /** Another browser with the same cookies, at another address. */
   copy(): Browser {
     const copy = new Browser(this.origin);
     for (const [name, value] of this.cookies) copy.cookies.set(name, value);
@@ -69,14 +69,15 @@ export const PASSWORD = 'octo-demo-password';
 
 export const newEmail = (): string => `${randomUUID()}@example.com`;
 
-/** The answer's problem; fails if it is none. */
+/** The problem of an answer; throws if it has none. */
 export function problemOf(answer: Answer): Problem {
   return problemSchema.parse(answer.body);
 }
 
-/** Status and code of a problem, `401 unauthenticated`; fails if it is none, or comes as another media type. */
+/** Status and code of a problem, such as `401 unauthenticated`; throws for any other body or media type. */
 export function refusalOf(answer: Answer): string {
   const mediaType = answer.headers.get('content-type') ?? 'none';
-  if (!mediaType.startsWith('application/problem+json')) throw new Error(`a problem of media type ${mediaType}`);
+  if (!mediaType.startsWith('application/problem+json'))
+    throw new Error(`expected application/problem+json, got ${mediaType}`);
   return `${answer.status} ${problemOf(answer).code}`;
 }

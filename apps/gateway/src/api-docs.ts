@@ -5,12 +5,12 @@ import { describeApi, serveOpenApi } from '#service';
 
 const AUTH_TIMEOUT_MS = 1_000;
 
-/** The OpenAPI document of the one public origin, our part and auth's, at `/openapi.json`; browsable at `/docs`. */
+/** Serves the OpenAPI document of the public origin, gateway and auth together, at `/openapi.json` and `/docs`. */
 export function serveApiDocs(app: NestFastifyApplication, authUrl: string): void {
   let own: OpenAPIObject | undefined;
   serveOpenApi(app, async () => {
     own ??= describeApi(app, messageEventSchema.options);
-    return withAuth(own, await documentOf(authUrl));
+    return withAuth(own, await fetchAuthDocument(authUrl));
   });
   SwaggerModule.setup('docs', app, () => ({ openapi: '3.1.0', info: { title: 'Octo', version: '' }, paths: {} }), {
     raw: false,
@@ -18,8 +18,8 @@ export function serveApiDocs(app: NestFastifyApplication, authUrl: string): void
   });
 }
 
-/** Undefined when auth cannot be reached: the rest is of use all the same. */
-async function documentOf(authUrl: string): Promise<OpenAPIObject | undefined> {
+/** Undefined when auth cannot be reached: the gateway's part is useful without it. */
+async function fetchAuthDocument(authUrl: string): Promise<OpenAPIObject | undefined> {
   try {
     const response = await fetch(`${authUrl}/openapi.json`, { signal: AbortSignal.timeout(AUTH_TIMEOUT_MS) });
     return response.ok ? ((await response.json()) as OpenAPIObject) : undefined;
@@ -30,7 +30,7 @@ async function documentOf(authUrl: string): Promise<OpenAPIObject | undefined> {
 
 function withAuth(own: OpenAPIObject, auth: OpenAPIObject | undefined): OpenAPIObject {
   if (auth === undefined) return own;
-  // Where both say something, health and metrics, the gateway's are the ones found at this origin.
+  // Both describe health and metrics; this origin serves those of the gateway.
   return {
     ...own,
     paths: { ...auth.paths, ...own.paths },

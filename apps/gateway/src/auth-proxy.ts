@@ -8,7 +8,7 @@ const TIMEOUT_MS = 10_000;
 const BODY_LIMIT_BYTES = 16_384;
 const BODY_PROBLEMS = { invalid: 'invalid_request', tooLarge: 'payload_too_large' } as const;
 
-/** One public origin: accounts and keys are reached through the gateway, so cookies need no CORS. */
+/** Forwards accounts and keys to auth: with one public origin, cookies need no CORS. */
 export async function forwardToAuth(app: NestFastifyApplication, authUrl: string): Promise<void> {
   const fastify: FastifyInstance = app.getHttpAdapter().getInstance();
   await fastify.register(async (scope) => {
@@ -19,7 +19,7 @@ export async function forwardToAuth(app: NestFastifyApplication, authUrl: string
   });
 }
 
-/** Read as a whole before it is passed on: one that is too large ends here, and no connection is left half read. */
+/** Reads the whole body first: the gateway refuses one that is too large, and no connection is left half read. */
 function acceptAnyBody(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser<Buffer>(
@@ -45,7 +45,7 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
         'x-forwarded-for': request.ip,
         'x-forwarded-proto': request.protocol,
       }),
-      // Of the connection to auth, not of ours (RFC 9110, 7.6.1).
+      // Headers of the connection to auth, not of the caller's (RFC 9110, 7.6.1).
       rewriteHeaders: ({ connection: _connection, 'keep-alive': _keepAlive, ...headers }) => headers,
       onError: (reply) => unreachable(reply.request as FastifyRequest, reply as FastifyReply),
     },
@@ -53,6 +53,6 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
 }
 
 function unreachable(request: FastifyRequest, reply: FastifyReply): void {
-  const detail = 'Accounts cannot be reached at the moment. Try again.';
+  const detail = 'The auth service cannot be reached at the moment. Try again.';
   sendProblem(request, reply, new ProblemException('unavailable', detail, { retryAfterMs: 1_000 }));
 }

@@ -1,16 +1,16 @@
 import { randomFillSync } from 'node:crypto';
 
-/** Asking the system costs the same for a few bytes as for many. */
+/** The system call costs the same for a few bytes as for many. */
 const pool = Buffer.allocUnsafe(8_192);
 let used = pool.length;
 
-/** That many random bytes, to be used at once: they are overwritten later. */
+/** Random bytes. Use them at once: a later refill of the pool overwrites them. */
 export function takeRandom(bytes: number): Buffer {
   const start = take(bytes);
   return pool.subarray(start, start + bytes);
 }
 
-/** That many random bytes in hexadecimal digits, two each. */
+/** Random bytes as hexadecimal digits, two a byte. */
 export function randomHex(bytes: number): string {
   const start = take(bytes);
   return pool.toString('hex', start, start + bytes);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { MessageRecord, QuotaReport } from '#contracts';
-import { call, finished, login, postMessage, recordOf } from '../../../test/support/client.js';
+import type { MessageRecord } from '#contracts';
+import { finished, login, postMessage, recordOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
+import { untilFreeIsOpen } from './quota-of.js';
 
 const LIMIT = 20;
 const BLOCK_MS = 8_000;
@@ -19,12 +20,7 @@ afterAll(() => stack.stop());
 
 const inMinutes = (minutes: number): string => new Date(Date.now() + minutes * 60_000).toISOString();
 
-async function isFreeOpen(): Promise<boolean> {
-  const { body } = await call<QuotaReport>(`${stack.origin.gateway}/quota`, { headers: { cookie } });
-  return body.providers.find(({ name }) => name === 'free')?.state === 'open';
-}
-
-/** Urgent messages until free quota is used up and one more had to be paid for. */
+/** Sends urgent messages until free quota is used up and one is paid for. */
 async function useUpFree(): Promise<void> {
   await waitUntil(async () => (await postMessage(stack.origin.gateway, cookie)).body.provider === 'paid', {
     what: 'free quota is used up',
@@ -32,7 +28,7 @@ async function useUpFree(): Promise<void> {
 }
 
 describe('a patient message after a burst of urgent ones', () => {
-  beforeEach(() => waitUntil(isFreeOpen, { what: 'free quota is open' }));
+  beforeEach(() => untilFreeIsOpen(stack.origin.gateway, cookie));
 
   it('is sent when expectedAt says so, once urgent messages have stopped', async () => {
     await useUpFree();
@@ -44,11 +40,11 @@ describe('a patient message after a burst of urgent ones', () => {
     const record = await finished(stack.origin.gateway, cookie, body.id ?? '', BLOCK_MS + 15_000);
     expect(record).toMatchObject({ status: 'delivered', provider: 'free', costMicros: 0 });
     const lateMs = Date.parse(record.deliveredAt ?? '') - Date.parse(body.expectedAt ?? '');
-    // A pod hears of other pods' lull with its next poll, 2 s later at most.
+    // A pod learns of a lull at other pods with its next poll, at most 2 s later.
     expect(Math.abs(lateMs)).toBeLessThan(4_000);
   });
 
-  it('is held back while urgent messages keep coming, and its record says why and until when', async () => {
+  it('is held back while urgent messages keep coming, and its record has the reason and the latest time', async () => {
     await useUpFree();
     const { body } = await postMessage(stack.origin.gateway, cookie, { message: 'patient', deliverBy: inMinutes(10) });
     const id = body.id ?? '';

@@ -4,32 +4,26 @@ import pg from 'pg';
 import { call, inParallel, login, postMessage, statsOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
-import { startPostgres } from '../../../verification/engines/postgres.js';
-import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
+import { type ProxiedPostgres, startProxiedPostgres } from '../../../test/support/proxied-postgres.js';
 
-let postgres: { url: string; stop: () => Promise<void> };
-let proxy: TcpProxy;
+let postgres: ProxiedPostgres;
 let refusing: Stack;
 let continuing: Stack;
 
 beforeAll(async () => {
-  postgres = await startPostgres();
-  const url = new URL(postgres.url);
-  proxy = await TcpProxy.to({ host: url.hostname, port: Number(url.port) });
-  url.port = String(proxy.port);
+  postgres = await startProxiedPostgres();
   // One after the other: the embedded engine migrates once.
-  refusing = await startStack({ env: { DATABASE_URL: url.href } });
-  continuing = await startStack({ env: { DATABASE_URL: url.href, JOURNAL_DOWN: 'continue' } });
+  refusing = await startStack({ env: { DATABASE_URL: postgres.url } });
+  continuing = await startStack({ env: { DATABASE_URL: postgres.url, JOURNAL_DOWN: 'continue' } });
 });
-afterEach(() => proxy.releaseReplies());
+afterEach(() => postgres.proxy.releaseReplies());
 afterAll(async () => {
   await Promise.all([refusing.stop(), continuing.stop()]);
-  await proxy.close();
   await postgres.stop();
 });
 
 async function query(...statements: string[]): Promise<pg.QueryResult[]> {
-  const client = new pg.Client(postgres.url);
+  const client = new pg.Client(postgres.directUrl);
   await client.connect();
   try {
     const results: pg.QueryResult[] = [];
@@ -86,11 +80,11 @@ describe('JOURNAL_DOWN=continue', () => {
     const { gateway } = continuing.origin;
     const cookie = await login(gateway);
     const count = 400;
-    proxy.holdReplies();
+    postgres.proxy.holdReplies();
     const startedMs = performance.now();
     const answers = await inParallel(count, 50, () => postMessage(gateway, cookie));
     const tookMs = performance.now() - startedMs;
-    proxy.releaseReplies();
+    postgres.proxy.releaseReplies();
     expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
     // One batch of 100 records takes 5 s until its statement times out.
     expect(tookMs).toBeLessThan(10_000);

@@ -12,7 +12,7 @@ afterAll(() => stack.stop());
 
 const withKey = () => ({ 'idempotency-key': randomUUID() });
 
-it('after everything was restarted a key has the same answer, and who waited is delivered', async () => {
+it('a stack with a disk keeps idempotency keys and delivers waiting messages after a restart', async () => {
   const cookie = await login(stack.origin.gateway);
   const key = withKey();
   const first = await postMessage(stack.origin.gateway, cookie, { message: 'once' }, key);
@@ -33,6 +33,6 @@ it('after everything was restarted a key has the same answer, and who waited is 
   expect(await finished(gateway, again, id)).toMatchObject({ status: 'delivered', provider: 'free' });
   expect((await postMessage(gateway, again, late, lateKey)).body.id).toBe(id);
   expect((await recordOf(gateway, again, first.body.id ?? '')).body).toMatchObject({ status: 'delivered' });
-  // Of the two, only the one that waited was sent by the providers' own count, which began anew.
+  // The providers count from zero after the restart: only the waiting message was sent since.
   expect((await statsOf(free)).accepted + (await statsOf(paid)).accepted).toBe(1);
 });

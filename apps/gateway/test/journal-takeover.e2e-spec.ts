@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { eq } from 'drizzle-orm';
 import { type Database, messages, migrate, openDatabase } from '#database';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { CallbackDelivery } from '../src/callbacks/callback-delivery.service.js';
 import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { call, inParallel, login, postMessage, setFaults, statsOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
+import { quotaOf } from './quota-of.js';
 
 let stack: Stack;
 let gateway: string;
@@ -16,14 +17,9 @@ beforeAll(async () => {
 });
 afterAll(() => stack.stop());
 
-const quotaState = async () => {
-  const { body } = await call<{ providers: { state: string }[] }>(`${gateway}/quota`, { headers: { cookie: paid } });
-  return body.providers[0]?.state;
-};
-
-describe('an account that sends too fast', () => {
-  it('is told when to come back, and nothing of it is sent', async () => {
-    // By whomever: where Redis takes longer than its budget, paid goes.
+describe('an account above MESSAGES_PER_SECOND', () => {
+  it('gets 429 with Retry-After, and its refused messages are not sent', async () => {
+    // By both providers: when Redis takes longer than QUOTA_BUDGET_MS, the paid provider gets the message.
     const sent = async () => (await statsOf(stack.origin.free)).accepted + (await statsOf(stack.origin.paid)).accepted;
     const before = await sent();
     const answers = await inParallel(60, 4, () => postMessage(gateway, paid));
@@ -35,9 +31,9 @@ describe('an account that sends too fast', () => {
   });
 });
 
-describe('a pod with its hands full', () => {
-  it('says so at once instead of queueing', async () => {
-    // Another account: the first one may have used up its rate.
+describe('a pod with MAX_IN_FLIGHT messages in flight', () => {
+  it('answers 503 at once instead of queueing', async () => {
+    // Another account: the first may have used up its rate.
     const free = await login(gateway, 'free@octo.local');
     await setFaults(stack.origin.free, { latencyMs: 300 });
     const answers = await inParallel(12, 12, () => postMessage(gateway, free));
@@ -49,30 +45,32 @@ describe('a pod with its hands full', () => {
   });
 });
 
-describe('a Redis that hangs', () => {
-  it('gets no free message through without a permit; paid goes on, readiness says so, and it mends by itself', async () => {
+describe('while Redis hangs', () => {
+  it('no free message is sent without a permit, paid ones are, readiness fails, and the gateway recovers by itself', async () => {
     const free = await login(gateway, 'free@octo.local');
-    // Both tokens are known to the gateway from here on.
-    await waitUntil(async () => (await postMessage(gateway, free)).status === 200, { what: 'a message goes through' });
-    await waitUntil(async () => (await postMessage(gateway, paid)).status === 200, { what: 'a message goes through' });
+    // From here on the gateway has verified both tokens.
+    await waitUntil(async () => (await postMessage(gateway, free)).status === 200, { what: 'a message is delivered' });
+    await waitUntil(async () => (await postMessage(gateway, paid)).status === 200, { what: 'a message is delivered' });
     const before = await statsOf(stack.origin.free);
     signalRedis('SIGSTOP');
     try {
       await waitUntil(async () => (await postMessage(gateway, paid)).body.provider === 'paid', {
-        what: 'paid takes over',
+        what: 'the paid provider gets a message',
       });
       const withoutPaid = await postMessage(gateway, free);
       expect({ status: withoutPaid.status, code: withoutPaid.body.code }).toEqual({ status: 503, code: 'unavailable' });
       expect((await statsOf(stack.origin.free)).accepted).toBe(before.accepted);
-      await waitUntil(async () => (await call(`${gateway}/health/ready`)).status === 503, { what: 'not ready' });
+      await waitUntil(async () => (await call(`${gateway}/health/ready`)).status === 503, { what: 'readiness fails' });
       const { body } = await call<{ detail: string }>(`${gateway}/health/ready`);
       expect(body.detail).toContain('redis');
-      expect(await quotaState()).toBe('unknown');
+      expect(await quotaOf(gateway, paid)).toMatchObject({ state: 'unknown' });
     } finally {
       signalRedis('SIGCONT');
     }
-    await waitUntil(async () => (await postMessage(gateway, paid)).body.provider === 'free', { what: 'free again' });
-    await waitUntil(async () => (await call(`${gateway}/health/ready`)).status === 200, { what: 'ready again' });
+    await waitUntil(async () => (await postMessage(gateway, paid)).body.provider === 'free', {
+      what: 'the free provider gets a message',
+    });
+    await waitUntil(async () => (await call(`${gateway}/health/ready`)).status === 200, { what: 'readiness succeeds' });
     const lost = stack.log.filter(({ event }) => event === 'quota store lost');
     expect(lost.length).toBeLessThanOrEqual(1);
   });

@@ -11,7 +11,7 @@ export interface Received {
   body: string;
 }
 
-/** Somebody's server that callbacks are sent to, and what it was sent. */
+/** A caller's server for callbacks, and the requests it received. */
 export interface Receiver {
   url: string;
   port: number;
@@ -20,7 +20,7 @@ export interface Receiver {
   stop: () => Promise<void>;
 }
 
-/** @param answer is given what came, and how many times the same id has come by now */
+/** @param answer gets the request and how many times the same id has arrived, this time included */
 export async function startReceiver(
   answer: (response: ServerResponse, request: Received, times: number) => unknown = (response) => response.end(),
 ): Promise<Receiver> {
@@ -28,11 +28,11 @@ export async function startReceiver(
   let connections = 0;
   const receive = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { headers, method = '', url: path = '' } = request;
-    const came = { id: String(headers['webhook-id']), method, path, headers, body: await text(request) };
-    received.push(came);
-    answer(response, came, received.filter(({ id }) => id === came.id).length);
+    const arrived = { id: String(headers['webhook-id']), method, path, headers, body: await text(request) };
+    received.push(arrived);
+    answer(response, arrived, received.filter(({ id }) => id === arrived.id).length);
   };
-  // A request that breaks off is none.
+  // A request that ends early does not count.
   const server = createServer((request, response) => void receive(request, response).catch(() => response.destroy()));
   server.on('connection', () => (connections += 1));
   server.listen(0, '127.0.0.1');

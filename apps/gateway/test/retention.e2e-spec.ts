@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
 import { v7 as uuidv7 } from 'uuid';
 import { callbacks, type Database, idempotencyKeys, messages, migrate, openDatabase } from '#database';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { ensurePartitions } from '../src/journal/partitions.js';
 import { Retention } from '../src/journal/retention.service.js';
@@ -45,7 +45,7 @@ function messageOf(createdAt: Date, status: 'delivered' | 'waiting'): typeof mes
   };
 }
 
-it('drops old texts of what is over, old keys and old callbacks, however many, and nothing else', async () => {
+it('Retention deletes old texts of ended messages, old keys and old callbacks, and nothing else', async () => {
   const old = Array.from({ length: 2_500 }, () => messageOf(LONG_AGO, 'delivered'));
   const kept = [messageOf(LONG_AGO, 'waiting'), messageOf(NOW, 'delivered')];
   for (const rows of [old, kept]) await db.insert(messages).values(rows);
@@ -78,7 +78,7 @@ it('drops old texts of what is over, old keys and old callbacks, however many, a
   expect((await db.select().from(idempotencyKeys)).map((row) => row.key)).toEqual(['new']);
   expect(await db.$count(callbacks)).toBe(1);
 
-  // One that waited until now is found by the next process, which looks at all of them once.
+  // A message that waited until now is found by the next process, whose first run checks all messages.
   await db
     .update(messages)
     .set({ status: 'delivered' })

@@ -14,7 +14,7 @@ export interface SignedToken {
   expiresAt: Date;
 }
 
-/** Signs access tokens with ES256; only the auth app has the key for it. */
+/** Signs access tokens with ES256; only the auth app has the private key. */
 export class AccessTokenSigner {
   private readonly jwt: JwtService;
 

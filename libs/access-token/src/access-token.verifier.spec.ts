@@ -9,11 +9,11 @@ const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256
 const issued = { issuer: 'octo', audience: 'octo' };
 const REFUSED = { outcome: 'refused', reason: 'invalid' };
 
-/** What Redis would know. */
+/** Stands in for Redis. */
 class KnownRevocations {
   state: 'live' | 'revoked' | 'unknown' = 'live';
-  hears = true;
-  asked = 0;
+  isSubscribed = true;
+  lookups = 0;
   listener: RevocationListener | undefined;
 
   listen(listener: RevocationListener): void {
@@ -21,7 +21,7 @@ class KnownRevocations {
   }
 
   async stateOf(): Promise<'live' | 'revoked' | 'unknown'> {
-    this.asked += 1;
+    this.lookups += 1;
     return this.state;
   }
 }
@@ -40,7 +40,7 @@ function tokenFor(claims: { sid?: string } = {}, options: Partial<{ privateKey: 
 
 const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');
 
-/** A token of any header and claims, signed by whatever is given. */
+/** A token with any header, claims and signature. */
 function forge(header: object, claims: object, signature: (input: string) => string): string {
   const input = `${encode({ typ: 'JWT', kid: keyIdOf(publicKey), ...header })}.${encode(claims)}`;
   return `${input}.${signature(input)}`;
@@ -64,7 +64,7 @@ const goodClaims = () => ({
 });
 
 describe('AccessTokenVerifier', () => {
-  it('knows the caller of a good token', async () => {
+  it('returns the caller of a valid token', async () => {
     const sid = randomUUID();
     const { token, expiresAt } = await tokenFor({ sid });
     const verification = await verifierWith().verifier.verify(token);
@@ -74,12 +74,12 @@ describe('AccessTokenVerifier', () => {
     });
   });
 
-  it('takes what the tests below forge, if nothing is wrong with it', async () => {
+  it('accepts a forged token of the tests below when it is correct', async () => {
     const token = forge({ alg: 'ES256' }, goodClaims(), es256);
     expect(await verifierWith().verifier.verify(token)).toMatchObject({ outcome: 'valid' });
   });
 
-  it('refuses a token signed by another key under the id of ours', async () => {
+  it('refuses a token signed by another key under a known key id', async () => {
     const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
     const forged = forge({ alg: 'ES256' }, goodClaims(), (input) =>
       sign('sha256', Buffer.from(input), { key: other, dsaEncoding: 'ieee-p1363' }).toString('base64url'),
@@ -113,7 +113,7 @@ describe('AccessTokenVerifier', () => {
     ['for another audience', { aud: 'other' }],
     ['without expiry', { exp: undefined }],
     ['without session', { sid: undefined }],
-    ['with a role nobody knows', { role: 'root' }],
+    ['with an unknown role', { role: 'root' }],
   ])('refuses a token %s', async (_what, change) => {
     const token = forge({ alg: 'ES256' }, { ...goodClaims(), ...change }, es256);
     expect(await verifierWith().verifier.verify(token)).toEqual(REFUSED);
@@ -123,12 +123,12 @@ describe('AccessTokenVerifier', () => {
     expect(await verifierWith().verifier.verify(nonsense)).toEqual(REFUSED);
   });
 
-  it('refuses a token under a key id that does not exist', async () => {
+  it('refuses a token with an unknown key id', async () => {
     const unknown = forge({ alg: 'ES256', kid: 'unknown' }, goodClaims(), es256);
     expect(await verifierWith().verifier.verify(unknown)).toEqual(REFUSED);
   });
 
-  it('cannot decide while there are no keys', async () => {
+  it('is undecided while there are no keys', async () => {
     const keys = { get: () => Promise.reject(new KeysUnavailable()) };
     const verification = await verifierWith({ keys }).verifier.verify((await tokenFor()).token);
     expect(verification).toEqual({ outcome: 'undecided', reason: 'keys' });
@@ -139,7 +139,7 @@ describe('AccessTokenVerifier', () => {
     expect(await verifierWith().verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'expired' });
   });
 
-  it('refuses a token it has seen before once it has expired', async () => {
+  it('refuses a cached token once it has expired', async () => {
     const { verifier } = verifierWith();
     const { token, expiresAt } = await tokenFor();
     expect(await verifier.verify(token)).toMatchObject({ outcome: 'valid' });
@@ -151,23 +151,23 @@ describe('AccessTokenVerifier', () => {
     }
   });
 
-  it('verifies a token once and remembers it', async () => {
+  it('verifies a token once and caches it', async () => {
     const { verifier, revocations } = verifierWith();
     const { token } = await tokenFor();
     await verifier.verify(token);
     await verifier.verify(token);
-    expect(revocations.asked).toBe(1);
+    expect(revocations.lookups).toBe(1);
   });
 
-  it('remembers no more tokens than it may', async () => {
+  it('caches no more tokens than its capacity', async () => {
     const { verifier, revocations } = verifierWith({ capacity: 2 });
     const tokens = await Promise.all([1, 2, 3].map(async () => (await tokenFor()).token));
     const [first = ''] = tokens;
     for (const token of [...tokens, first]) await verifier.verify(token); // oxlint-disable-line no-await-in-loop -- order matters
-    expect(revocations.asked).toBe(4);
+    expect(revocations.lookups).toBe(4);
   });
 
-  describe('and revocation', () => {
+  describe('with revocations', () => {
     it('refuses a token of a revoked session', async () => {
       const { verifier, revocations } = verifierWith();
       revocations.state = 'revoked';
@@ -175,7 +175,7 @@ describe('AccessTokenVerifier', () => {
       expect(verification).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('refuses a token it has seen before as soon as it hears of the revocation', async () => {
+    it('refuses a cached token as soon as its revocation arrives', async () => {
       const { verifier, revocations } = verifierWith();
       const sid = randomUUID();
       const { token } = await tokenFor({ sid });
@@ -186,7 +186,7 @@ describe('AccessTokenVerifier', () => {
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('asks about every token again after it may have missed something', async () => {
+    it('looks every token up again after revocations may have been missed', async () => {
       const { verifier, revocations } = verifierWith();
       const { token } = await tokenFor();
       await verifier.verify(token);
@@ -195,16 +195,16 @@ describe('AccessTokenVerifier', () => {
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('asks about every token each time while it hears of no revocations', async () => {
+    it('looks a token up for each request while it is not subscribed', async () => {
       const { verifier, revocations } = verifierWith();
-      revocations.hears = false;
+      revocations.isSubscribed = false;
       const { token } = await tokenFor();
       await verifier.verify(token);
       revocations.state = 'revoked';
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('does not remember a token that was revoked while it was being verified', async () => {
+    it('does not cache a token that was revoked during its verification', async () => {
       const { verifier, revocations } = verifierWith();
       const sid = randomUUID();
       const { token } = await tokenFor({ sid });
@@ -217,7 +217,7 @@ describe('AccessTokenVerifier', () => {
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('accepts or refuses as told when Redis cannot be asked', async () => {
+    it('accepts or refuses by whenRedisDown while Redis is down', async () => {
       const { token } = await tokenFor();
       const accepting = verifierWith({ whenRedisDown: 'accept' });
       const refusing = verifierWith({ whenRedisDown: 'refuse' });
@@ -226,7 +226,7 @@ describe('AccessTokenVerifier', () => {
       expect(await refusing.verifier.verify(token)).toEqual({ outcome: 'undecided', reason: 'revocations' });
     });
 
-    it('asks again soon about a token it accepted unasked', async () => {
+    it('looks a token up again within 6 s after it was accepted while Redis was down', async () => {
       const { verifier, revocations } = verifierWith();
       const { token } = await tokenFor();
       revocations.state = 'unknown';

@@ -1,32 +1,32 @@
 import { z } from 'zod';
 import { roleSchema } from '#contracts';
 
-/** Holds the access token; every path. */
+/** Cookie with the access token; for every path. */
 export const TOKEN_COOKIE = 'octo_token';
-/** Holds the refresh token; sent to the auth app only. */
+/** Cookie with the refresh token; sent to the auth app only. */
 export const REFRESH_COOKIE = 'octo_refresh';
 export const ACCESS_TOKEN_TTL_MS = 900_000;
-/** Clocks of pods may differ by this much. An access token is accepted until `exp` plus this. */
+/** Clocks of pods may differ by this much: an access token is accepted until `exp` plus this. */
 export const CLOCK_TOLERANCE_MS = 1_000;
 export const ALGORITHM = 'ES256';
 
-/** What an access token says (RFC 7519). */
+/** Claims of an access token (RFC 7519). */
 export const claimsSchema = z.object({
   iss: z.string(),
   aud: z.string(),
-  /** The account. */
+  /** Id of the account. */
   sub: z.uuid(),
   exp: z.int(),
   iat: z.int(),
   jti: z.string().min(1),
-  /** What revocation names: all access tokens of one login share it. */
+  /** Names the session in revocations: all access tokens of one login share it. */
   sid: z.uuid(),
   paidAccess: z.boolean(),
   role: roleSchema,
 });
 export type Claims = z.infer<typeof claimsSchema>;
 
-/** Who is asking, as the rest of the code wants to know it. */
+/** The account and session behind a request. */
 export interface Caller {
   accountId: string;
   paidAccess: boolean;

@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { jwkSetOf, keyIdOf, parseJwkSet, publicKeysOf } from './jwk.js';
 
-/** The key of RFC 7515, appendix A.3. */
+/** From RFC 7515, appendix A.3. */
 const RFC_KEY = {
   kty: 'EC',
   crv: 'P-256',
@@ -22,13 +22,13 @@ describe('keyIdOf', () => {
 });
 
 describe('the JWK Set', () => {
-  it('says nothing about private keys', () => {
+  it('holds no part of a private key', () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const [jwk] = jwkSetOf(publicKeysOf([privateKey])).keys;
     expect(Object.keys(jwk ?? {}).toSorted()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
   });
 
-  it('gives every key back that was put in', () => {
+  it('returns each key that was put in', () => {
     const pairs = [1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }));
     const keys = publicKeysOf(pairs.map((pair) => pair.publicKey));
     const read = parseJwkSet(JSON.parse(JSON.stringify(jwkSetOf(keys))));
@@ -36,7 +36,7 @@ describe('the JWK Set', () => {
     expect([...read].every(([kid, key]) => keyIdOf(key) === kid)).toBe(true);
   });
 
-  it('skips keys of kinds it does not know', () => {
+  it('skips keys of unknown kinds', () => {
     const known = { ...RFC_KEY, kid: 'known' };
     expect([...parseJwkSet({ keys: [{ kty: 'RSA', kid: 'rsa' }, known, 'nonsense'] }).keys()]).toEqual(['known']);
   });

@@ -19,13 +19,13 @@ export function keyIdOf(publicKey: KeyObject): string {
   return createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url');
 }
 
-/** Keys by id. Private keys are taken too; only their public half is kept. */
+/** Keys by id. Of a private key it keeps the public half. */
 export function publicKeysOf(keys: readonly KeyObject[]): PublicKeys {
   const publicKeys = keys.map((key) => (key.type === 'private' ? createPublicKey(key) : key));
   return new Map(publicKeys.map((key) => [keyIdOf(key), key]));
 }
 
-/** The JWK Set (RFC 7517) others verify with. */
+/** The JWK Set (RFC 7517) with which other apps verify. */
 export function jwkSetOf(keys: PublicKeys): { keys: object[] } {
   return {
     keys: [...keys].map(([kid, key]) => {
@@ -36,8 +36,8 @@ export function jwkSetOf(keys: PublicKeys): { keys: object[] } {
 }
 
 /**
- * Reads a JWK Set. Keys of other kinds are skipped, as RFC 7517, section 5 asks.
- * @throws ZodError if it is no JWK Set
+ * Reads a JWK Set. Skips keys of other kinds, as RFC 7517, section 5 requires.
+ * @throws ZodError if the document is not a JWK Set
  */
 export function parseJwkSet(document: unknown): PublicKeys {
   const keys = new Map<string, KeyObject>();

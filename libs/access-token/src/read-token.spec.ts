@@ -2,23 +2,23 @@ import { describe, expect, it } from '@jest/globals';
 import { readAccessToken, readCookie } from './read-token.js';
 
 describe('readAccessToken', () => {
-  it('takes the cookie', () => {
+  it('reads the cookie', () => {
     expect(readAccessToken({ cookie: 'a=1; octo_token=x.y.z; b=2' })).toBe('x.y.z');
   });
 
-  it('takes the bearer token, whatever the case of the scheme', () => {
+  it('reads the bearer token, with the scheme in any case', () => {
     expect(readAccessToken({ authorization: 'bearer x.y.z' })).toBe('x.y.z');
   });
 
-  it('prefers the bearer token, even a nonsensical one', () => {
+  it('prefers the bearer token, even a malformed one', () => {
     expect(readAccessToken({ authorization: 'Bearer <no>', cookie: 'octo_token=x.y.z' })).toBe('<no>');
   });
 
-  it('falls back to the cookie when another scheme is used', () => {
+  it('falls back to the cookie when the scheme is not Bearer', () => {
     expect(readAccessToken({ authorization: 'Basic abc', cookie: 'octo_token=x.y.z' })).toBe('x.y.z');
   });
 
-  it('finds nothing where nothing is', () => {
+  it('returns undefined without a token', () => {
     expect(readAccessToken({})).toBeUndefined();
     expect(readAccessToken({ authorization: 'Bearer ' })).toBeUndefined();
   });

@@ -1,16 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { TOKEN_COOKIE } from './claims.js';
 
-/** The scheme is compared without regard to case (RFC 9110, section 11.1). */
+/** The scheme is case-insensitive (RFC 9110, section 11.1). */
 const BEARER = /^bearer +(\S+)$/i;
 
-/** The access token of a request: `Authorization: Bearer` if there is one, the cookie if not. */
+/** The access token of a request: from `Authorization: Bearer`, else from the cookie. */
 export function readAccessToken(headers: IncomingHttpHeaders): string | undefined {
   const bearer = headers.authorization === undefined ? null : BEARER.exec(headers.authorization);
   return bearer?.[1] ?? readCookie(headers.cookie, TOKEN_COOKIE);
 }
 
-/** The first cookie of that name in a `Cookie` header (RFC 6265, section 4.2); values of ours need no decoding. */
+/** The first cookie of that name in a `Cookie` header (RFC 6265, section 4.2). Octo's values need no decoding. */
 export function readCookie(header: string | undefined, name: string): string | undefined {
   for (const pair of header?.split(';') ?? []) {
     const separator = pair.indexOf('=');

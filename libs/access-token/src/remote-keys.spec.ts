@@ -10,7 +10,7 @@ import { RemoteKeys } from './remote-keys.js';
 const newKeys = (): PublicKeys => publicKeysOf([generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey]);
 const onlyIdOf = (keys: PublicKeys): string => [...keys.keys()].join();
 
-/** An auth app that serves nothing but its keys. */
+/** An auth app that serves only its keys. */
 class KeyServer {
   keys = newKeys();
   status = 200;
@@ -43,7 +43,7 @@ describe('RemoteKeys', () => {
   });
   afterEach(() => server.stop());
 
-  it('fetches once for many who ask at the same time, and not again for a known key', async () => {
+  it('fetches once for concurrent requests, and not again for a known key', async () => {
     const remote = new RemoteKeys(url);
     const id = onlyIdOf(server.keys);
     const found = await Promise.all(Array.from({ length: 20 }, async () => remote.get(id)));
@@ -52,19 +52,19 @@ describe('RemoteKeys', () => {
     expect(server.fetches).toBe(1);
   });
 
-  it('finds a new key, but asks for unknown ones only once in a while', async () => {
+  it('finds a new key, but fetches for unknown ids once per cooldown', async () => {
     const remote = new RemoteKeys(url, { cooldownMs: 0 });
     await remote.get(onlyIdOf(server.keys));
     server.keys = newKeys();
     expect(await remote.get(onlyIdOf(server.keys))).toBeDefined();
-    const patient = new RemoteKeys(url, { cooldownMs: 60_000 });
-    await patient.get('unknown');
+    const cooling = new RemoteKeys(url, { cooldownMs: 60_000 });
+    await cooling.get('unknown');
     const { fetches } = server;
-    expect(await Promise.all([patient.get('unknown'), patient.get('unknown 2')])).toEqual([undefined, undefined]);
+    expect(await Promise.all([cooling.get('unknown'), cooling.get('unknown 2')])).toEqual([undefined, undefined]);
     expect(server.fetches).toBe(fetches);
   });
 
-  it('keeps the last known keys while the server fails', async () => {
+  it('keeps the last known keys while fetches fail', async () => {
     const remote = new RemoteKeys(url, { cooldownMs: 0, refreshMs: 0 });
     const id = onlyIdOf(server.keys);
     await remote.get(id);
@@ -73,7 +73,7 @@ describe('RemoteKeys', () => {
     expect(await remote.get(id)).toBeDefined();
   });
 
-  it('forgets a key that was withdrawn', async () => {
+  it('forgets a withdrawn key', async () => {
     const remote = new RemoteKeys(url, { cooldownMs: 0 });
     const id = onlyIdOf(server.keys);
     await remote.get(id);
@@ -82,7 +82,7 @@ describe('RemoteKeys', () => {
     expect(await remote.get(id)).toBeUndefined();
   });
 
-  it('says so when no keys could be fetched at all', async () => {
+  it('throws KeysUnavailable when no keys have been fetched', async () => {
     server.status = 500;
     await expect(new RemoteKeys(url).get('any')).rejects.toBeInstanceOf(KeysUnavailable);
   });

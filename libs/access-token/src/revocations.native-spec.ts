@@ -12,19 +12,19 @@ afterEach(async () => {
 });
 
 /** A process that has subscribed. */
-async function newProcess(url: string): Promise<{ revocations: Revocations; heard: string[] }> {
+async function newProcess(url: string): Promise<{ revocations: Revocations; received: string[] }> {
   const revocations = new Revocations(url);
   open.push(revocations);
-  const heard: string[] = [];
-  revocations.listen({ revoked: (sessionIds) => void heard.push(...sessionIds), mayHaveMissed: () => {} });
-  await waitUntil(async () => revocations.hears && (await revocations.stateOf('any')) === 'live', {
+  const received: string[] = [];
+  revocations.listen({ revoked: (sessionIds) => void received.push(...sessionIds), mayHaveMissed: () => {} });
+  await waitUntil(async () => revocations.isSubscribed && (await revocations.stateOf('any')) === 'live', {
     what: 'connected',
   });
-  return { revocations, heard };
+  return { revocations, received };
 }
 
 describe('revocations', () => {
-  it('are heard and found after a failover, by subscriptions that say they may have missed some', async () => {
+  it('are received and found after a failover, by subscriptions that report possible misses', async () => {
     const master = await servers.start();
     const replica = await servers.start('--replicaof', '127.0.0.1', String(master.port));
     await waitUntil(async () => String(await master.call('INFO', 'replication')).includes('state=online'), {
@@ -34,18 +34,20 @@ describe('revocations', () => {
     const url = `redis-sentinel://${sentinel.address}/${MASTER_NAME}`;
     const [one, other] = await Promise.all([newProcess(url), newProcess(url)]);
     await one.revocations.revoke(['first'], 60_000);
-    expect(other.heard).toEqual(['first']);
+    expect(other.received).toEqual(['first']);
     await waitUntil(async () => (await replica.call('EXISTS', 'revoked:first')) === 1, { what: 'the first is copied' });
     await master.kill();
     expect(await one.revocations.stateOf('first')).toBe('unknown');
     await sentinel.call('SENTINEL', 'FAILOVER', MASTER_NAME);
     await waitUntil(async () => (await one.revocations.stateOf('first')) === 'revoked', { what: 'the first is found' });
-    await waitUntil(() => one.revocations.hears && other.revocations.hears, { what: 'both have subscribed again' });
+    await waitUntil(() => one.revocations.isSubscribed && other.revocations.isSubscribed, {
+      what: 'both have subscribed again',
+    });
     await one.revocations.revoke(['second'], 60_000);
-    expect(other.heard).toEqual(['first', 'second']);
+    expect(other.received).toEqual(['first', 'second']);
   });
 
-  it('are not waited for by anybody but the first while Redis stands still', async () => {
+  it('delay only the first request while Redis is frozen', async () => {
     const server = await servers.start();
     const { revocations } = await newProcess(`redis://${server.address}`);
     server.freeze();
@@ -55,16 +57,16 @@ describe('revocations', () => {
     expect(await revocations.stateOf('any')).toBe('unknown');
     expect(performance.now() - startedMs).toBeLessThan(50);
     server.thaw();
-    await waitUntil(async () => (await revocations.stateOf('any')) === 'live', { what: 'it is asked again' });
+    await waitUntil(async () => (await revocations.stateOf('any')) === 'live', { what: 'Redis answers again' });
   });
 
-  it('of several sessions at once reach every node of a cluster', async () => {
+  it('of several sessions reach every node of a cluster', async () => {
     const nodes = await servers.startCluster(3);
     const url = `redis-cluster://${nodes.map((node) => node.address).join(',')}`;
     const [one, other] = await Promise.all([newProcess(url), newProcess(url)]);
     const sessions = Array.from({ length: 12 }, (_, i) => `session-${i}`);
     await one.revocations.revoke(sessions, 60_000);
-    await waitUntil(() => other.heard.length === sessions.length, { what: 'all are heard' });
+    await waitUntil(() => other.received.length === sessions.length, { what: 'all are received' });
     const states = await Promise.all(sessions.map((session) => other.revocations.stateOf(session)));
     expect(new Set(states)).toEqual(new Set(['revoked']));
   });

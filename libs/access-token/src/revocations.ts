@@ -2,26 +2,26 @@ import { randomUUID } from 'node:crypto';
 import { Logger, type OnApplicationShutdown } from '@nestjs/common';
 import type { RedisConnection } from '#redis';
 import { z } from 'zod';
-import { openRedis } from '#service';
-import { Telling } from './telling.js';
+import { openRedis, OutageLog } from '#service';
+import { AckCounter } from './ack-counter.js';
 
-/** `revoked:<sid>`, lives until the last token that carries the sid has expired. */
+/** `revoked:<sid>`; its TTL lasts until every token with that `sid` has expired. */
 const revokedKey = (sessionId: string): string => `revoked:${sessionId}`;
-/** Carries what `revocationSchema` reads. */
+/** Channel on which revocations are published, as `revocationSchema` reads them. */
 const REVOKED_CHANNEL = 'revoked';
-/** On which the process that revoked hears, by the revocation's id, that another one has heard. */
-const heardChannel = (processId: string): string => `revoked:heard:${processId}`;
+/** Channel on which subscribers acknowledge a revocation to the process that published it, by its id. */
+const ackChannel = (processId: string): string => `revoked:ack:${processId}`;
 
 const revocationSchema = z.object({ id: z.string(), by: z.string(), sessionIds: z.array(z.string()) });
 type Revocation = z.infer<typeof revocationSchema>;
 
-/** Longest wait for every process to say that it has heard. */
-const HEARD_TIMEOUT_MS = 500;
+/** Timeout for the acknowledgements of all processes. */
+const ACK_TIMEOUT_MS = 500;
 
-/** Longest that a request waits to know whether its token was revoked. */
+/** Longest wait of a request for the state of its session. */
 const ANSWER_TIMEOUT_MS = 100;
 
-/** How often the subscription shows that it is alive: a connection can be dead without anybody telling us. */
+/** A connection can be dead without an error, so the subscription pings. */
 const HEARTBEAT_MS = 2_000;
 const HEARTBEAT_TIMEOUT_MS = 2_000;
 
@@ -29,44 +29,49 @@ export type SessionState = 'live' | 'revoked' | 'unknown';
 
 export interface RevocationListener {
   revoked(sessionIds: string[]): void;
-  /** The subscription was lost or is back: anything may have been revoked meanwhile. */
+  /** The subscription was lost or is back: any session may have been revoked meanwhile. */
   mayHaveMissed(): void;
 }
 
 /**
- * Which sessions' access tokens are refused before they expire. Every process hears of a revocation at once, and can
- * ask about sessions it has not seen before.
+ * Sessions whose access tokens are refused before they expire. Redis publishes each revocation to every process, and
+ * keeps it as a key for processes that look up a session that is new to them.
  */
 export class Revocations implements OnApplicationShutdown {
   private readonly logger = new Logger('revocations');
+  private readonly outage = new OutageLog(this.logger, {
+    failed: 'cannot subscribe to revocations',
+    recovered: 'subscribed to revocations again',
+  });
   private readonly listeners: RevocationListener[] = [];
   private readonly commands: RedisConnection;
   private readonly subscription: RedisConnection;
   private readonly heartbeat: NodeJS.Timeout;
   private readonly processId = randomUUID();
-  private readonly tellings = new Map<string, Telling>();
+  /** By the id of the revocation that waits for them. */
+  private readonly acks = new Map<string, AckCounter>();
   private subscribed = false;
-  /** Questions that were given up and may still be answered. */
+  /** Lookups that timed out and that Redis has not answered yet. */
   private overdue = 0;
 
   constructor(redisUrl: string) {
     this.commands = openRedis({ url: redisUrl, use: 'revocations' });
     this.subscription = openRedis({
       url: redisUrl,
-      use: 'revocations as they happen',
+      use: 'subscription to revocations',
       autoResubscribe: false,
       socketTimeout: HEARTBEAT_TIMEOUT_MS,
     });
     this.subscription.on('ready', () => void this.subscribe());
     this.subscription.on('close', () => this.lose());
     this.subscription.on('message', (channel, message: string) =>
-      channel === REVOKED_CHANNEL ? this.hear(message) : this.tellings.get(message)?.hear(),
+      channel === REVOKED_CHANNEL ? this.apply(message) : this.acks.get(message)?.receive(),
     );
     this.heartbeat = setInterval(() => void this.subscription.ping().catch(() => {}), HEARTBEAT_MS).unref();
   }
 
-  /** Whether this process hears of revocations now. While it does not, an answer of `stateOf` holds for its moment. */
-  get hears(): boolean {
+  /** While false, revocations may be missed: a result of `stateOf` must not be cached. */
+  get isSubscribed(): boolean {
     return this.subscribed;
   }
 
@@ -74,44 +79,44 @@ export class Revocations implements OnApplicationShutdown {
     this.listeners.push(listener);
   }
 
-  /** Calls back whenever Redis is connected, the first time and after every interruption. */
+  /** Calls back each time Redis is connected: the first time and after each outage. */
   whenConnected(listener: () => void): void {
     this.commands.on('ready', listener);
     if (this.commands.status === 'ready') listener();
   }
 
   /**
-   * Refuses all access tokens of these sessions, here and everywhere. Returns when every process that is connected has
-   * said that it refuses them, or after half a second: who is silent for that long will ask again when it is back.
-   * @param ttlMs how long to remember it: as long as the longest-living of their tokens
-   * @throws if Redis cannot be asked; this process refuses them even so as long as it remembers
+   * Refuses all access tokens of these sessions in every process. Resolves when every subscribed process has
+   * acknowledged, or after 500 ms: a process that is silent for longer looks sessions up again when it is back.
+   * @param ttlMs lifetime of the revocation: at least the rest of the lifetime of the tokens
+   * @throws if Redis is down; this process has dropped the tokens from its cache even so
    */
   async revoke(sessionIds: string[], ttlMs: number): Promise<void> {
     if (sessionIds.length === 0) return;
     for (const listener of this.listeners) listener.revoked(sessionIds);
-    // No pipeline: in a cluster the keys are on different nodes.
+    // Not a pipeline: in a cluster the keys are on different nodes.
     await Promise.all(sessionIds.map((sessionId) => this.commands.set(revokedKey(sessionId), '1', 'PX', ttlMs)));
-    // After the keys: whoever hears it and asks must find them.
-    await this.tell(sessionIds);
+    // After the keys: a process that receives the message and looks a session up must find its key.
+    await this.publish(sessionIds);
   }
 
-  /** `unknown`: Redis cannot be asked, or did not answer within 100 ms; while it does not, nobody else waits for it. */
+  /** `unknown`: Redis is down or did not answer within 100 ms. Until it answers, later calls do not wait for it. */
   async stateOf(sessionId: string): Promise<SessionState> {
     if (this.overdue > 0) return 'unknown';
     let timer: NodeJS.Timeout | undefined;
     let isOverdue = false;
-    const patience = new Promise<SessionState>((resolve) => {
+    const timeout = new Promise<SessionState>((resolve) => {
       timer = setTimeout(() => {
         isOverdue = true;
         this.overdue += 1;
         resolve('unknown');
       }, ANSWER_TIMEOUT_MS);
     });
-    const answer = this.ask(sessionId).finally(() => {
+    const answer = this.lookUp(sessionId).finally(() => {
       clearTimeout(timer);
       if (isOverdue) this.overdue -= 1;
     });
-    return Promise.race([answer, patience]);
+    return Promise.race([answer, timeout]);
   }
 
   onApplicationShutdown(): void {
@@ -120,7 +125,7 @@ export class Revocations implements OnApplicationShutdown {
     this.commands.disconnect();
   }
 
-  private async ask(sessionId: string): Promise<SessionState> {
+  private async lookUp(sessionId: string): Promise<SessionState> {
     try {
       return (await this.commands.exists(revokedKey(sessionId))) === 1 ? 'revoked' : 'live';
     } catch {
@@ -130,11 +135,12 @@ export class Revocations implements OnApplicationShutdown {
 
   private async subscribe(): Promise<void> {
     try {
-      await this.subscription.subscribe(REVOKED_CHANNEL, heardChannel(this.processId));
+      await this.subscription.subscribe(REVOKED_CHANNEL, ackChannel(this.processId));
       this.subscribed = true;
+      this.outage.recovered();
       for (const listener of this.listeners) listener.mayHaveMissed();
     } catch (error) {
-      this.logger.warn('could not subscribe', { err: error });
+      this.outage.failed({ err: error });
       this.subscription.disconnect(true);
     }
   }
@@ -144,30 +150,30 @@ export class Revocations implements OnApplicationShutdown {
     for (const listener of this.listeners) listener.mayHaveMissed();
   }
 
-  private async tell(sessionIds: string[]): Promise<void> {
+  private async publish(sessionIds: string[]): Promise<void> {
     const id = randomUUID();
-    const telling = new Telling();
-    this.tellings.set(id, telling);
+    const acks = new AckCounter();
+    this.acks.set(id, acks);
     try {
       const revocation: Revocation = { id, by: this.processId, sessionIds };
-      // In a cluster: how many are subscribed at the node that was asked.
-      const told = await this.commands.publish(REVOKED_CHANNEL, JSON.stringify(revocation));
-      if (!(await telling.byAll(told, HEARD_TIMEOUT_MS))) {
-        this.logger.warn('not every process said that it heard of a revocation in time', { count: sessionIds.length });
+      // In a cluster Redis counts only the subscribers of the node that publishes.
+      const expected = await this.commands.publish(REVOKED_CHANNEL, JSON.stringify(revocation));
+      if (!(await acks.wait({ expected, timeoutMs: ACK_TIMEOUT_MS }))) {
+        this.logger.warn('revocation was not acknowledged in time', { sessions: sessionIds.length, expected });
       }
     } finally {
-      this.tellings.delete(id);
+      this.acks.delete(id);
     }
   }
 
-  private hear(message: string): void {
+  private apply(message: string): void {
     try {
       const { id, by, sessionIds } = revocationSchema.parse(JSON.parse(message));
       for (const listener of this.listeners) listener.revoked(sessionIds);
-      // Whoever waits for it does so for a moment only.
-      this.commands.publish(heardChannel(by), id).catch(() => {});
+      // A lost acknowledgement costs the publisher `ACK_TIMEOUT_MS` at most.
+      this.commands.publish(ackChannel(by), id).catch(() => {});
     } catch (error) {
-      this.logger.warn('message not understood', { err: error });
+      this.logger.warn('revocation cannot be parsed', { err: error });
       for (const listener of this.listeners) listener.mayHaveMissed();
     }
   }

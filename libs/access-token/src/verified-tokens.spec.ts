@@ -12,7 +12,7 @@ const callerWith = (sessionId: string): Caller => ({
 });
 
 describe('VerifiedTokens', () => {
-  it('forgets a token at the moment it ends', () => {
+  it('drops a token at the moment it expires', () => {
     const tokens = new VerifiedTokens(10);
     tokens.remember('a', callerWith('s'), 1000);
     expect(tokens.get('a', 999)?.sessionId).toBe('s');
@@ -20,20 +20,20 @@ describe('VerifiedTokens', () => {
     expect(tokens.size).toBe(0);
   });
 
-  it('never holds more than its capacity, and lets the oldest go first', () => {
+  it('never exceeds its capacity and evicts the oldest token first', () => {
     const tokens = new VerifiedTokens(3);
     for (let index = 0; index < 1000; index += 1) tokens.remember(`t${index}`, callerWith('s'), 1000);
     expect(tokens.size).toBe(3);
     expect(['t996', 't997', 't999'].map((token) => tokens.get(token, 0) !== undefined)).toEqual([false, true, true]);
   });
 
-  it('does not push another one out when a token is remembered again', () => {
+  it('evicts nothing when a cached token is remembered again', () => {
     const tokens = new VerifiedTokens(2);
     for (const token of ['a', 'b', 'b', 'b']) tokens.remember(token, callerWith('s'), 1000);
     expect(tokens.get('a', 0)).toBeDefined();
   });
 
-  it('drops all tokens of the revoked sessions and no other', () => {
+  it('drops all tokens of the revoked sessions and no others', () => {
     const tokens = new VerifiedTokens(10);
     tokens.remember('a1', callerWith('a'), 1000);
     tokens.remember('a2', callerWith('a'), 1000);
@@ -42,7 +42,7 @@ describe('VerifiedTokens', () => {
     expect(['a1', 'a2', 'b1'].map((token) => tokens.get(token, 0) !== undefined)).toEqual([false, false, true]);
   });
 
-  it('drops a token that was remembered again, and those that came after others of its session had ended', () => {
+  it('drops a token that was remembered twice, after another token of its session expired', () => {
     const tokens = new VerifiedTokens(10);
     tokens.remember('a1', callerWith('a'), 1000);
     expect(tokens.get('a1', 1000)).toBeUndefined();
@@ -52,7 +52,7 @@ describe('VerifiedTokens', () => {
     expect(tokens.size).toBe(0);
   });
 
-  it('has another revision after every revocation, of whatever session', () => {
+  it('changes its revision with each revocation of any session', () => {
     const tokens = new VerifiedTokens(10);
     const { revision } = tokens;
     tokens.drop(['unknown']);

@@ -6,13 +6,13 @@ interface Entry {
 }
 
 /**
- * Tokens that were verified, so that a signature is checked once and not for every request. Bounded: when full, the
- * oldest entry goes. Only good tokens are remembered, so bad ones cannot push anybody out.
+ * Cache of verified tokens: a signature is checked once, not for each request. When it is full, it evicts the oldest
+ * entry. It holds valid tokens only, so that invalid ones cannot evict any.
  */
 export class VerifiedTokens {
-  /** By the whole token: whoever holds these bytes went through verification before. */
+  /** By the whole token, so that a hit proves that exactly these bytes were verified. */
   private readonly entries = new Map<string, Entry>();
-  /** By session: what a revocation ends. */
+  /** By session, which a revocation names. */
   private readonly tokensOf = new Map<string, Set<string>>();
   private changes = 0;
 
@@ -23,8 +23,8 @@ export class VerifiedTokens {
   }
 
   /**
-   * Changes with every revocation. A verification that began at another revision may rest on an answer that is
-   * outdated by now, and must not be remembered.
+   * Changes with every revocation. A verification that started at another revision may rest on an outdated state: do not
+   * cache its result.
    */
   get revision(): number {
     return this.changes;

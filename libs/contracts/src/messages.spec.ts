@@ -4,17 +4,17 @@ import { sendMessageSchema } from './messages.js';
 describe('callbackUrl', () => {
   const accepts = (callbackUrl: unknown): boolean => sendMessageSchema.safeParse({ message: 'a', callbackUrl }).success;
 
-  it('is a URL as RFC 3986 has it', () => {
+  it('is accepted as a URL of RFC 3986', () => {
     expect(accepts('https://example.com/path?query=%C3%A9')).toBe(true);
   });
 
-  // URL parsers repair these, and Postgres refuses some of them.
+  // URL parsers repair these; Postgres refuses some of them.
   it.each([
     'https://example.com/\u0000',
     'https://example.com/\ud800',
     ' https://example.com',
     'https://exa\nmple.com',
-  ])('is not %j', (url) => {
+  ])('is refused as %j', (url) => {
     expect(accepts(url)).toBe(false);
   });
 });

@@ -104,7 +104,7 @@ export const messageStatusSchema = z
   });
 export type MessageStatus = z.infer<typeof messageStatusSchema>;
 
-/** One thing that happened to a message. */
+/** One step in the life of a message. */
 export const hopSchema = z
   .object({
     at: z.iso.datetime(),

@@ -8,7 +8,7 @@ export const quotaReportSchema = z
         name: z.string(),
         priceMicros: z.int(),
         state: z.enum(['open', 'blocked', 'unlimited', 'unknown']).meta({
-          description: '`unlimited`: a provider without quota; `unknown`: the quota store cannot be asked now',
+          description: '`unlimited`: the provider has no quota; `unknown`: Redis does not answer',
         }),
         limit: z.int().nullable(),
         used: z.int().nullable(),

@@ -5,7 +5,7 @@ export const accounts = pgTable(
   'accounts',
   {
     id: uuid('id').primaryKey().defaultRandom(),
-    /** In lower case: addresses are compared without regard to case. */
+    /** In lower case: addresses are compared without case. */
     email: text('email').notNull().unique(),
     /** PHC string: algorithm, parameters, salt and hash. */
     passwordHash: text('password_hash').notNull(),
@@ -14,7 +14,7 @@ export const accounts = pgTable(
       .notNull()
       .default('user'),
     disabled: boolean('disabled').notNull().default(false),
-    // Milliseconds, like JavaScript's Date: a page cursor made from it must find the same row again.
+    // Milliseconds, like a JavaScript Date: a page cursor made from it must find the same row again.
     createdAt: timestamp('created_at', { withTimezone: true, precision: 3 }).notNull().defaultNow(),
   },
   (table) => [

@@ -4,8 +4,8 @@ import { index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-c
 const moment = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
 
 /**
- * Who wants to be told that a message has finished. A row is inserted by the statement that finishes the message, so
- * that none is forgotten; it is pending until it is delivered or given up.
+ * Webhooks to send. The statement that finishes a message inserts its row, so that none is lost; a row is pending until
+ * it is delivered or given up.
  */
 export const callbacks = pgTable(
   'callbacks',
@@ -13,17 +13,17 @@ export const callbacks = pgTable(
     messageId: uuid('message_id').primaryKey(),
     accountId: uuid('account_id').notNull(),
     url: text('url').notNull(),
-    /** The JSON body as it is sent: every try carries the same bytes. */
+    /** The JSON body: every try sends the same bytes. */
     payload: text('payload').notNull(),
     createdAt: moment('created_at').notNull().defaultNow(),
     nextTryAt: moment('next_try_at').notNull().defaultNow(),
-    /** Tries that were answered or failed; one that was broken off by a shutdown does not count. */
+    /** Tries that were answered or failed. A try that a shutdown aborted does not count. */
     tries: integer('tries').notNull().default(0),
-    /** A process is at it. If it dies, others may take the row from then on. */
+    /** End of the lease of the process that is sending it; then another process may claim the row. */
     claimedUntil: moment('claimed_until'),
     deliveredAt: moment('delivered_at'),
     gaveUpAt: moment('gave_up_at'),
-    /** Of the last try; null when there was no answer, and then `lastError` says why. */
+    /** HTTP status of the last try; null without an answer, and then `lastError` has the reason. */
     lastStatus: integer('last_status'),
     lastError: text('last_error'),
   },

@@ -4,13 +4,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProblemException, sendProblem } from '#service';
 import { databaseReason, isRefusedQuery } from './database-error.js';
 
-/** How soon a caller should try again. */
 const RETRY_AFTER_MS = 1_000;
 const WARN_EVERY_MS = 1_000;
 
 /**
- * For controllers: a database that cannot be asked is 503 `unavailable`; a query it refuses is a bug, and 500.
- * Logs the query without its parameters, which Drizzle puts into the error's message: they may be secrets.
+ * For controllers: answers 503 `unavailable` while the database is down, and 500 to a query that it refuses, which is a
+ * bug. Logs the query without its parameters, which Drizzle puts into the message of the error: they may be secrets.
  */
 @Catch(DrizzleQueryError)
 export class DatabaseDownFilter implements ExceptionFilter<DrizzleQueryError> {
@@ -23,18 +22,20 @@ export class DatabaseDownFilter implements ExceptionFilter<DrizzleQueryError> {
     const fields = { requestId: request.id, query: error.query, reason: databaseReason(error) };
     if (isRefusedQuery(error)) {
       this.logger.error('query refused', fields);
-      const detail = 'Try again; if it stays, report the request id.';
+      const detail = 'Try again. If it fails again, report the request id.';
       return sendProblem(request, reply, new ProblemException('internal_error', detail));
     }
-    this.warnNowAndThen(fields);
-    const problem = new ProblemException('unavailable', 'Try again in a moment.', { retryAfterMs: RETRY_AFTER_MS });
+    this.warnOncePerSecond(fields);
+    const problem = new ProblemException('unavailable', 'The database is not available. Try again.', {
+      retryAfterMs: RETRY_AFTER_MS,
+    });
     sendProblem(request, reply, problem);
   }
 
-  /** While the database is down every request ends here. */
-  private warnNowAndThen(fields: object): void {
+  /** While the database is down, every request ends here. */
+  private warnOncePerSecond(fields: object): void {
     if (performance.now() - this.warnedAt < WARN_EVERY_MS) return;
     this.warnedAt = performance.now();
-    this.logger.warn('database cannot be asked', fields);
+    this.logger.warn('database is not available', fields);
   }
 }

@@ -8,16 +8,16 @@ import { type Database, openDatabase } from './open-database.js';
 const DATABASE = Symbol('database');
 const URL_OF_DATABASE = Symbol('url of database');
 
-/** Constructor parameter decorator: the `Database` opened by `DatabaseModule`. */
+/** Constructor parameter decorator: the `Database` that `DatabaseModule` opened. */
 export const InjectDatabase = (): ParameterDecorator => Inject(DATABASE);
 
 /** How long a start waits for Postgres to come up. */
 const START_TIMEOUT_MS = 10_000;
 const START_RETRY_MS = 250;
-/** A migration may have to wait for the one another process is running. */
+/** Includes the wait for a migration that another process is running. */
 const MIGRATION_TIMEOUT_MS = 300_000;
 
-/** The database of an app: migrated before the app listens, part of its readiness, closed after its last request. */
+/** The database of an app: migrates before the app listens, is part of its readiness, closes after the last request. */
 @Module({})
 export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
   static open({ url }: { url: string }): DynamicModule {
@@ -39,7 +39,7 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
     });
   }
 
-  /** Before the same hook of the modules that import this one: they find their tables. */
+  /** Nest runs this before the same hook of importing modules, so that they find their tables. */
   async onModuleInit(): Promise<void> {
     await untilReachable(this.db, Date.now() + START_TIMEOUT_MS);
     const migrator = openDatabase(this.url, { connections: 1, statementTimeoutMs: MIGRATION_TIMEOUT_MS });
@@ -59,7 +59,8 @@ async function untilReachable(db: Database, deadline: number): Promise<void> {
   try {
     await db.$client.query('select 1');
   } catch (error) {
-    if (Date.now() >= deadline) throw new Error('postgres cannot be reached', { cause: error });
+    if (Date.now() >= deadline)
+      throw new Error(`cannot connect to postgres within ${START_TIMEOUT_MS} ms`, { cause: error });
     await sleep(START_RETRY_MS);
     return untilReachable(db, deadline);
   }

@@ -4,11 +4,11 @@ import type { PoolClient } from 'pg';
 import type { Database, Queries } from './open-database.js';
 
 /**
- * Runs `work` in one transaction (read committed): commits what it did when it returns, rolls back when it throws.
- * Inside, query only the `Queries` it is given; on an engine with a single session the pool would wait for ever.
+ * Runs `work` in one transaction (read committed): commits when it returns, rolls back when it throws. Inside, use only
+ * the given `Queries`: a query through the pool would wait forever on an engine with a single session.
  *
- * Instead of Drizzle's own `db.transaction`, which never gives the connection back when `begin` fails: ten of those
- * while the server restarts, and the pool is empty for good.
+ * Replaces Drizzle's `db.transaction`, which leaks its connection when `begin` fails: ten such failures during a restart
+ * of the server would exhaust the pool.
  */
 export async function inTransaction<Result>(db: Database, work: (tx: Queries) => Promise<Result>): Promise<Result> {
   const client = await connect(db);
@@ -38,7 +38,7 @@ async function rollBack(client: PoolClient): Promise<void> {
     await client.query('rollback');
     client.release();
   } catch {
-    // Not worth keeping: what state it is in is unknown. The caller gets the error that brought us here.
+    // Destroys the connection, whose state is unknown. The caller throws the original error.
     client.release(true);
   }
 }

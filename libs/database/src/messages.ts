@@ -15,7 +15,7 @@ import {
 
 const moment = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
 
-/** UTF-8: a message may hold what Postgres's `text` may not, the character NUL. */
+/** UTF-8 in `bytea`: a message may contain NUL, which Postgres's `text` cannot hold. */
 const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
 
 export const MESSAGE_STATUSES = [
@@ -29,8 +29,8 @@ export const MESSAGE_STATUSES = [
 ] as const;
 
 /**
- * One row a message, with everything that happened to it. Partitioned by month of `id`, a UUID of version 7, which
- * begins with its time (RFC 9562, 5.7): rows are found, and pages made, by id alone.
+ * One row per message, with everything that happened to it. Partitioned by month of `id`, a version 7 UUID, which starts
+ * with its time (RFC 9562, 5.7): lookups and pages need the id only.
  */
 export const messages = pgTable(
   'messages',
@@ -38,24 +38,24 @@ export const messages = pgTable(
     id: uuid('id').primaryKey(),
     accountId: uuid('account_id').notNull(),
     status: text('status', { enum: MESSAGE_STATUSES }).notNull(),
-    /** Null when it is older than `MESSAGE_RETENTION_DAYS`, like the response. */
+    /** Null after `MESSAGE_RETENTION_DAYS`, like the response. */
     text: bytes('text'),
     mayPay: boolean('may_pay').notNull(),
     deliverBy: moment('deliver_by'),
     /**
-     * The last safe moment: from here on it is paid for if it may be; if not, it comes before those that have more
-     * time. Null for one that does not wait.
+     * Last safe moment to send. From then on the message uses paid providers if it may; if it may not, it goes before
+     * messages that have more time. Null if the message does not wait.
      */
     sendBy: moment('send_by'),
-    /** Not to be tried before. */
+    /** Earliest time of the next attempt. */
     nextAt: moment('next_at'),
-    /** When something must be done about it even if no free quota opens. */
+    /** When the message needs an action even if no free quota opens. */
     dueAt: moment('due_at').generatedAlwaysAs(
       sql`case when may_pay or only_provider is not null then greatest(send_by, next_at) else deliver_by end`,
     ),
-    /** It may have been delivered by this one: nobody else may be tried before that is known. */
+    /** This provider may have delivered the message: no other may be tried until that is known. */
     onlyProvider: text('only_provider'),
-    /** Until when the pod that works on it is believed to be alive. */
+    /** End of the lease of the pod that is sending the message. */
     claimedUntil: moment('claimed_until'),
     callbackUrl: text('callback_url'),
     idempotencyKey: text('idempotency_key'),
@@ -65,12 +65,12 @@ export const messages = pgTable(
     response: bytes('response'),
     costMicros: bigint('cost_micros', { mode: 'number' }).notNull(),
     currency: text('currency').notNull(),
-    /** Why it was not delivered: a problem's code and detail. */
+    /** Code and detail of the problem, if the message was not delivered. */
     reason: text('reason'),
     detail: text('detail'),
     createdAt: moment('created_at').notNull(),
     finishedAt: moment('finished_at'),
-    /** What happened, in order; only ever added to. */
+    /** What happened, in order; append-only. */
     hops: jsonb('hops').notNull(),
   },
   (table) => [
@@ -90,13 +90,13 @@ export const messages = pgTable(
   ],
 );
 
-/** Which message a caller's key stands for, for 24 hours. */
+/** The message of each idempotency key, kept for 24 hours. */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
     accountId: uuid('account_id').notNull(),
     key: text('key').notNull(),
-    /** SHA-256 of the request body as it was understood: another body is another request. */
+    /** SHA-256 of the parsed request body: a request with another body is another request. */
     fingerprint: text('fingerprint').notNull(),
     messageId: uuid('message_id').notNull(),
     expiresAt: moment('expires_at').notNull(),
@@ -107,7 +107,7 @@ export const idempotencyKeys = pgTable(
   ],
 );
 
-/** What each gateway sees of the traffic: how many urgent messages come in a second, of late and usually. */
+/** Urgent messages per second that each gateway pod receives, recently and usually. */
 export const gatewayPods = pgTable('gateway_pods', {
   pod: text('pod').primaryKey(),
   recentPerSecond: doublePrecision('recent_per_second').notNull(),

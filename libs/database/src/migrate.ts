@@ -5,13 +5,13 @@ import { ADVISORY_LOCKS } from './advisory-locks.js';
 import { inTransaction } from './in-transaction.js';
 import type { Database } from './open-database.js';
 
-/** Beside `src` in the source tree and in the build. */
+/** Next to `src`, in the source tree and in the build. */
 const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
 
 /**
- * Brings the schema up to date; safe to run from several processes at once. Everything happens in one transaction
- * that first takes an advisory lock: the first process migrates, the others wait, then find nothing left to do. What
- * was applied is kept where Drizzle's own tools look for it.
+ * Applies pending migrations; several processes may call it concurrently. One transaction takes an advisory lock first:
+ * the first process migrates, the others wait and then find nothing to do. Records the migrations where Drizzle's tools
+ * look for them.
  */
 export async function migrate(db: Database): Promise<void> {
   const migrations = readMigrationFiles({ migrationsFolder: MIGRATIONS });
@@ -25,7 +25,7 @@ export async function migrate(db: Database): Promise<void> {
     const applied = new Set(rows.map((row) => Number(row.created_at)));
     const pending = migrations.filter(({ folderMillis }) => !applied.has(folderMillis));
     if (pending.length === 0) return;
-    // Without parameters this is one simple-protocol query, which may hold many statements.
+    // Without parameters it is one query of the simple protocol, which may hold many statements.
     await tx.execute(sql.raw(pending.flatMap((migration) => migration.sql).join('\n')));
     const done = pending.map(({ hash, folderMillis }) => sql`(${hash}, ${folderMillis})`);
     await tx.execute(

@@ -5,24 +5,24 @@ import { DatabaseError, type Pool } from 'pg';
 import type { Database } from './open-database.js';
 
 /**
- * SQLSTATE of a session that is not ours alone: the name is not known in it, or somebody else has given it. Postgres
- * says so before it carries out anything.
+ * SQLSTATE of a session that other connections share: the name is unknown in it or already taken. Postgres reports this
+ * before it executes anything.
  */
-const NOT_OURS = new Set(['26000', '42P05']);
+const SHARED_SESSION = new Set(['26000', '42P05']);
 
-/** Pools whose connections share sessions, behind a pooler or on an engine with one session. */
+/** Pools whose connections share sessions: behind a pooler, or on an engine with one session. */
 const sharing = new WeakSet<Pool>();
 
 /**
- * A statement that is asked often: Postgres reads and plans it once for each connection. Where sessions are shared it
- * finds out, and is sent whole each time. The name says what the text is, so that nobody's can stand for another text.
+ * A frequent statement: Postgres parses and plans it once per connection. On the first error of a shared session it
+ * switches to sending the whole text each time. Its name is a hash of its text, so that no name can stand for two texts.
  */
 export class PreparedStatement {
   private readonly text: string;
   private readonly params: unknown[];
   private readonly name: string;
 
-  /** @param statement with `sql.placeholder(name)` for what changes */
+  /** @param statement with `sql.placeholder(name)` for each value */
   constructor(statement: SQL) {
     const { sql, params } = new PgDialect().sqlToQuery(statement);
     this.text = sql;
@@ -42,7 +42,7 @@ export class PreparedStatement {
     try {
       return (await pool.query({ text, values: params, ...(isNamed && { name }) })).rows;
     } catch (error) {
-      if (isNamed && error instanceof DatabaseError && NOT_OURS.has(error.code ?? '')) {
+      if (isNamed && error instanceof DatabaseError && SHARED_SESSION.has(error.code ?? '')) {
         sharing.add(pool);
         return this.execute(db, values);
       }

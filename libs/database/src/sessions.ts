@@ -3,7 +3,7 @@ import { accounts } from './accounts.js';
 
 const moment = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
 
-/** One login and all refresh tokens that descend from it. */
+/** One login, with all refresh tokens that descend from it. */
 export const sessions = pgTable(
   'sessions',
   {
@@ -11,7 +11,7 @@ export const sessions = pgTable(
     accountId: uuid('account_id')
       .notNull()
       .references(() => accounts.id, { onDelete: 'cascade' }),
-    /** The `sid` of its access tokens. Replaced when they are revoked while the session goes on: a claim changed. */
+    /** The `sid` of its access tokens. Replaced when a claim changes: that revokes the tokens but not the session. */
     accessId: uuid('access_id').notNull().unique().defaultRandom(),
     createdAt: moment('created_at').notNull().defaultNow(),
     expiresAt: moment('expires_at').notNull(),
@@ -20,15 +20,16 @@ export const sessions = pgTable(
   (table) => [index('sessions_of_account').on(table.accountId), index('sessions_by_expiry').on(table.expiresAt)],
 );
 
-/** Used ones stay until their session is swept: presenting one again gives a theft away. */
+/** Used tokens stay until their session is deleted: a reuse reveals a theft. */
 export const refreshTokens = pgTable(
   'refresh_tokens',
   {
-    /** SHA-256 of the token, base64url; the token itself is stored nowhere. */
+    /** SHA-256 of the token in base64url; the token itself is not stored. */
     hash: text('hash').primaryKey(),
     sessionId: uuid('session_id')
       .notNull()
       .references(() => sessions.id, { onDelete: 'cascade' }),
+    /** When it was rotated. Within 10 s of it, a repeat is answered with the newest token of the session. */
     usedAt: moment('used_at'),
     expiresAt: moment('expires_at').notNull(),
   },
@@ -36,8 +37,8 @@ export const refreshTokens = pgTable(
 );
 
 /**
- * Access ids revoked lately, kept until the last token that carries them has expired. Redis tells every process; this
- * is what it is told from again after it was down or lost its memory.
+ * Recently revoked access ids, kept until every token with them has expired. Redis publishes them; after Redis was down
+ * or lost its data, they are announced again from here.
  */
 export const revokedAccess = pgTable(
   'revoked_access',

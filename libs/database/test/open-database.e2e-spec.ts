@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { type Database, inTransaction, openDatabase } from '../src/index.js';
 
@@ -30,7 +30,7 @@ const one = async (queries: Pick<Database, 'execute'>): Promise<unknown[]> =>
   (await queries.execute(sql`select 1 as n`)).rows;
 
 describe('openDatabase', () => {
-  it('gives up a query that is never answered, and goes on with another connection', async () => {
+  it('aborts a query that Postgres does not answer, and continues on another connection', async () => {
     await one(db);
     proxy.holdReplies();
     await expect(one(db)).rejects.toMatchObject({ cause: { message: 'Postgres did not answer within 1200 ms' } });
@@ -38,7 +38,7 @@ describe('openDatabase', () => {
     expect(await one(db)).toEqual([{ n: 1 }]);
   });
 
-  it('gives up a transaction that is not answered any more', async () => {
+  it('aborts a transaction when Postgres stops answering', async () => {
     const silenced = inTransaction(db, async (tx) => {
       await one(tx);
       proxy.holdReplies();
@@ -49,10 +49,10 @@ describe('openDatabase', () => {
     expect(await one(db)).toEqual([{ n: 1 }]);
   });
 
-  it('keeps a connection that nobody uses', async () => {
+  it('keeps an idle connection longer than the silence limit', async () => {
     const pid = async (): Promise<unknown> => (await db.execute(sql`select pg_backend_pid() as pid`)).rows[0];
     const before = await pid();
-    // Longer than a query may be silent, by the clock of the server on another connection.
+    // Waits longer than a query may be silent, on another connection.
     const other = openDatabase(postgres.url, { connections: 1 });
     await other.execute(sql`select pg_sleep(1.5)`);
     await other.$client.end();

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { DrizzleQueryError, sql } from 'drizzle-orm';
-import { startPostgres } from '../../../verification/engines/postgres.js';
+import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { type Database, isRefusal, openDatabase, PreparedStatement } from '../src/index.js';
 
 const DIVIDE = new PreparedStatement(sql`select 12 / ${sql.placeholder('by')}::int as quotient`);
@@ -31,14 +31,14 @@ async function prepared(): Promise<string> {
   return String((await namesInSession())[0]);
 }
 
-describe('a prepared statement', () => {
-  it('is planned once for a connection, and executed with other values', async () => {
+describe('PreparedStatement', () => {
+  it('is prepared once per connection and executed with each set of values', async () => {
     expect(await DIVIDE.execute(db, { by: 3 })).toEqual([{ quotient: 4 }]);
     expect(await DIVIDE.execute(db, { by: 4 })).toEqual([{ quotient: 3 }]);
     expect(await namesInSession()).toEqual([expect.stringMatching(/^octo_[0-9a-f]{32}$/)]);
   });
 
-  it('goes on without a name where its session forgets it', async () => {
+  it('continues without a name when its session forgets the name', async () => {
     await prepared();
     await db.execute(sql`deallocate all`);
     expect(await DIVIDE.execute(db, { by: 3 })).toEqual([{ quotient: 4 }]);
@@ -46,17 +46,17 @@ describe('a prepared statement', () => {
     expect(await namesInSession()).toEqual([]);
   });
 
-  it('goes on without a name where somebody else has given it', async () => {
+  it('continues without a name when the name is taken by another text', async () => {
     const name = await prepared();
     await db.$client.end();
     db = openDatabase(postgres.url, { connections: 1 });
     await db.execute(sql`deallocate all`);
-    await db.execute(sql.raw(`prepare ${name} as select 'somebody else''s'`));
+    await db.execute(sql.raw(`prepare ${name} as select 'another text'`));
     expect(await DIVIDE.execute(db, { by: 3 })).toEqual([{ quotient: 4 }]);
     expect(await DIVIDE.execute(db, { by: 4 })).toEqual([{ quotient: 3 }]);
   });
 
-  it('throws what Postgres refuses, once', async () => {
+  it('throws the error of a query that Postgres refuses', async () => {
     const error: unknown = await DIVIDE.execute(db, { by: 0 }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(DrizzleQueryError);
     expect(isRefusal((error as DrizzleQueryError).cause)).toBe(true);

@@ -1,4 +1,4 @@
-export { type Announcement, type AnsweredHeaders, readAnnouncement } from './announcement.js';
+export { type Announcement, type AnsweredHeaders, readAnnouncement } from './announcements/announcement.js';
 export type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {
   guardMs,
@@ -10,6 +10,6 @@ export {
   type QuotaPolicyInput,
   quotaPolicySchema,
 } from './policy.js';
-export { openQuotaRedis, QUOTA_REDIS_OPTIONS } from './quota-redis.js';
-export type { WhenForgotten } from './quota-store.js';
+export { openQuotaRedis, QUOTA_REDIS_OPTIONS } from './store/quota-redis.js';
+export type { WhenForgotten } from './store/quota-store.js';
 export { Quota, type QuotaOptions } from './quota.js';

@@ -1,53 +1,55 @@
-import type { Announcement } from './announcement.js';
+import type { Announcement } from './announcements/announcement.js';
 
-/** The right to send one request to a provider, in one epoch, before a moment. */
+/** The right to send one request to a provider, in one epoch, before `sendByMs`. */
 export interface Permit {
   readonly provider: string;
-  /** Number of the provider's window; goes up whenever one ends. */
+  /** Number of the provider's window; increases whenever a window ends. */
   readonly epoch: number;
-  /** Goes up within an epoch whenever permits that nobody settled are given up. */
+  /** Increases within an epoch whenever unsettled permits time out. */
   readonly generation: number;
   /** On this process's monotonic clock (`performance.now()`), in milliseconds. */
   readonly sendByMs: number;
-  /** When it was granted, in milliseconds on the store's clock: of use to the store only, that gets it back. */
+  /** When Redis granted it, in milliseconds on the clock of Redis. Only the step script uses it. */
   readonly grantedAtMs: number;
 }
 
-/** What became of a permit, and what the provider's answer said of its quota, see `readAnnouncement`. */
+/** What became of a permit, and what the provider's answer announced about its quota, see `readAnnouncement`. */
 export type Settlement =
-  /** The provider answered and has counted the request. */
+  /** The provider accepted the request and counted it. */
   | { outcome: 'accepted'; announced?: Announcement | undefined }
-  /** The provider refused it (HTTP 429). */
+  /** The provider refused the request (HTTP 429). */
   | { outcome: 'refused'; announced?: Announcement | undefined }
-  /** Proven not to have reached the provider: no connection, aborted before sending. The slot is given back. */
+  /** The request provably never reached the provider: no connection, or aborted before sending. Returns the slot. */
   | { outcome: 'notSent' }
-  /** Sent, and nobody knows whether it was counted. It stays counted. */
+  /** Sent, but no answer tells whether the provider counted it. The slot stays used. */
   | { outcome: 'unknown' };
 
 export type Reservation =
   | { granted: true; permit: Permit }
-  /** `waitMs`: until the quota opens; exact when blocked; when spent, if its permits settled now. */
+  /** `waitMs` until the quota opens: exact when blocked; when spent, assuming that its permits settle now. */
   | { granted: false; reason: 'blocked' | 'spent'; waitMs: number }
-  /** The quota store did not answer within the budget. No permit, no send. */
+  /** Redis did not answer within the budget. Without a permit, do not send. */
   | { granted: false; reason: 'unavailable' };
 
-/** A provider's quota as the store sees it now. */
+/** A provider's quota as Redis counts it now. */
 export interface QuotaState {
   state: 'open' | 'spent' | 'blocked';
   epoch: number;
-  /** As configured, or as the provider announced. */
+  /** The configured limit, or the one the provider announced. */
   limit: number;
   used: number;
   waitMs: number;
+  /** Of a fixed window that has begun: how long its slots can still be used, in milliseconds. */
+  windowEndsInMs: number | undefined;
 }
 
 export type QuotaEvent =
   | { event: 'blocked' | 'reopened' | 'forgotten'; provider: string; epoch: number; waitMs: number }
   | { event: 'refused'; provider: string; epoch: number; retryAfterMs: number | undefined }
-  /** Somebody else uses the same account: so many requests that are not ours. */
+  /** Another client uses the same account: `requests` of the provider's count are not ours. */
   | { event: 'foreign use'; provider: string; epoch: number; requests: number }
-  /** The provider announced another limit than is configured, or took it back. */
+  /** The provider announced a limit other than the configured one, or withdrew it. */
   | { event: 'limit changed'; provider: string; limit: number; configured: number }
-  /** What the provider says remains does not go down as it accepts: from now on it is not used. */
+  /** The announced `remaining` does not decrease as requests are accepted. It is ignored from now on. */
   | { event: 'announcements ignored'; provider: string }
   | { event: 'store lost' | 'store back'; provider: string; error?: unknown };

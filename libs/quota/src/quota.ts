@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisConnection } from '#redis';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+import { ProviderQuota } from './pod/provider-quota.js';
 import { type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
-import { ProviderQuota } from './provider-quota.js';
-import { QuotaStore, type WhenForgotten } from './quota-store.js';
-import { UnlimitedQuota } from './unlimited-quota.js';
+import { QuotaStore, type WhenForgotten } from './store/quota-store.js';
+
+/** How long a permit may be held before it is used. */
+const PERMIT_MS = 500;
 
 export interface QuotaOptions {
   /** A connection of its own, from `openQuotaRedis` or opened with `QUOTA_REDIS_OPTIONS`. */
@@ -12,22 +14,20 @@ export interface QuotaOptions {
   providers: {
     name: string;
     policy: QuotaPolicyInput;
-    /** Longest time between sending and giving up on an answer, in milliseconds. */
+    /** Timeout of a request to the provider, in milliseconds. */
     timeoutMs: number;
   }[];
-  /** What a provider's missing count means: `blocked` (default) waits out one block, `fresh` starts anew. */
+  /** What a provider's missing count means: `blocked` (default) waits out one block, `fresh` starts a new count. */
   whenForgotten?: WhenForgotten;
-  /** How long a caller waits for Redis before it is told `unavailable`, in milliseconds. Default 100. */
+  /** How long a caller waits for Redis before it gets `unavailable`, in milliseconds. Default 100. */
   budgetMs?: number;
-  /** How long a permit may be held before it is used, in milliseconds. Default 500. */
-  permitMs?: number;
-  /** Told of transitions only, never of single permits. */
+  /** Called on transitions only, never for single permits. */
   onEvent?: (event: QuotaEvent) => void;
 }
 
 /**
- * Permits to send to providers that accept a number of requests and then refuse everybody for a while, counted
- * exactly by any number of processes that share nothing but a Redis.
+ * Permits to send to providers that accept a number of requests and then refuse all requests for a while, counted
+ * exactly by any number of processes that share only a Redis.
  *
  * ```ts
  * const reservation = await quota.reserve('free');
@@ -39,32 +39,37 @@ export interface QuotaOptions {
  */
 export class Quota {
   private readonly store: QuotaStore;
-  private readonly providers: ReadonlyMap<string, ProviderQuota | UnlimitedQuota>;
+  private readonly providers: ReadonlyMap<string, ProviderQuota>;
 
-  /** @throws ZodError for a policy that is none */
+  /**
+   * @throws ZodError for an invalid policy
+   * @throws TypeError for the policy `unlimited`
+   */
   constructor({ redis, providers, ...options }: QuotaOptions) {
     this.store = new QuotaStore(redis);
     const shared = {
       podId: randomUUID(),
       whenForgotten: options.whenForgotten ?? 'blocked',
       budgetMs: options.budgetMs ?? 100,
-      permitMs: options.permitMs ?? 500,
+      permitMs: PERMIT_MS,
       onEvent: options.onEvent ?? (() => {}),
     };
     const quotaOf = ({ name, policy: input, timeoutMs }: QuotaOptions['providers'][number]) => {
       const policy = quotaPolicySchema.parse(input);
-      if (policy.policy === 'unlimited') return new UnlimitedQuota(name);
+      if (policy.policy === 'unlimited') {
+        throw new TypeError(`provider "${name}" is unlimited: send to it without permits, and leave it out here`);
+      }
       return new ProviderQuota(this.store, { ...shared, provider: name, policy, timeoutMs });
     };
     this.providers = new Map(providers.map((provider) => [provider.name, quotaOf(provider)]));
   }
 
-  /** False while Redis cannot be reached: no permits then. */
+  /** False while Redis cannot be reached: no permits are granted then. */
   get isConnected(): boolean {
     return this.store.isConnected;
   }
 
-  /** The providers this quota was given. */
+  /** Names of the providers that have a quota here. */
   get names(): string[] {
     return [...this.providers.keys()];
   }
@@ -76,45 +81,45 @@ export class Quota {
 
   /**
    * Asks for the right to send one request.
-   * Costs one Redis round trip at most, shared by all who ask at the same time, and none while blocked.
-   * @throws RangeError for a provider this quota was not given
+   * Costs at most one Redis round trip, shared by concurrent callers, and none while the quota is blocked.
+   * @throws RangeError for an unknown provider
    */
   reserve(provider: string): Promise<Reservation> {
     return this.of(provider).reserve();
   }
 
   /**
-   * How long the quota is known to stay blocked, in milliseconds; 0 when it may be open. Asks nobody.
-   * @throws RangeError for a provider this quota was not given
+   * How long this pod knows the quota to stay blocked, in milliseconds; 0 when it may be open. Makes no round trip.
+   * @throws RangeError for an unknown provider
    */
   blockedForMs(provider: string): number {
     return this.of(provider).blockedForMs;
   }
 
-  /** Says what became of a permit. Every permit must be settled, once. */
+  /** Reports what became of a permit. Settle every permit, once. */
   settle(permit: Permit, settlement: Settlement): void {
     this.of(permit.provider).settle(permit, settlement);
   }
 
-  /** How a provider's quota stands, or undefined when Redis does not answer. */
+  /** The provider's quota as Redis counts it now, or undefined when Redis does not answer. */
   state(provider: string): Promise<QuotaState | undefined> {
     return this.of(provider).state();
   }
 
   /**
-   * Records that a provider is known from now on: a count that is missing later was forgotten, and is treated as
-   * `whenForgotten` says. Call it once in the life of a provider account.
+   * Creates the count of a provider. From then on a missing count was forgotten, and is treated as `whenForgotten`
+   * says. Call it once in the life of a provider account.
    */
   provision(provider: string): Promise<void> {
     return this.store.provision(provider);
   }
 
-  /** Gives back permits in hand and delivers the last settlements. Redis stays open: it is the caller's. */
+  /** Returns unused permits and delivers the last settlements. Does not close the Redis connection: the caller owns it. */
   async close(): Promise<void> {
     await Promise.all([...this.providers.values()].map((provider) => provider.close()));
   }
 
-  private of(provider: string): ProviderQuota | UnlimitedQuota {
+  private of(provider: string): ProviderQuota {
     const found = this.providers.get(provider);
     if (found === undefined) throw new RangeError(`no quota for provider "${provider}"`);
     return found;

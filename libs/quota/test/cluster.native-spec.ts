@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { type RedisServer, RedisServers } from '../../../verification/engines/redis-servers.js';
+import type { RedisServer } from '../../../verification/engines/redis-server.js';
+import { RedisServers } from '../../../verification/engines/redis-servers.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
-import { quotaKey } from '../src/keys.js';
+import { quotaKey } from '../src/store/keys.js';
 import { LIMIT, LivePod } from './live-pod.js';
 
 const servers = new RedisServers();
@@ -31,7 +32,7 @@ async function slotOf(provider: string): Promise<number> {
   return Number(await nodeAt(0).call('CLUSTER', 'KEYSLOT', quotaKey(provider)));
 }
 
-/** A provider of a random name whose hash lives on that node. */
+/** A random provider name whose hash lives on that node. */
 async function providerOn(index: number): Promise<string> {
   const slots = Math.ceil(16_384 / nodes.length);
   for (;;) {
@@ -44,7 +45,7 @@ const grantedOn = async (node: RedisServer, provider: string): Promise<unknown> 
   node.call('HGET', quotaKey(provider), 'granted');
 
 describe('a cluster', () => {
-  it('is left by a pod that is closed', async () => {
+  it('loses all connections of a pod that is closed', async () => {
     const clients = async (): Promise<number> => {
       const lists = await Promise.all(nodes.map((node) => node.call('CLIENT', 'LIST')));
       return lists.join('').trim().split('\n').length;
@@ -55,10 +56,10 @@ describe('a cluster', () => {
     for (const provider of providers) expect(await pod.spend(provider, 1)).toBe(1);
     expect(await clients()).toBeGreaterThanOrEqual(before + 3);
     await pod.close();
-    await waitUntil(async () => (await clients()) === before, { what: 'every node is left' });
+    await waitUntil(async () => (await clients()) === before, { what: 'the pod has disconnected from every node' });
   });
 
-  it('counts providers on all its nodes, each exactly between two pods, also when all begin at once', async () => {
+  it('counts providers on every node exactly for two pods that start at once', async () => {
     const providers = await Promise.all([0, 0, 1, 1, 2, 2].map(providerOn));
     const both = await Promise.all([newPod(providers), newPod(providers)]);
     const spentOf = async (provider: string): Promise<number> => {
@@ -69,10 +70,10 @@ describe('a cluster', () => {
     for (const [i, provider] of providers.entries()) {
       expect(await grantedOn(nodeAt(Math.floor(i / 2)), provider)).toBe(String(LIMIT));
     }
-    expect(both.flatMap((pod) => pod.told('store lost', 'forgotten'))).toEqual([]);
+    expect(both.flatMap((pod) => pod.eventsNamed('store lost', 'forgotten'))).toEqual([]);
   });
 
-  it('stops only the providers of a node that dies, and goes on with their count when it is started again', async () => {
+  it('loses only the providers of a node that dies, and continues their count after its restart', async () => {
     const dying = await providerOn(1);
     const living = await providerOn(2);
     const pod = await newPod([dying, living]);
@@ -83,14 +84,14 @@ describe('a cluster', () => {
     await nodeAt(1).start();
     await waitUntil(async () => (await pod.spend(dying, 1)) === 1, { what: 'a permit' });
     expect([await pod.spend(dying), await pod.spend(living)]).toEqual([LIMIT - 5, LIMIT - 7]);
-    const told = pod.events.filter(({ event }) => event !== 'blocked').map(({ event, provider }) => [event, provider]);
-    expect(told).toEqual([
+    const events = pod.events.filter(({ event }) => event !== 'blocked');
+    expect(events.map(({ event, provider }) => [event, provider])).toEqual([
       ['store lost', dying],
       ['store back', dying],
     ]);
   });
 
-  it('is followed when a slot moves to another node, also while it moves', async () => {
+  it('keeps the count while a slot moves to another node, and after it has moved', async () => {
     const provider = await providerOn(0);
     const [from, to] = [nodeAt(0), nodeAt(2)];
     const slot = await slotOf(provider);
@@ -106,10 +107,10 @@ describe('a cluster', () => {
     }
     expect(await pod.spend(provider)).toBe(LIMIT - 5);
     expect(await grantedOn(to, provider)).toBe(String(LIMIT));
-    expect(pod.told('store lost', 'forgotten')).toEqual([]);
+    expect(pod.eventsNamed('store lost', 'forgotten')).toEqual([]);
   });
 
-  it('that is gone as a whole grants nothing, and the same count again when it is back', async () => {
+  it('grants nothing while all nodes are down, and continues the count after their restart', async () => {
     const providers = await Promise.all([0, 1, 2].map(providerOn));
     const pod = await newPod(providers);
     for (const provider of providers) expect(await pod.spend(provider, 4)).toBe(4);
@@ -121,6 +122,6 @@ describe('a cluster', () => {
       await waitUntil(async () => (await pod.spend(provider, 1)) === 1, { what: 'a permit' });
       expect(await pod.spend(provider)).toBe(LIMIT - 5);
     }
-    expect(pod.told('forgotten')).toEqual([]);
+    expect(pod.eventsNamed('forgotten')).toEqual([]);
   });
 });

@@ -4,19 +4,20 @@ import type { RedisConnection } from '#redis';
 
 export const LIMIT = 10;
 export const TIMEOUT_MS = 200;
+/** As in quota.ts. */
 export const PERMIT_MS = 500;
 
 export interface LivePodOptions extends Partial<Pick<QuotaOptions, 'whenForgotten' | 'budgetMs'>> {
   url: string;
   providers: string[];
-  /** Long by default: no window ends within a test that says nothing. */
+  /** Long by default: no block ends within the test. */
   blockMs?: number;
 }
 
-/** A pod as an application makes one: its own connection, its own quota, and everything it was told. */
+/** A pod as in an application: its own connection, its own quota, and all events. */
 export class LivePod {
   readonly events: QuotaEvent[] = [];
-  /** Every error of the connection. */
+  /** Errors of the connection. */
   readonly errors: Error[] = [];
   readonly redis: RedisConnection;
   readonly quota: Quota;
@@ -29,9 +30,8 @@ export class LivePod {
       redis: this.redis,
       providers: providers.map((name) => ({ name, policy, timeoutMs: TIMEOUT_MS })),
       whenForgotten: 'fresh',
-      // Patient, so that a busy machine is not taken for a slow Redis.
+      // Long: a busy machine must not look like a slow Redis.
       budgetMs: 10_000,
-      permitMs: PERMIT_MS,
       onEvent: (event) => this.events.push(event),
       ...options,
     });
@@ -48,7 +48,7 @@ export class LivePod {
     return reservation.granted ? reservation.permit : undefined;
   }
 
-  /** Takes that many and settles them as accepted; fewer if there are no more. Tells how many. */
+  /** Takes up to `most` permits and settles them as accepted; returns how many. */
   async spend(provider: string, most = Infinity): Promise<number> {
     let spent = 0;
     while (spent < most) {
@@ -64,7 +64,7 @@ export class LivePod {
     return (await this.quota.state(provider))?.used;
   }
 
-  told(...names: QuotaEvent['event'][]): QuotaEvent['event'][] {
+  eventsNamed(...names: QuotaEvent['event'][]): QuotaEvent['event'][] {
     return this.events.map(({ event }) => event).filter((event) => names.includes(event));
   }
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import type { LimitedPolicy } from '../src/policy.js';
 
-/** What can happen in a run. `pod` counts modulo the number of pods. */
+/** The events of a run. `pod` counts modulo the number of pods. */
 export type Action =
   | { do: 'reserve'; pod: number; want: number; loseReply: boolean }
   | { do: 'send'; pod: number; outMs: number; backMs: number; loseAnswer: boolean }
-  | { do: 'giveBack'; pod: number }
-  | { do: 'repeat'; pod: number }
+  | { do: 'returnPermit'; pod: number }
+  | { do: 'resend'; pod: number }
   | { do: 'crash'; pod: number }
   | { do: 'pause'; pod: number; ms: number }
   | { do: 'forget' }
@@ -20,27 +20,27 @@ export interface Plan {
   pods: number;
   policy: LimitedPolicy;
   drift: number;
-  /** How far the provider's clock is ahead of that of Redis, within what the policy allows for. */
+  /** How far the provider's clock is ahead of that of Redis, within the policy's tolerance. */
   skewMs: number;
-  /** Whether the provider says what remains, and how it rounds to whole seconds. */
-  tells: (typeof TELLS)[number];
-  /** Demand goes on without a pause after all that happened; otherwise everything comes to rest first. */
+  /** Whether the provider announces what remains, and how it rounds to whole seconds. */
+  announces: (typeof ANNOUNCES)[number];
+  /** After the actions, demand continues without a pause; otherwise all permits are settled first. */
   neverPauses: boolean;
   actions: Action[];
 }
 
 const pod = fc.nat(7);
 const want = fc.integer({ min: 1, max: 4 });
-const wayMs = fc.integer({ min: 0, max: 90 });
+const networkMs = fc.integer({ min: 0, max: 90 });
 const never = fc.constant(false);
 
 const ACTIONS = {
   reserve: fc.record({ do: fc.constant('reserve'), pod, want, loseReply: never }),
   lossyReserve: fc.record({ do: fc.constant('reserve'), pod, want, loseReply: fc.boolean() }),
-  send: fc.record({ do: fc.constant('send'), pod, outMs: wayMs, backMs: wayMs, loseAnswer: never }),
-  lossySend: fc.record({ do: fc.constant('send'), pod, outMs: wayMs, backMs: wayMs, loseAnswer: fc.boolean() }),
-  giveBack: fc.record({ do: fc.constant('giveBack'), pod }),
-  repeat: fc.record({ do: fc.constant('repeat'), pod }),
+  send: fc.record({ do: fc.constant('send'), pod, outMs: networkMs, backMs: networkMs, loseAnswer: never }),
+  lossySend: fc.record({ do: fc.constant('send'), pod, outMs: networkMs, backMs: networkMs, loseAnswer: fc.boolean() }),
+  returnPermit: fc.record({ do: fc.constant('returnPermit'), pod }),
+  resend: fc.record({ do: fc.constant('resend'), pod }),
   crash: fc.record({ do: fc.constant('crash'), pod }),
   pause: fc.record({ do: fc.constant('pause'), pod, ms: fc.integer({ min: 50, max: 1_000 }) }),
   forget: fc.record({ do: fc.constant('forget') }),
@@ -54,20 +54,20 @@ const ACTIONS = {
 
 export type World = Partial<Record<keyof typeof ACTIONS, number>>;
 
-/** Nothing goes wrong but timing: every answer arrives, slots may be given back, steps may be repeated. */
-export const CALM: World = { reserve: 6, send: 10, giveBack: 1, repeat: 1, tick: 6, longTick: 2, setClockBack: 1 };
-/** As calm, with hardly a moment in which nothing is on its way. */
+/** Only timing varies: every answer arrives. Slots may be returned, steps may be resent. */
+export const CALM: World = { reserve: 6, send: 10, returnPermit: 1, resend: 1, tick: 6, longTick: 2, setClockBack: 1 };
+/** Like CALM, but requests are almost always in flight. */
 export const BUSY: World = { reserve: 3, send: 8, tick: 4 };
-/** Redis fails over again and again. */
+/** Redis fails over repeatedly. */
 export const FAILING_OVER: World = { lossyReserve: 8, send: 10, failOver: 4, tick: 6 };
 /** Many answers are lost. */
 export const LOSSY: World = { reserve: 8, lossySend: 16, tick: 6, longTick: 1 };
-/** Everything may go wrong. */
+/** Pods crash and pause; replies, answers and counts are lost. */
 export const STORMY: World = {
   lossyReserve: 6,
   lossySend: 10,
-  giveBack: 1,
-  repeat: 1,
+  returnPermit: 1,
+  resend: 1,
   crash: 1,
   pause: 1,
   forget: 1,
@@ -76,8 +76,8 @@ export const STORMY: World = {
   tick: 6,
   longTick: 2,
 };
-/** As calm, but somebody else uses the same account, and the provider says what remains. */
-export const SHARED: World = { reserve: 6, send: 10, giveBack: 1, foreign: 3, tick: 6, longTick: 2 };
+/** Like CALM, but another client uses the same account, and the provider announces what remains. */
+export const SHARED: World = { reserve: 6, send: 10, returnPermit: 1, foreign: 3, tick: 6, longTick: 2 };
 
 const actionsOf = (world: World): fc.Arbitrary<Action> =>
   fc.oneof(
@@ -90,7 +90,7 @@ const actionsOf = (world: World): fc.Arbitrary<Action> =>
 const limit = fc.integer({ min: 1, max: 6 });
 const periodMs = fc.constantFrom(300, 1_000, 20_000);
 
-/** Every way to count, with small numbers. */
+/** Every policy, with small numbers. */
 export const POLICIES = {
   'count-then-block': fc.record({
     policy: fc.constant('count-then-block'),
@@ -129,20 +129,20 @@ export type PolicyCase = keyof typeof POLICIES;
 
 export const planOf = (policy: PolicyCase, world: World): fc.Arbitrary<Plan> => {
   const followsClock = policy === 'fixed-window by the clock';
-  // A clock that is set differs from the provider's: where windows follow the clock that is a wrong clock, not a fault.
-  const { setClockBack = 0, setClockForward = 0, ...unset } = world;
+  // Windows that follow the clock require a right clock: there, do not set it.
+  const { setClockBack = 0, setClockForward = 0, ...others } = world;
   return fc.record({
     pods: fc.integer({ min: 1, max: 4 }),
     policy: POLICIES[policy] as fc.Arbitrary<LimitedPolicy>,
     drift: fc.constantFrom(0, 1e-4, -1e-4),
     skewMs: followsClock ? fc.integer({ min: -49, max: 49 }) : fc.constant(0),
-    tells: world.foreign === undefined ? fc.constantFrom(...TELLS) : fc.constantFrom(...TELLS.slice(2)),
+    announces: fc.constantFrom(...(world.foreign === undefined ? ANNOUNCES : ANNOUNCES.slice(2))),
     neverPauses: fc.integer({ min: 0, max: 4 }).map((draw) => draw === 4),
-    actions: fc.array(actionsOf(followsClock ? unset : { setClockBack, setClockForward, ...unset }), {
+    actions: fc.array(actionsOf(followsClock ? others : { setClockBack, setClockForward, ...others }), {
       minLength: 20,
       maxLength: 90,
     }),
   });
 };
 
-const TELLS = ['nothing', 'now and then', 'rounded up', 'rounded down'] as const;
+const ANNOUNCES = ['nothing', 'in every other answer', 'rounded up', 'rounded down'] as const;

@@ -3,20 +3,21 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
-import { quotaKey } from '../src/keys.js';
+import { quotaKey } from '../src/store/keys.js';
 import type { Permit, QuotaEvent, Reservation, Settlement } from '../src/permit.js';
 import { guardMs } from '../src/policy.js';
-import { QUOTA_REDIS_OPTIONS } from '../src/quota-redis.js';
-import type { Quota } from '../src/quota.js';
-import { promise } from './broken-promise.js';
-import { SeenEpochs, STALL_MS } from './seen-epochs.js';
+import { ProviderQuota } from '../src/pod/provider-quota.js';
+import { QUOTA_REDIS_OPTIONS } from '../src/store/quota-redis.js';
+import { QuotaStore } from '../src/store/quota-store.js';
+import { invariant } from './invariant.js';
+import { ObservedEpochs, STALL_MS } from './observed-epochs.js';
 
-/** What milliseconds may add when two clocks round them. */
+/** Two clocks round to milliseconds. */
 const ROUNDING_MS = 5;
-/** Silence breaks no connection: whoever is left waiting is left waiting for good. */
-const CONNECTION = { ...QUOTA_REDIS_OPTIONS, socketTimeout: 60_000 };
-/** As many permits a pod may hold that it took ahead, of a quota of more than so many. */
-const AHEAD = { max: 32, from: 1_000 };
+/** Without a socket timeout, held replies never break the connection: a reservation left unanswered stays so. */
+const { socketTimeout: _, ...CONNECTION } = QUOTA_REDIS_OPTIONS;
+/** A pod prefetches at most `max` permits, and only from quotas with a larger limit than `from`. */
+const PREFETCH = { max: 32, from: 1_000 };
 const COUNTS = ['epoch', 'granted', 'refunded', 'accepted', 'refused', 'unknown', 'blockedUntilMs'] as const;
 
 export interface World {
@@ -28,7 +29,7 @@ export interface World {
   budgetMs: number;
 }
 
-/** Patient pods far from their limit: whoever needs another world says so. */
+/** The defaults: patient pods far from the limit. */
 export const CALM: World = {
   pods: 1,
   limit: 1_000,
@@ -39,45 +40,45 @@ export const CALM: World = {
 };
 
 export interface Pod {
-  quota: Quota;
+  quota: ProviderQuota;
   redis: Redis;
   proxy: TcpProxy;
   held: Permit[];
   events: QuotaEvent['event'][];
-  /** Reservations that nobody has answered yet. */
+  /** Unanswered reservations. */
   waiting: number;
-  /** All that can be a reason for a trip. */
-  reasons: { asked: number; handedOut: number; settled: number; looks: number; connections: number };
-  /** The last epoch in which it saw the provider refuse. */
+  /** Everything that justifies a trip. */
+  reasons: { asked: number; handedOut: number; settled: number; reads: number; connections: number };
+  /** The last epoch in which the provider refused a request of this pod. */
   refusedEpoch: number;
 }
 
-/** Drives real pods on a real Redis through connections that may break; throws at the first broken promise. */
+/** Drives real pods on a real Redis through connections that may break; throws at the first violated invariant. */
 export class PodModel {
   readonly pods: Pod[] = [];
 
   private readonly provider = `pod-${randomBytes(6).toString('hex')}`;
   private readonly direct = new Redis(process.env['TEST_REDIS_URL'] ?? '');
-  private readonly seen: SeenEpochs;
+  private readonly observed: ObservedEpochs;
 
   private constructor(
     private readonly world: World,
-    private readonly Engine: typeof Quota,
-    /** How long to wait for what is promised: long, or short where it is known not to come. */
+    /** How long to wait for a condition: short where it is known never to hold. */
     private readonly patienceMs: number,
   ) {
-    this.seen = new SeenEpochs(world);
+    this.observed = new ObservedEpochs(world);
   }
 
-  /** Plays on pods of this world, then ends it: everything settled, whatever was broken whole again. */
+  /** Runs `play` on the pods of this world; then restores all connections, settles all permits and checks the counts. */
   static async run(
     play: (model: PodModel) => Promise<void>,
-    { world, engine, patienceMs = 20_000 }: { world: Partial<World>; engine: typeof Quota; patienceMs?: number },
+    world: Partial<World>,
+    { patienceMs = 20_000 } = {},
   ): Promise<void> {
-    const model = new PodModel({ ...CALM, ...world }, engine, patienceMs);
+    const model = new PodModel({ ...CALM, ...world }, patienceMs);
     try {
       for (let i = 0; i < model.world.pods; i += 1) await model.addPod();
-      await model.pods[0]?.quota.provision(model.provider);
+      await new QuotaStore(model.direct).provision(model.provider);
       await play(model);
       await model.finish();
     } finally {
@@ -91,34 +92,34 @@ export class PodModel {
     return found;
   }
 
-  /** Asks; permits that come are held. */
+  /** Reserves a permit and holds it. */
   async reserve(pod: Pod): Promise<Reservation> {
     pod.reasons.asked += 1;
     pod.waiting += 1;
-    const reservation = await pod.quota.reserve(this.provider);
+    const reservation = await pod.quota.reserve();
     pod.waiting -= 1;
     if (reservation.granted) {
       pod.held.push(reservation.permit);
       pod.reasons.handedOut += 1;
-      this.seen.noteGranted(reservation.permit, pod.refusedEpoch);
+      this.observed.noteGranted(reservation.permit, pod.refusedEpoch);
     }
     return reservation;
   }
 
-  /** So many at once. */
+  /** Makes `count` reservations at once. */
   async reserveMany(pod: Pod, count: number): Promise<void> {
     await Promise.all(Array.from({ length: count }, () => this.reserve(pod)));
   }
 
-  /** Asks for a permit that Redis grants and the pod does not hear of. */
-  async grantUnheard(pod: Pod): Promise<void> {
+  /** Lets Redis grant a permit while the reply is held back. */
+  async grantWithoutReply(pod: Pod): Promise<void> {
     pod.proxy.holdReplies();
     void this.reserve(pod);
     await this.isStored('granted', (granted) => granted === 1, 'Redis grants a permit');
   }
 
-  /** Asks until the pod, the only one, has permits that it took ahead. */
-  async untilAhead(pod: Pod): Promise<void> {
+  /** Reserves until the pod, which is the only one, has prefetched permits. */
+  async reserveUntilPrefetched(pod: Pod): Promise<void> {
     const inHand = async (): Promise<number> => {
       const { granted, refunded } = await this.counts();
       return granted - refunded;
@@ -127,18 +128,18 @@ export class PodModel {
     while ((await inHand()) === pod.reasons.handedOut);
   }
 
-  /** As a sender does: at once, or not at all when the permit has run out. */
+  /** Settles like a sender: with this outcome, or as not sent if the permit has expired. */
   settle(pod: Pod, settlement: Settlement, { times = 1 } = {}): void {
     const permit = pod.held.shift();
     if (permit === undefined) return;
-    const became: Settlement = performance.now() < permit.sendByMs ? settlement : { outcome: 'notSent' };
-    this.seen.noteSettled(permit, became);
-    if (became.outcome === 'refused') pod.refusedEpoch = Math.max(pod.refusedEpoch, permit.epoch);
+    const actual: Settlement = performance.now() < permit.sendByMs ? settlement : { outcome: 'notSent' };
+    this.observed.noteSettled(permit, actual);
+    if (actual.outcome === 'refused') pod.refusedEpoch = Math.max(pod.refusedEpoch, permit.epoch);
     pod.reasons.settled += 1;
-    for (let told = 0; told < times; told += 1) pod.quota.settle(permit, became);
+    for (let time = 0; time < times; time += 1) pod.quota.settle(permit, actual);
   }
 
-  /** Until the event loop has gone round: what was asked for has been sent, and no reply read that is held. */
+  /** Waits one turn of the event loop: what was reserved has been sent; held replies are still unread. */
   async turn(): Promise<number> {
     await nextTurn();
     return performance.now();
@@ -149,7 +150,7 @@ export class PodModel {
     await waitUntil(() => performance.now() >= endMs, { what: 'time passes', everyMs: Math.min(ms, 10) });
   }
 
-  /** Its connection works, and it has read all that was answered before. */
+  /** The pod is connected and has read all earlier replies. */
   async isConnected({ redis }: Pod): Promise<void> {
     const isAnswered = (): Promise<boolean> => redis.ping().then(Boolean, () => false);
     await waitUntil(isAnswered, { what: 'a pod is connected', everyMs: 2 });
@@ -160,36 +161,36 @@ export class PodModel {
     await this.until(() => pods.every(({ waiting }) => waiting === 0), 'every reservation is answered');
   }
 
-  /** Whatever Redis says, whoever else asks it. */
+  /** Waits until a field of the hash has such a value. */
   async isStored(field: (typeof COUNTS)[number], isSo: (value: number) => boolean, what: string): Promise<void> {
     await this.until(async () => isSo((await this.counts())[field]), what);
   }
 
-  /** What a pod remembers of the block that its last answer began. */
-  async isRemembered(pod: Pod): Promise<void> {
+  /** The pod knows the block that started at the last answer. */
+  async checkKnowsBlock(pod: Pod): Promise<void> {
     const tripsBefore = pod.quota.trips;
     const reservation = await this.reserve(pod);
-    this.isToldOfBlock(reservation);
-    promise(pod.quota.trips === tripsBefore, 'a pod that knows of a block asks nobody');
+    invariant(pod.quota.trips === tripsBefore, 'a pod that knows of a block makes no trip');
+    this.checkBlocked(reservation);
   }
 
-  /** Whoever was just answered: for how long the block that the last answer began lasts from now on. */
-  isToldOfBlock(reservation: Reservation): void {
+  /** A reservation answered just now has the right wait for the block that started at the last answer. */
+  checkBlocked(reservation: Reservation): void {
     const nowMs = performance.now();
-    promise(!reservation.granted && reservation.reason === 'blocked', 'a blocked quota grants nothing');
+    invariant(!reservation.granted && reservation.reason === 'blocked', 'a blocked quota grants nothing');
     if (reservation.granted || reservation.reason !== 'blocked') return;
     const { blockMs } = this.world;
-    const opensMs = this.seen.lastAnswerMs + blockMs;
-    // Counted from when the pod asked: as much early as its question was on its way.
-    promise(nowMs + reservation.waitMs >= opensMs - STALL_MS, 'a block lasts from the last answer on');
+    const opensMs = this.observed.lastAnswerMs + blockMs;
+    // A pod counts from the sending of its step: its wait is short by the time that the step was in flight.
+    invariant(nowMs + reservation.waitMs >= opensMs - STALL_MS, 'a block is counted from the last answer');
     const latestMs = opensMs + guardMs(blockMs) + STALL_MS + ROUNDING_MS;
-    promise(nowMs + reservation.waitMs <= latestMs, 'a block is remembered no longer than it lasts');
+    invariant(nowMs + reservation.waitMs <= latestMs, 'a pod knows a block no longer than it lasts');
   }
 
-  /** How it stands, which is no reason for anything. */
-  look(pod: Pod): void {
-    pod.reasons.looks += 1;
-    void pod.quota.state(this.provider);
+  /** Reads the state, which must change nothing. */
+  readState(pod: Pod): void {
+    pod.reasons.reads += 1;
+    void pod.quota.state();
   }
 
   async close(pod: Pod): Promise<void> {
@@ -204,14 +205,17 @@ export class PodModel {
     const { limit, blockMs, timeoutMs, budgetMs, permitMs } = this.world;
     const policy = { policy: 'count-then-block', limit, blockMs, startsAt: 'last-accept' } as const;
     const events: Pod['events'] = [];
-    const quota = new this.Engine({
-      redis,
-      providers: [{ name: this.provider, policy, timeoutMs }],
+    const quota = new ProviderQuota(new QuotaStore(redis), {
+      provider: this.provider,
+      podId: randomBytes(6).toString('hex'),
+      policy,
+      whenForgotten: 'blocked',
+      timeoutMs,
       budgetMs,
       permitMs,
       onEvent: ({ event }) => events.push(event),
     });
-    const reasons = { asked: 0, handedOut: 0, settled: 0, looks: 0, connections: 0 };
+    const reasons = { asked: 0, handedOut: 0, settled: 0, reads: 0, connections: 0 };
     redis.on('ready', () => (reasons.connections += 1));
     const pod = { quota, redis, proxy, held: [], events, waiting: 0, reasons, refusedEpoch: 0 };
     this.pods.push(pod);
@@ -224,54 +228,53 @@ export class PodModel {
     for (const pod of this.pods) await this.isConnected(pod);
     await this.areAnswered();
     for (const pod of this.pods) while (pod.held.length > 0) this.settle(pod, { outcome: 'accepted' });
-    this.seen.throwIfBroken();
+    this.observed.throwIfViolated();
     await this.isNoSlotLost();
     for (const pod of this.pods) this.checkTrips(pod);
     for (const pod of this.pods) await this.close(pod);
     await this.isAllDelivered();
     await this.isNoSlotLost();
     for (const pod of this.pods) this.checkEvents(pod);
-    this.seen.throwIfBroken();
+    this.observed.throwIfViolated();
   }
 
-  private get takesAhead(): boolean {
-    return this.world.limit > AHEAD.from;
+  private get canPrefetch(): boolean {
+    return this.world.limit > PREFETCH.from;
   }
 
   private async isNoSlotLost(): Promise<void> {
-    const ahead = this.takesAhead ? AHEAD.max : 0;
-    const untaken = this.pods.reduce((sum, { reasons }) => sum + reasons.asked - reasons.handedOut + ahead, 0);
+    const prefetched = this.canPrefetch ? PREFETCH.max : 0;
+    const untaken = this.pods.reduce((sum, { reasons }) => sum + reasons.asked - reasons.handedOut + prefetched, 0);
     await this.until(async () => {
       const { epoch, granted, refunded, blockedUntilMs } = await this.counts();
-      const { accepted, unknown, refused, givenBack } = this.seen.of(epoch);
+      const { accepted, unknown, refused, returned } = this.observed.of(epoch);
       const lost = granted - refunded - accepted - unknown - refused;
-      promise(granted - refunded <= this.world.limit, 'Redis counts no more than the limit');
-      // Once a block has begun no slot comes back: a provider that is closed has no use for it.
-      return lost >= 0 && lost <= (blockedUntilMs > 0 ? givenBack + untaken : 0);
-    }, 'no slot is lost: what is used was accepted, refused or is unknown');
+      invariant(granted - refunded <= this.world.limit, 'Redis counts no more than the limit');
+      // During a block no slot returns: the provider is closed.
+      return lost >= 0 && lost <= (blockedUntilMs > 0 ? returned + untaken : 0);
+    }, 'no slot is lost: each used one was accepted, refused or is unknown');
   }
 
   private async isAllDelivered(): Promise<void> {
     const { epoch, granted, refunded, accepted, refused, unknown, blockedUntilMs } = await this.counts();
-    promise(granted - refunded === accepted + refused + unknown, 'closing delivers the last settlements');
-    const seen = this.seen.of(epoch);
+    invariant(granted - refunded === accepted + refused + unknown, 'closing delivers the last settlements');
+    const seen = this.observed.of(epoch);
     const isExact = accepted === seen.accepted && refused === seen.refused && unknown === seen.unknown;
-    promise(blockedUntilMs > 0 || isExact, 'everything settled counts once');
+    invariant(blockedUntilMs > 0 || isExact, 'each settlement counts once');
   }
 
   private checkTrips({ quota, reasons }: Pod): void {
-    const { asked, handedOut, settled, looks, connections } = reasons;
-    // Permits nobody took are settled by the pod itself, and so are those each step may have taken ahead; a connection
-    // that breaks costs a repetition.
-    const givenBack = this.takesAhead ? asked : asked - handedOut;
-    const most = asked + settled + givenBack + looks + 2 * connections;
-    promise(quota.trips <= most, 'no trip without a reason');
+    const { asked, handedOut, settled, reads, connections } = reasons;
+    // The pod itself returns spare and prefetched permits. Each broken connection costs a retry.
+    const returned = this.canPrefetch ? asked : asked - handedOut;
+    const most = asked + settled + returned + reads + 2 * connections;
+    invariant(quota.trips <= most, 'no trip without a reason');
   }
 
   private checkEvents({ events }: Pod): void {
-    const told = events.filter((event) => event === 'store lost' || event === 'store back');
-    const alternate = told.every((event, index) => event === (index % 2 === 0 ? 'store lost' : 'store back'));
-    promise(alternate, 'a store is told of once when lost and once when back');
+    const store = events.filter((event) => event === 'store lost' || event === 'store back');
+    const alternate = store.every((event, index) => event === (index % 2 === 0 ? 'store lost' : 'store back'));
+    invariant(alternate, 'one event when the store is lost and one when it is back');
   }
 
   private async counts(): Promise<Record<(typeof COUNTS)[number], number>> {
@@ -283,13 +286,15 @@ export class PodModel {
   private async until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
     const endMs = performance.now() + this.patienceMs;
     while (!(await condition())) {
-      promise(performance.now() < endMs, what);
+      invariant(performance.now() < endMs, what);
       await this.pass(2);
     }
   }
 
   private async tearDown(): Promise<void> {
     for (const { redis } of this.pods) redis.disconnect();
+    // Stops the timers of a pod that a violation left open.
+    for (const { quota } of this.pods) await quota.close();
     await Promise.all(this.pods.map(({ proxy }) => proxy.close()));
     await this.direct.del(quotaKey(this.provider));
     await this.direct.quit();

@@ -1,66 +1,85 @@
-import { promise } from './broken-promise.js';
-import type { PodModel, World } from './pod-model.js';
-import { WrongClock } from './wrong-clock.js';
+import { invariant } from './invariant.js';
+import type { Pod, PodModel, World } from './pod-model.js';
 
 export interface Scenario {
-  world: Partial<World>;
-  play: (model: PodModel) => Promise<void>;
+  world?: Partial<World>;
+  play: (model: PodModel, pod: Pod) => Promise<void>;
 }
 
 const ACCEPTED = { outcome: 'accepted' } as const;
 const NOT_SENT = { outcome: 'notSent' } as const;
+const REFUSED = { outcome: 'refused' } as const;
 const IMPATIENT = { budgetMs: 20 };
-/** With so much left, permits are taken ahead. */
+/** Enough left to prefetch permits. */
 const ROOMY = { limit: 1_000_000 };
-/** So many callers, one after the other. */
-const inTurn = async (model: PodModel, callers: number): Promise<void> => {
-  for (let asked = 0; asked < callers; asked += 1) await model.reserve(model.pod());
-};
+const CALLERS = 40;
 
-/** One guarantee each; whatever is under way at its end the model settles, and counts. */
+async function reserveOneByOne(model: PodModel, pod: Pod): Promise<void> {
+  for (let caller = 0; caller < CALLERS; caller += 1) await model.reserve(pod);
+}
+
+async function spendAll(model: PodModel, pod: Pod, limit: number): Promise<void> {
+  await model.reserveMany(pod, limit + 1);
+  while (pod.held.length > 0) model.settle(pod, ACCEPTED);
+  await model.isStored('blockedUntilMs', (untilMs) => untilMs > 0, 'a spent window closes with its last answer');
+}
+
+/** Runs while the wall clock shows random times. */
+export async function withWrongWallClock(run: () => Promise<void>): Promise<void> {
+  const RightDate = globalThis.Date;
+  const randomMs = (): number => Math.floor(Math.random() * 4e12);
+  globalThis.Date = class extends RightDate {
+    static override now = randomMs;
+    constructor(...given: [] | [value: number | string | Date]) {
+      super(given[0] ?? randomMs());
+    }
+  } as DateConstructor;
+  try {
+    await run();
+  } finally {
+    globalThis.Date = RightDate;
+  }
+}
+
+/** One guarantee each. At the end of each, the model settles all permits and checks the counts. */
 export const SCENARIOS = {
-  'dates a permit from when it was first asked for': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
+  'dates a permit from the first attempt of its step': {
+    play: async (model, pod) => {
       pod.proxy.holdReplies();
-      const asked = model.reserve(pod);
+      const reserving = model.reserve(pod);
       const sentByMs = await model.turn();
       await model.pass(50);
       pod.proxy.releaseReplies();
-      const reservation = await asked;
-      if (!reservation.granted) throw new Error('nothing was granted');
-      promise(reservation.permit.sendByMs <= sentByMs + 20_000, 'a permit lasts from its first try on');
+      const reservation = await reserving;
+      if (!reservation.granted) throw new Error('the pod got no permit');
+      invariant(reservation.permit.sendByMs <= sentByMs + 20_000, 'a permit lasts from the first attempt');
     },
   },
 
-  'hands out no permit that has run out on the way, and gives it back': {
+  'hands out no permit that expired on the way, and returns it': {
     world: { permitMs: 10 },
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       pod.proxy.holdReplies();
-      const asked = model.reserve(pod);
+      const reserving = model.reserve(pod);
       await model.turn();
       await model.pass(300);
       pod.proxy.releaseReplies();
-      await asked;
+      await reserving;
     },
   },
 
-  'gives back a permit that came too late for who asked': {
+  'returns a permit that came too late for its caller': {
     world: IMPATIENT,
-    play: async (model) => {
-      const pod = model.pod();
-      await model.grantUnheard(pod);
+    play: async (model, pod) => {
+      await model.grantWithoutReply(pod);
       await model.areAnswered();
     },
   },
 
-  'hands a permit that came too late to the next caller, and to nobody else': {
+  'hands a late permit to one later caller': {
     world: IMPATIENT,
-    play: async (model) => {
-      const pod = model.pod();
-      await model.grantUnheard(pod);
+    play: async (model, pod) => {
+      await model.grantWithoutReply(pod);
       await model.areAnswered();
       pod.proxy.releaseReplies();
       while (!(await model.reserve(pod)).granted) await model.turn();
@@ -68,10 +87,9 @@ export const SCENARIOS = {
     },
   },
 
-  'keeps nobody waiting who asks while a step is in flight': {
+  'answers callers that join during an overdue step': {
     world: IMPATIENT,
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       pod.proxy.holdReplies();
       void model.reserve(pod);
       await model.turn();
@@ -80,43 +98,39 @@ export const SCENARIOS = {
     },
   },
 
-  'keeps nobody waiting who asks at the very end of the budget': {
+  'answers callers that come at the very end of the budget': {
     world: { budgetMs: 3 },
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       for (let times = 0; times < 10; times += 1) {
         pod.proxy.holdReplies();
-        const asked = model.reserve(pod).then(() => model.reserve(pod));
-        // An event loop that never rests fires its timers as early as it may.
+        const reserving = model.reserve(pod).then(() => model.reserve(pod));
+        // A busy event loop fires its timers as early as it may.
         while (pod.waiting > 0 && pod.reasons.asked % 2 === 1) await model.turn();
         await model.areAnswered();
-        await asked;
+        await reserving;
         pod.proxy.releaseReplies();
         await model.pass(5);
       }
     },
   },
 
-  'repeats a step whose reply was lost, and gives back what it was granted': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
+  'retries a step whose reply was lost, and returns its permits': {
+    play: async (model, pod) => {
       pod.proxy.holdReplies();
-      for (let asked = 0; asked < 4; asked += 1) void model.reserve(pod);
-      await model.isStored('granted', (granted) => granted === 4, 'Redis grants all four');
+      for (let callers = 0; callers < 4; callers += 1) void model.reserve(pod);
+      await model.isStored('granted', (granted) => granted === 4, 'Redis grants four permits');
       pod.proxy.cut();
       await model.areAnswered();
     },
   },
 
-  'tells once what settled before a reply was lost': {
+  'reports settlements once although the reply was lost': {
     world: { limit: 3 },
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       await model.reserveMany(pod, 3);
       pod.proxy.holdReplies();
       model.settle(pod, NOT_SENT);
-      await model.isStored('refunded', (refunded) => refunded === 1, 'Redis has heard');
+      await model.isStored('refunded', (refunded) => refunded === 1, 'Redis applies the settlement');
       pod.proxy.cut();
       await model.isConnected(pod);
       await model.reserveMany(pod, 3);
@@ -125,8 +139,7 @@ export const SCENARIOS = {
 
   'counts a permit once, however often it is settled': {
     world: { limit: 3 },
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       await model.reserveMany(pod, 3);
       model.settle(pod, NOT_SENT, { times: 2 });
       await model.reserveMany(pod, 3);
@@ -134,65 +147,70 @@ export const SCENARIOS = {
   },
 
   'makes one step at a time': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       pod.proxy.holdReplies();
-      for (let asked = 0; asked < 5; asked += 1) {
+      for (let callers = 0; callers < 5; callers += 1) {
         void model.reserve(pod);
         await model.turn();
       }
-      promise(pod.quota.trips === 1, 'whoever asks while a step is in flight joins the next one');
+      invariant(pod.quota.trips === 1, 'callers wait while a step is in flight');
       pod.proxy.releaseReplies();
       await model.areAnswered();
-      promise(pod.quota.trips === 2, 'all who asked meanwhile share a step');
+      invariant(pod.quota.trips === 2, 'callers that waited share the next step');
     },
   },
 
-  'makes one trip for a message, not two': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
-      for (let asked = 0; asked < 5; asked += 1) {
+  'makes one trip per message, not two': {
+    play: async (model, pod) => {
+      for (let messages = 0; messages < 5; messages += 1) {
         await model.reserve(pod);
         model.settle(pod, ACCEPTED);
         await model.pass(10);
       }
-      promise(pod.quota.trips === 5, 'settlements ride on the next step');
+      invariant(pod.quota.trips === 5, 'settlements travel with the next step');
     },
   },
 
-  'takes permits ahead for callers that follow each other, and gives back what nobody took': {
+  'prefetches permits for callers that follow each other, and returns unused ones': {
     world: ROOMY,
-    play: async (model) => {
-      await inTurn(model, 40);
-      promise(model.pod().quota.trips <= 20, 'callers that follow each other share steps');
-      await model.untilAhead(model.pod());
+    play: async (model, pod) => {
+      await reserveOneByOne(model, pod);
+      invariant(pod.quota.trips <= CALLERS / 2, 'callers that follow each other share steps');
+      await model.reserveUntilPrefetched(pod);
     },
   },
 
-  'takes nothing ahead of a quota that may end': {
+  'prefetches nothing from a quota that may run out': {
     world: { limit: 1_000 },
-    play: async (model) => {
-      await inTurn(model, 40);
-      promise(model.pod().quota.trips === 40, 'nothing is taken ahead that others might miss');
+    play: async (model, pod) => {
+      await reserveOneByOne(model, pod);
+      invariant(pod.quota.trips === CALLERS, 'no permit is prefetched that another pod might need');
     },
   },
 
-  'hands out nothing it took ahead when the provider has refused': {
+  'hands out no prefetched permit after the provider refused': {
     world: ROOMY,
-    play: async (model) => {
-      const pod = model.pod();
-      await model.untilAhead(pod);
-      model.settle(pod, { outcome: 'refused' });
+    play: async (model, pod) => {
+      await model.reserveUntilPrefetched(pod);
+      model.settle(pod, REFUSED);
       await model.reserve(pod);
     },
   },
 
-  'asks once whether a store that was lost is where it was': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
+  'hands out no permit that was in flight when the provider refused': {
+    play: async (model, pod) => {
+      await model.reserve(pod);
+      pod.proxy.holdReplies();
+      const reserving = model.reserve(pod);
+      await model.turn();
+      model.settle(pod, REFUSED);
+      pod.proxy.releaseReplies();
+      await reserving;
+    },
+  },
+
+  'verifies the count once after a reconnection': {
+    play: async (model, pod) => {
       await model.reserve(pod);
       pod.proxy.cut();
       await model.isConnected(pod);
@@ -200,62 +218,53 @@ export const SCENARIOS = {
     },
   },
 
-  'remembers a block, however late it heard of it, and asks nobody': {
+  'knows a block, however late the reply was': {
     world: { pods: 2, limit: 3, blockMs: 20_000 },
-    play: async (model) => {
-      const [spending, late] = [model.pod(0), model.pod(1)];
-      await model.reserveMany(spending, 4);
-      while (spending.held.length > 0) model.settle(spending, ACCEPTED);
-      await model.isStored('blockedUntilMs', (untilMs) => untilMs > 0, 'a spent window closes with its last answer');
+    play: async (model, pod) => {
+      await spendAll(model, pod, 3);
+      const late = model.pod(1);
       late.proxy.holdReplies();
-      const asked = model.reserve(late);
+      const reserving = model.reserve(late);
       await model.turn();
       await model.pass(600);
       late.proxy.releaseReplies();
-      model.isToldOfBlock(await asked);
-      await model.isRemembered(late);
+      model.checkBlocked(await reserving);
+      await model.checkKnowsBlock(late);
     },
   },
 
-  'counts a block from the last answer, however late it is told': {
+  'counts a block from the last answer, however late it is reported': {
     world: { limit: 2, blockMs: 600_000 },
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       await model.reserveMany(pod, 2);
       model.settle(pod, ACCEPTED);
       model.settle(pod, ACCEPTED);
       await model.pass(50);
       await model.reserve(pod);
-      await model.isRemembered(pod);
+      await model.checkKnowsBlock(pod);
     },
   },
 
-  'gives a slot back at once': {
-    world: {},
-    play: async (model) => {
-      await model.reserve(model.pod());
-      model.settle(model.pod(), NOT_SENT);
-    },
+  'makes no trip while blocked, whatever the wall clock shows': {
+    world: { limit: 2 },
+    play: (model, pod) =>
+      withWrongWallClock(async () => {
+        await spendAll(model, pod, 2);
+        await model.reserve(pod);
+        await model.checkKnowsBlock(pod);
+      }),
   },
 
-  'hands out nothing that was on its way when the provider refused': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
+  'returns a slot at once': {
+    play: async (model, pod) => {
       await model.reserve(pod);
-      pod.proxy.holdReplies();
-      const asked = model.reserve(pod);
-      await model.turn();
-      model.settle(pod, { outcome: 'refused' });
-      pod.proxy.releaseReplies();
-      await asked;
+      model.settle(pod, NOT_SENT);
     },
   },
 
-  'stops believing a provider that repeats itself': {
+  'ignores the announcements of a provider that repeats itself': {
     world: { limit: 10 },
-    play: async (model) => {
-      const pod = model.pod();
+    play: async (model, pod) => {
       for (const remaining of [9, 9, 9, 9, 0]) {
         await model.reserve(pod);
         model.settle(pod, { outcome: 'accepted', announced: { remaining } });
@@ -263,47 +272,41 @@ export const SCENARIOS = {
     },
   },
 
-  'tells of a lost store once': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
+  'reports a lost store once': {
+    play: async (model, pod) => {
       for (let times = 0; times < 2; times += 1) {
         await model.reserve(pod);
         pod.proxy.holdReplies();
-        const asked = model.reserve(pod);
+        const reserving = model.reserve(pod);
         await model.turn();
         pod.proxy.cut();
-        await asked;
+        await reserving;
         await model.isConnected(pod);
         await model.reserve(pod);
       }
-      promise(pod.events.includes('store back'), 'it is told that the store is back');
+      invariant(pod.events.includes('store back'), 'the return of the store is reported');
     },
   },
 
-  'delivers what has settled when it closes': {
-    world: {},
-    play: async (model) => {
-      await model.reserve(model.pod());
-      model.settle(model.pod(), ACCEPTED);
+  'delivers settlements when it closes': {
+    play: async (model, pod) => {
+      await model.reserve(pod);
+      model.settle(pod, ACCEPTED);
     },
   },
 
-  'gives back what a lost reply granted also after it has closed': {
-    world: {},
-    play: async (model) => {
-      const pod = model.pod();
-      await model.grantUnheard(pod);
+  'returns the permits of a lost reply even after it has closed': {
+    play: async (model, pod) => {
+      await model.grantWithoutReply(pod);
       pod.proxy.cut();
       await model.close(pod);
     },
   },
 
-  'gives back the permits nobody took before it has closed': {
+  'returns spare permits before it has closed': {
     world: IMPATIENT,
-    play: async (model) => {
-      const pod = model.pod();
-      await model.grantUnheard(pod);
+    play: async (model, pod) => {
+      await model.grantWithoutReply(pod);
       await model.areAnswered();
       pod.proxy.releaseReplies();
       await model.isConnected(pod);
@@ -311,28 +314,10 @@ export const SCENARIOS = {
       const tripsBefore = pod.quota.trips;
       let hasClosed = false;
       void model.close(pod).then(() => (hasClosed = true));
-      // A step is made in the turn after the one that asked for it.
-      for (let turn = 0; turn < 3; turn += 1) await model.turn();
-      promise(!hasClosed || pod.quota.trips === tripsBefore, 'a pod has closed once it was heard');
+      // A step starts one turn after the call that needs it.
+      for (let turns = 0; turns < 3; turns += 1) await model.turn();
+      invariant(!hasClosed || pod.quota.trips === tripsBefore, 'close() waits for its last step');
       pod.proxy.releaseReplies();
-    },
-  },
-
-  'leaves the wall clock alone': {
-    world: { limit: 2 },
-    play: async (model) => {
-      const clock = new WrongClock();
-      try {
-        for (let asked = 0; asked < 3; asked += 1) await model.reserve(model.pod());
-        model.settle(model.pod(), ACCEPTED);
-        model.settle(model.pod(), ACCEPTED);
-        await model.isStored('blockedUntilMs', (untilMs) => untilMs > 0, 'a spent window closes with its last answer');
-        await model.reserve(model.pod());
-        promise(clock.readers.length === 0, 'nothing of the engine reads the wall clock');
-        await model.isRemembered(model.pod());
-      } finally {
-        clock.setRight();
-      }
     },
   },
 } as const satisfies Record<string, Scenario>;

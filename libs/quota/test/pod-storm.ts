@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import type { PodModel, World } from './pod-model.js';
 
-/** What can happen in a storm. `pod` counts modulo the number of pods. */
+/** The events of a storm. `pod` counts modulo the number of pods. */
 type Action =
   | { do: 'reserve'; pod: number; times: number }
-  | { do: 'settle'; pod: number; outcome: 'accepted' | 'notSent' | 'unknown' | 'refused'; told: number }
-  | { do: 'holdReplies' | 'releaseReplies' | 'cut' | 'reconnect' | 'look' | 'runOut' | 'close'; pod: number }
+  | { do: 'settle'; pod: number; outcome: 'accepted' | 'notSent' | 'unknown' | 'refused'; times: number }
+  | { do: 'holdReplies' | 'releaseReplies' | 'cut' | 'reconnect' | 'readState' | 'expire' | 'close'; pod: number }
   | { do: 'pass'; ms: number };
 
 export interface Storm {
@@ -20,7 +20,7 @@ const settle = (outcome: Extract<Action, { do: 'settle' }>['outcome']) =>
     do: fc.constant('settle' as const),
     pod,
     outcome: fc.constant(outcome),
-    told: fc.integer({ min: 1, max: 2 }),
+    times: fc.integer({ min: 1, max: 2 }),
   });
 
 const action: fc.Arbitrary<Action> = fc.oneof(
@@ -33,13 +33,13 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: simply('releaseReplies') },
   { weight: 3, arbitrary: simply('cut') },
   { weight: 2, arbitrary: simply('reconnect') },
-  { weight: 1, arbitrary: simply('look') },
-  { weight: 1, arbitrary: simply('runOut') },
+  { weight: 1, arbitrary: simply('readState') },
+  { weight: 1, arbitrary: simply('expire') },
   { weight: 1, arbitrary: simply('close') },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('pass'), ms: fc.integer({ min: 1, max: 25 }) }) },
 );
 
-/** Quotas that are spent and reopen, and quotas of which every slot can be followed to its end. */
+/** Small quotas that are spent and reopen, and large ones in which every slot can be traced. */
 export const storms: fc.Arbitrary<Storm> = fc.record({
   world: fc.record({
     pods: fc.integer({ min: 1, max: 3 }),
@@ -67,7 +67,7 @@ async function act(model: PodModel, each: Action, { permitMs }: World): Promise<
       for (let times = 0; times < each.times; times += 1) void model.reserve(on);
       return;
     case 'settle':
-      model.settle(on, { outcome: each.outcome }, { times: each.told });
+      model.settle(on, { outcome: each.outcome }, { times: each.times });
       return;
     case 'holdReplies':
     case 'releaseReplies':
@@ -78,10 +78,10 @@ async function act(model: PodModel, each: Action, { permitMs }: World): Promise<
       on.proxy.releaseReplies();
       await model.isConnected(on);
       return;
-    case 'look':
-      model.look(on);
+    case 'readState':
+      model.readState(on);
       return;
-    case 'runOut':
+    case 'expire':
       if (permitMs < 100) await model.pass(permitMs);
       return;
     case 'close':

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { Announcement } from '../src/announcement.js';
-import { quotaKey } from '../src/keys.js';
+import type { Announcement } from '../src/announcements/announcement.js';
+import { quotaKey } from '../src/store/keys.js';
 import type { Permit, Settlement } from '../src/permit.js';
 import { guardMs, hasWindows, limitOf, periodMsOf } from '../src/policy.js';
-import { QuotaStore, STEP_SCRIPTS, type StepReply, type StepRequest } from '../src/quota-store.js';
-import { BrokenPromise, promise } from './broken-promise.js';
+import { QuotaStore, STEP_SCRIPTS, type StepReply, type StepRequest } from '../src/store/quota-store.js';
+import { invariant, InvariantViolation } from './invariant.js';
 import { HOLD_MS, ModelPod, TIMEOUT_MS } from './model-pod.js';
 import type { Action, Plan } from './plan.js';
 import { type Decision, SimulatedProvider } from './simulated-provider.js';
 
 const COUNTS = ['epoch', 'granted', 'refunded', 'accepted', 'refused', 'unknown'] as const;
-/** How soon a pod tells what has settled. */
+/** How soon a pod reports settlements. */
 const FLUSH_MS = 50;
 
 interface Send {
@@ -22,10 +22,10 @@ interface Send {
   settlement: Settlement | undefined;
 }
 
-/** Runs a plan on the real script, against a provider that counts for itself; throws at the first broken promise. */
+/** Runs a plan on the real script against a simulated provider; throws at the first violated invariant. */
 export class QuotaModel {
   readonly provider: SimulatedProvider;
-  /** How many refusals what happened can excuse: whatever nobody can know the provider to have counted. */
+  /** The most refusals that the events so far can cause: one for each request that the provider may or may not have counted. */
   excused = 0;
 
   private readonly name = `model-${randomBytes(6).toString('hex')}`;
@@ -34,16 +34,16 @@ export class QuotaModel {
   private readonly pods: ModelPod[];
   private sends: Send[] = [];
   private nowMs = 1_000_000_000;
-  /** How far the server's clock is behind the true one. */
+  /** How far the clock of Redis is behind the true one. */
   private setBackMs = 0;
   private last = { epoch: 0, untilMs: 0 };
-  /** What a replica has: the hash of a while ago. */
+  /** The hash as the replica has it: an older one. */
   private replica: Record<string, string> = {};
   private hasCrashedSinceReplica = false;
-  private foreigners = 0;
-  /** A clock that jumped, steps that were lost with the only pod that knew of them: a whole window is in doubt. */
-  private misleadings = 0;
-  /** What happened, for whoever looks at a broken promise. */
+  private foreignRequests = 0;
+  /** Events that put a whole window in doubt: the clock jumped, or steps were lost together with the pod that knew them. */
+  private windowsInDoubt = 0;
+  /** What happened, for the error message. */
   private readonly story: string[] = [];
 
   constructor(
@@ -57,7 +57,7 @@ export class QuotaModel {
     this.pods = Array.from({ length: plan.pods }, (_, index) => this.newPod(index));
   }
 
-  /** @throws BrokenPromise with the story that led to it */
+  /** @throws InvariantViolation with the story that led to it */
   async run(): Promise<void> {
     try {
       await this.store.provision(this.name);
@@ -68,14 +68,14 @@ export class QuotaModel {
       if (this.plan.neverPauses) await this.checkNoLeak();
       else await this.checkLiveness();
     } catch (error) {
-      if (error instanceof BrokenPromise) error.message += `\n${this.story.join('\n')}\n`;
+      if (error instanceof InvariantViolation) error.message += `\n${this.story.join('\n')}\n`;
       throw error;
     } finally {
       await this.redis.del(quotaKey(this.name));
     }
   }
 
-  private tell(what: string): void {
+  private record(what: string): void {
     this.story.push(`${this.nowMs - 1_000_000_000} ${what}`);
   }
 
@@ -85,10 +85,10 @@ export class QuotaModel {
         return this.reserve(this.podAt(action.pod), action);
       case 'send':
         return this.send(this.podAt(action.pod), action);
-      case 'giveBack':
-        return this.giveBack(this.podAt(action.pod));
-      case 'repeat':
-        return this.repeat(this.podAt(action.pod));
+      case 'returnPermit':
+        return this.returnPermit(this.podAt(action.pod));
+      case 'resend':
+        return this.resend(this.podAt(action.pod));
       case 'crash':
         return this.crash(action.pod);
       case 'pause':
@@ -121,9 +121,9 @@ export class QuotaModel {
     const serverClockMs = this.nowMs - this.setBackMs;
     const reply = await this.store.step({ ...asking.dated(request, this.nowMs), serverClockMs });
     const { granted, epoch, generation, state, waitMs, used } = reply;
-    const told = request.settlements.toArguments(request.nowMs).join(' ');
-    this.tell(
-      `${asking.id} #${request.seq} wants ${request.want}, tells [${told}]: ${granted} of ${epoch}.${generation}, ${state} ${waitMs} used ${used}`,
+    const settlements = request.settlements.toArguments(request.nowMs).join(' ');
+    this.record(
+      `${asking.id} #${request.seq} wants ${request.want}, settles [${settlements}]: ${granted} of ${epoch}.${generation}, ${state} ${waitMs} used ${used}`,
     );
     this.checkMonotone(asking, reply);
     return reply;
@@ -141,37 +141,37 @@ export class QuotaModel {
       return;
     }
     const arrivesAtMs = this.nowMs + outMs;
-    const onItsWay = { permit, pod: sender, arrivesAtMs };
+    const inFlight = { permit, pod: sender, arrivesAtMs };
     if (loseAnswer) {
       this.excused += 1;
-      // Nothing comes: the sender gives up after its time-out.
-      this.sends.push({ ...onItsWay, answersAtMs: this.nowMs + TIMEOUT_MS, settlement: { outcome: 'unknown' } });
+      // No answer comes: the sender settles after its timeout.
+      this.sends.push({ ...inFlight, answersAtMs: this.nowMs + TIMEOUT_MS, settlement: { outcome: 'unknown' } });
     } else {
-      this.sends.push({ ...onItsWay, answersAtMs: arrivesAtMs + backMs, settlement: undefined });
+      this.sends.push({ ...inFlight, answersAtMs: arrivesAtMs + backMs, settlement: undefined });
     }
   }
 
-  private giveBack(holder: ModelPod): void {
+  private returnPermit(holder: ModelPod): void {
     const permit = holder.held.shift();
     if (permit !== undefined) holder.settle(permit, { outcome: 'notSent' }, this.nowMs);
   }
 
-  /** The same step once more, after it was confirmed, as a network may deliver it: nothing may change. */
-  private async repeat(asking: ModelPod): Promise<void> {
+  /** A network may deliver a confirmed step once more: nothing may change. */
+  private async resend(asking: ModelPod): Promise<void> {
     if (asking.confirmed === undefined || asking.unconfirmed !== undefined) return;
     const before = await this.countsOf();
     await this.store.step({ ...asking.confirmed, serverClockMs: this.nowMs - this.setBackMs });
     const after = await this.countsOf();
     if (before === undefined || after === undefined || before.epoch !== after.epoch) return;
     const isSame = after.granted === before.granted && after.refunded === before.refunded;
-    promise(isSame, 'a step applied twice equals once');
+    invariant(isSame, 'a step applied twice equals once');
   }
 
   private crash(index: number): void {
     const dying = this.podAt(index);
     const inFlight = this.sends.filter(({ pod }) => pod === dying);
-    // Its requests arrive all the same; nobody is there to hear the answers, or to tell of those heard.
-    this.excused += this.untold(dying);
+    // Its requests arrive all the same, but no pod receives their answers or reports those received.
+    this.excused += this.unreported(dying);
     for (const send of inFlight) send.answersAtMs = undefined;
     this.pods[index % this.pods.length] = this.newPod(index);
     this.hasCrashedSinceReplica = true;
@@ -179,15 +179,15 @@ export class QuotaModel {
 
   private pause(pausing: ModelPod, ms: number): void {
     pausing.pausedUntilMs = this.nowMs + ms;
-    // What it holds, and what it has heard, may be told too late.
-    this.excused += this.untold(pausing);
+    // It may send and report too late.
+    this.excused += this.unreported(pausing);
   }
 
-  /** What only this pod knows. */
-  private untold(pod: ModelPod): number {
+  /** The requests that only this pod knows about. */
+  private unreported(pod: ModelPod): number {
     const inFlight = this.sends.filter((send) => send.pod === pod).length;
-    const heard = (pod.hasToTell ? this.limit : 0) + (pod.unconfirmed === undefined ? 0 : this.limit);
-    return inFlight + pod.held.length + heard;
+    const settled = (pod.hasSettlements ? this.limit : 0) + (pod.unconfirmed === undefined ? 0 : this.limit);
+    return inFlight + pod.held.length + settled;
   }
 
   private async forget(): Promise<void> {
@@ -195,20 +195,20 @@ export class QuotaModel {
     this.excuseLostCount();
   }
 
-  /** A replica takes over that has missed whatever came after it was last copied to; all pods notice that. */
+  /** A replica takes over that lacks the latest steps; all pods notice it. */
   private async failOver(): Promise<void> {
     const lost = await this.redis.hgetall(quotaKey(this.name));
     if (Object.keys(this.replica).length > 0) {
       await this.redis.del(quotaKey(this.name));
       await this.redis.hset(quotaKey(this.name), this.replica);
       this.excuseLostCount();
-      // Those that stand still, or are no more, cannot say what was lost.
+      // A paused or crashed pod cannot report which of its steps are missing.
       if (this.hasCrashedSinceReplica || this.pods.some((pod) => pod.isPaused(this.nowMs))) {
         this.excused += this.limit;
-        this.misleadings += 1;
+        this.windowsInDoubt += 1;
       }
       for (const pod of this.pods) {
-        // Its steps were sent to the old one.
+        // Its last step was sent to the old master.
         pod.confirmed = undefined;
         await this.reserve(pod, { want: 0, loseReply: false });
       }
@@ -219,28 +219,28 @@ export class QuotaModel {
 
   private excuseLostCount(): void {
     this.last = { epoch: this.last.epoch, untilMs: 0 };
-    // What was granted before is unknown to the count, and so is what is on its way.
+    // The new count knows neither the permits granted before nor the requests in flight.
     this.excused += 1 + this.sends.length + this.pods.reduce((sum, { held }) => sum + held.length, 0);
   }
 
-  /** A pod that remembers a block says so; one that does not is misled. */
+  /** A pod that knows of a block reports it; the others may send too early. */
   private setClockForward(ms: number): void {
     this.setBackMs -= ms;
     this.excused += 2 * this.limit;
-    this.misleadings += 1;
+    this.windowsInDoubt += 1;
     this.last = { epoch: this.last.epoch, untilMs: 0 };
   }
 
   private foreign(): void {
-    // Once for the slot it takes, once for the window it may begin.
+    // One refusal for the slot it takes, one for the window it may start.
     this.provider.decide(this.nowMs, { isForeign: true });
-    const { accepted, isInherent = false } = this.provider.log.at(-1) ?? { accepted: false };
-    if (!accepted && !isInherent) return;
+    const { accepted, isProbe = false } = this.provider.log.at(-1) ?? { accepted: false };
+    if (!accepted && !isProbe) return;
     this.excused += 2;
-    this.foreigners += 1;
+    this.foreignRequests += 1;
   }
 
-  /** Time passes; pods go on doing by themselves what the real ones do: repeat lost steps, flush what has settled. */
+  /** Time passes. As in reality, pods meanwhile retry lost steps and flush settlements. */
   private async tick(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
     while (this.nowMs < endMs) {
@@ -252,9 +252,9 @@ export class QuotaModel {
 
   private async flush(each: ModelPod): Promise<void> {
     if (each.isPaused(this.nowMs)) return;
-    while ((each.held[0]?.sendByMs ?? Infinity) <= this.nowMs) this.giveBack(each);
+    while ((each.held[0]?.sendByMs ?? Infinity) <= this.nowMs) this.returnPermit(each);
     if (each.unconfirmed !== undefined) await this.reserve(each, { want: 0, loseReply: false });
-    if (each.hasToTell) await this.reserve(each, { want: 0, loseReply: false });
+    if (each.hasSettlements) await this.reserve(each, { want: 0, loseReply: false });
   }
 
   private passTime(ms: number): void {
@@ -279,7 +279,7 @@ export class QuotaModel {
 
   private arrive(send: Send): void {
     const decision = this.provider.decide(send.arrivesAtMs);
-    this.tell(`provider ${decision.accepted ? 'accepts' : 'refuses'} ${send.pod.id}, ${decision.remaining} left`);
+    this.record(`provider ${decision.accepted ? 'accepts' : 'refuses'} ${send.pod.id}, ${decision.remaining} left`);
     send.arrivesAtMs = Infinity;
     const announced = this.announcementOf(decision);
     send.settlement ??= decision.accepted ? { outcome: 'accepted', announced } : { outcome: 'refused', announced };
@@ -287,11 +287,12 @@ export class QuotaModel {
   }
 
   private announcementOf({ accepted, remaining, resetMs }: Decision): Announcement {
-    const { tells } = this.plan;
-    const round = tells === 'rounded down' ? Math.floor : Math.ceil;
+    const { announces } = this.plan;
+    const round = announces === 'rounded down' ? Math.floor : Math.ceil;
     const waitMs = resetMs === undefined ? undefined : round(resetMs / 1_000) * 1_000;
     const retryAfter = accepted || waitMs === undefined ? {} : { retryAfterMs: waitMs };
-    if (tells === 'nothing' || (tells === 'now and then' && this.provider.log.length % 2 === 0)) return retryAfter;
+    const isSilent = announces === 'in every other answer' && this.provider.log.length % 2 === 0;
+    if (announces === 'nothing' || isSilent) return retryAfter;
     return { remaining, ...(waitMs === undefined ? {} : { resetMs: waitMs }), ...retryAfter };
   }
 
@@ -312,24 +313,27 @@ export class QuotaModel {
     if (counts !== undefined) {
       const used = counts.granted - counts.refunded;
       if (this.hasWindows) {
-        promise(used <= this.limit + this.probes, 'an epoch grants no more than the limit');
+        invariant(used <= this.limit + this.probes, 'an epoch grants no more than the limit');
       }
-      promise(counts.accepted + counts.refused + counts.unknown <= used, 'no more is settled than was granted');
+      invariant(
+        counts.accepted + counts.refused + counts.unknown <= used,
+        'no more permits are settled than were granted',
+      );
     }
-    if (this.excused === 0) promise(this.provider.refusals === 0, 'no refusal when every answer arrives');
-    promise(this.provider.refusals <= this.excused, 'one refusal at most per unknown');
+    if (this.excused === 0) invariant(this.provider.refusals === 0, 'no refusal when every answer arrives');
+    invariant(this.provider.refusals <= this.excused, 'at most one refusal per unknown');
   }
 
-  /** That we see turn: with somebody else, a block that a refusal begins comes and goes behind our back. */
+  /** Whether the engine sees every window. Another client's refusal may start a block, and end it, unseen. */
   private get hasWindows(): boolean {
     const { policy } = this.plan;
-    if (policy.policy === 'count-then-block') return policy.startsAt === 'last-accept' || this.foreigners === 0;
+    if (policy.policy === 'count-then-block') return policy.startsAt === 'last-accept' || this.foreignRequests === 0;
     return policy.policy === 'fixed-window';
   }
 
   /**
-   * Requests beyond the limit: where a refusal begins the block there is one. Each unknown may have been another, of which
-   * nobody heard, and a window after it.
+   * Permits beyond the limit: one in every window where a refusal starts the block. Each unknown may have been another such
+   * probe, whose refusal was lost, followed by a whole window.
    */
   private get probes(): number {
     const { policy } = this.plan;
@@ -339,16 +343,16 @@ export class QuotaModel {
   }
 
   private checkMonotone(asking: ModelPod, reply: StepReply): void {
-    promise(reply.epoch >= asking.knownEpoch, 'epochs never go back');
+    invariant(reply.epoch >= asking.known.epoch, 'an epoch never goes back');
     const untilMs = reply.state === 'blocked' ? this.nowMs + reply.waitMs : 0;
     const isWindow = this.plan.policy.policy === 'count-then-block';
     if (isWindow && reply.epoch === this.last.epoch && this.last.untilMs > 0) {
-      promise(untilMs >= this.last.untilMs || this.nowMs >= this.last.untilMs, 'a block never gets shorter');
+      invariant(untilMs >= this.last.untilMs || this.nowMs >= this.last.untilMs, 'a block never gets shorter');
     }
     this.last = { epoch: reply.epoch, untilMs };
   }
 
-  /** With demand that never pauses: what the dead held is given up, and nothing of the living is forgotten. */
+  /** While demand continues: the permits of crashed pods time out, and no permit of a live pod is lost. */
   private async checkNoLeak(): Promise<void> {
     for (const each of this.pods) each.pausedUntilMs = 0;
     const worker = this.newPod(50);
@@ -362,10 +366,10 @@ export class QuotaModel {
     const counts = await this.countsOf();
     if (counts === undefined) return;
     const outstanding = counts.granted - counts.refunded - counts.accepted - counts.refused - counts.unknown;
-    promise(outstanding <= worker.held.length + 1, 'the permits of the dead are given up while others come');
+    invariant(outstanding <= worker.held.length + 1, 'permits of crashed pods time out while demand continues');
   }
 
-  /** After whatever happened, with demand: the quota opens in time, and the window after next is used to its last. */
+  /** With demand, whatever happened before: the quota opens in time, and windows are used completely. */
   private async checkLiveness(): Promise<void> {
     for (const each of this.pods) each.pausedUntilMs = 0;
     await this.tick(HOLD_MS + TIMEOUT_MS);
@@ -373,22 +377,22 @@ export class QuotaModel {
     this.pods.push(worker);
     for (const other of this.pods) {
       if (other.unconfirmed !== undefined) await this.reserve(other, { want: 0, loseReply: false });
-      while (other.held.length > 0) this.giveBack(other);
+      while (other.held.length > 0) this.returnPermit(other);
       await this.reserve(other, { want: 0, loseReply: false });
     }
     const refusalsBefore = this.provider.refusals;
-    // What was under way may be answered late, and count in two windows; the window after those owes nothing to it.
+    // Requests in flight at the start may be answered late and count in two windows. After those, windows are clean.
     for (let window = 0; window < 4; window += 1) await this.useWindow(worker, { isClean: window === 3 });
     const refusals = this.provider.refusals - refusalsBefore;
-    // A window that somebody else began, or that a clock ended, is found out by those of ours that are refused in it.
-    const atOnce = (this.foreigners + this.misleadings) * this.limit;
-    const allowed = this.excused === 0 ? 0 : 2 + atOnce;
-    promise(refusals <= allowed, 'an unknown past costs one refusal, not many');
+    // The engine learns from refusals about a window that another client started, or that ended when the clock jumped.
+    const unseen = (this.foreignRequests + this.windowsInDoubt) * this.limit;
+    const allowed = this.excused === 0 ? 0 : 2 + unseen;
+    invariant(refusals <= allowed, 'an unknown past costs few refusals');
     const accepted = await this.useWindow(worker, { isClean: true });
-    promise(accepted >= this.limit, 'every slot of a window is used');
+    invariant(accepted >= this.limit, 'every slot of a window is used');
   }
 
-  /** Sends as many at once as it may until the quota is blocked, then waits for it to open; tells how many were accepted. */
+  /** Sends until the quota is blocked, then waits until it opens; returns the number of accepted requests. */
   private async useWindow(worker: ModelPod, { isClean }: { isClean: boolean }): Promise<number> {
     const acceptedBefore = this.provider.accepted;
     for (let tries = 0; tries <= this.limit * 2 + 4; tries += 1) {
@@ -399,9 +403,9 @@ export class QuotaModel {
     }
     await this.reserve(worker, { want: 0, loseReply: false });
     const { state, waitMs } = await this.step(worker, worker.peek(this.nowMs));
-    promise(state === 'blocked', 'a spent and settled window is blocked');
-    // A forgotten quota stays closed for a hold time longer.
-    promise(waitMs <= this.longestMs() + HOLD_MS, 'a block is no longer than a period');
+    invariant(state === 'blocked', 'a spent and settled quota is blocked');
+    // The block of a forgotten quota includes a hold time.
+    invariant(waitMs <= this.longestMs() + HOLD_MS, 'a block lasts no longer than a period');
     if (isClean && this.excused === 0) this.checkReopening(waitMs);
     await this.tick(this.untilWholeMs(waitMs));
     return this.provider.accepted - acceptedBefore;
@@ -409,12 +413,12 @@ export class QuotaModel {
 
   private checkReopening(waitMs: number): void {
     const lateMs = this.nowMs + waitMs - this.provider.opensAtMs(this.nowMs);
-    // The time it took to send all of them.
+    // The second part is the time that sending took.
     const allowedMs = this.marginMs() + this.limit * 2 + 6;
-    promise(lateMs <= allowedMs, 'a quota opens when its provider does');
+    invariant(lateMs <= allowedMs, 'a quota opens when its provider does');
   }
 
-  /** What nobody can know of the provider's own moment: drift, clocks apart, rounding. */
+  /** How well the provider's own opening time can be known: drift, clock skew and rounding limit it. */
   private marginMs(): number {
     const { policy } = this.plan;
     const periodMs = periodMsOf(policy);
@@ -427,7 +431,7 @@ export class QuotaModel {
     return periodMsOf(this.plan.policy) + this.marginMs();
   }
 
-  /** Windows are whole when they open; slots and tokens come back one by one. */
+  /** A window opens with all its slots; otherwise slots and tokens return one by one. */
   private untilWholeMs(waitMs: number): number {
     const { policy } = this.plan;
     if (hasWindows(policy)) return waitMs;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type RedisServer, RedisServers } from '../../../verification/engines/redis-servers.js';
+import type { RedisServer } from '../../../verification/engines/redis-server.js';
+import { RedisServers } from '../../../verification/engines/redis-servers.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { LIMIT, LivePod, type LivePodOptions, PERMIT_MS, TIMEOUT_MS } from './live-pod.js';
 
@@ -25,7 +26,7 @@ async function firstPermit(pod: LivePod): Promise<void> {
 }
 
 describe('a Redis that saves every write', () => {
-  it('goes on with the same count and epoch after it was killed', async () => {
+  it('continues count and epoch after it was killed', async () => {
     server = await servers.start(...SAVED);
     const [one, other] = await Promise.all([newPod(), newPod()]);
     const before = (await one.spend(PROVIDER, 3)) + (await other.spend(PROVIDER, 3));
@@ -38,10 +39,10 @@ describe('a Redis that saves every write', () => {
     const after = 1 + (await one.spend(PROVIDER)) + (await other.spend(PROVIDER));
     expect({ before, after }).toEqual({ before: 6, after: LIMIT - 6 });
     expect((await one.quota.state(PROVIDER))?.epoch).toBe(epoch);
-    expect([...one.told('forgotten'), ...other.told('forgotten')]).toEqual([]);
+    expect([...one.eventsNamed('forgotten'), ...other.eventsNamed('forgotten')]).toEqual([]);
   });
 
-  it('is not taken for lost by a pod whose step it applied without being able to say so', async () => {
+  it('has not lost its count for a pod whose step it applied without a reply', async () => {
     server = await servers.start(...SAVED);
     const pod = await newPod();
     await pod.spend(PROVIDER, 2);
@@ -52,15 +53,15 @@ describe('a Redis that saves every write', () => {
     await server.start();
     await firstPermit(pod);
     expect(await pod.spend(PROVIDER)).toBe(LIMIT - 3);
-    expect(pod.told('forgotten')).toEqual([]);
+    expect(pod.eventsNamed('forgotten')).toEqual([]);
   });
 });
 
-describe('a Redis that comes back with nothing', () => {
+describe('a Redis that returns empty', () => {
   it.each([
     ['restarted', async () => server.kill().then(() => server.start())],
     ['flushed', async () => server.call('FLUSHALL')],
-  ])('%s: is noticed, and opens only after the longest its block can last', async (_how, lose) => {
+  ])('%s: the pod notices, and the quota opens only after the longest possible block', async (_how, lose) => {
     server = await servers.start();
     const blockMs = 1_000;
     const pod = await newPod({ blockMs });
@@ -69,8 +70,8 @@ describe('a Redis that comes back with nothing', () => {
     await lose();
     await firstPermit(pod);
     expect(performance.now() - lostAtMs).toBeGreaterThan(blockMs + PERMIT_MS + TIMEOUT_MS);
-    expect(pod.told('forgotten', 'reopened')).toEqual(['forgotten', 'reopened']);
-    // Another block may still be open at the provider, so the first ones go one at a time; none is lost.
+    expect(pod.eventsNamed('forgotten', 'reopened')).toEqual(['forgotten', 'reopened']);
+    // The provider may still be in an open window: permits go one at a time at first, but none is lost.
     expect(await pod.spend(PROVIDER)).toBe(LIMIT - 1);
   });
 });
@@ -80,15 +81,15 @@ describe('a Redis in trouble', () => {
     server = await servers.start();
   });
 
-  it('that has forgotten the scripts is told them again', async () => {
+  it('after SCRIPT FLUSH gets the scripts again', async () => {
     const pod = await newPod();
     expect(await pod.spend(PROVIDER, 4)).toBe(4);
     await server.call('SCRIPT', 'FLUSH');
     expect(await pod.spend(PROVIDER)).toBe(LIMIT - 4);
-    expect(pod.told('store lost', 'forgotten')).toEqual([]);
+    expect(pod.eventsNamed('store lost', 'forgotten')).toEqual([]);
   });
 
-  it('that hangs up on everybody is asked again, and counts each once', async () => {
+  it('that kills all client connections counts every retried step once', async () => {
     const both = await Promise.all([newPod(), newPod()]);
     let granted = 0;
     const spending = both.map(async (pod) => {
@@ -98,7 +99,7 @@ describe('a Redis in trouble', () => {
           granted += spent;
           return (await pod.quota.state(PROVIDER))?.state === 'blocked';
         },
-        { what: 'it is spent', everyMs: 1 },
+        { what: 'the quota is spent', everyMs: 1 },
       );
     });
     for (let kills = 0; kills < 5; kills += 1) {
@@ -107,12 +108,12 @@ describe('a Redis in trouble', () => {
       await waitUntil(() => granted > before || granted >= LIMIT, { what: 'permits again' });
     }
     await Promise.all(spending);
-    // A permit whose reply was lost is given back: all of the window is used, and none of it twice.
+    // Pods return the permits of lost replies: the window is used completely, and no slot twice.
     expect(granted).toBe(LIMIT);
-    expect(both.flatMap((pod) => pod.told('forgotten'))).toEqual([]);
+    expect(both.flatMap((pod) => pod.eventsNamed('forgotten'))).toEqual([]);
   });
 
-  it('that pauses writes keeps nobody waiting, and counts what it was asked', async () => {
+  it('that pauses writes makes no caller wait beyond the budget, and counts the paused step', async () => {
     const pod = await newPod({ budgetMs: 50 });
     await firstPermit(pod);
     await server.call('CLIENT', 'PAUSE', 60_000, 'WRITE');
@@ -124,28 +125,28 @@ describe('a Redis in trouble', () => {
         granted += await pod.spend(PROVIDER);
         return (await pod.quota.state(PROVIDER))?.state === 'blocked';
       },
-      { what: 'it is spent' },
+      { what: 'the quota is spent' },
     );
     expect(granted).toBe(LIMIT);
   });
 
-  it('that is full grants nothing and says so once, and grants the rest when it has room', async () => {
+  it('that is out of memory grants nothing, is reported once, and continues the count when it has room', async () => {
     const pod = await newPod();
     expect(await pod.spend(PROVIDER, 4)).toBe(4);
     await server.call('CONFIG', 'SET', 'maxmemory', 1);
     for (let asked = 0; asked < 5; asked += 1) expect(await pod.take(PROVIDER)).toBeUndefined();
-    expect(pod.told('store lost')).toHaveLength(1);
+    expect(pod.eventsNamed('store lost')).toHaveLength(1);
     expect(pod.events).toContainEqual(
       expect.objectContaining({ error: expect.objectContaining({ message: expect.stringContaining('OOM') }) }),
     );
     await server.call('CONFIG', 'SET', 'maxmemory', 0);
     await firstPermit(pod);
     expect(await pod.spend(PROVIDER)).toBe(LIMIT - 5);
-    expect(pod.told('store lost', 'store back', 'forgotten')).toEqual(['store lost', 'store back']);
+    expect(pod.eventsNamed('store lost', 'store back', 'forgotten')).toEqual(['store lost', 'store back']);
   });
 });
 
-describe('a Redis that does not let us in', () => {
+describe('a Redis that denies access', () => {
   beforeEach(async () => {
     server = await servers.start();
     await server.call('ACL', 'SETUSER', 'admin', 'on', '>secret', '~*', '&*', '+@all');
@@ -155,7 +156,7 @@ describe('a Redis that does not let us in', () => {
   it.each([
     ['a wrong password', 'admin:wrong@', 'WRONGPASS'],
     ['no password', '', 'NOAUTH'],
-  ])('for %s: no permit, and errors that name the reason', async (_what, account, reason) => {
+  ])('because of %s: grants nothing, and the errors name the reason', async (_what, account, reason) => {
     await server.call('ACL', 'SETUSER', 'default', 'resetpass', '>other');
     const pod = new LivePod({ url: `redis://${account}${server.address}`, providers: [PROVIDER] });
     pods.push(pod);
@@ -165,16 +166,16 @@ describe('a Redis that does not let us in', () => {
     expect(pod.events).toEqual([]);
   });
 
-  it('to this key: no permit, one loss told that names the reason', async () => {
+  it('to the key of the provider: grants nothing, and one event names the reason', async () => {
     await server.call('ACL', 'SETUSER', 'narrow', 'on', '>secret', '~other:*', '+@all');
     const pod = await newPod({ url: `redis://narrow:secret@${server.address}` });
     for (let asked = 0; asked < 3; asked += 1) {
       expect(await pod.quota.reserve(PROVIDER)).toEqual({ granted: false, reason: 'unavailable' });
     }
-    expect(pod.told('store lost')).toHaveLength(1);
+    expect(pod.eventsNamed('store lost')).toHaveLength(1);
     expect(String(pod.events[0] && 'error' in pod.events[0] ? pod.events[0].error : '')).toContain('NOPERM');
     await server.call('ACL', 'SETUSER', 'narrow', '~*');
     await firstPermit(pod);
-    expect(pod.told('store lost', 'store back')).toEqual(['store lost', 'store back']);
+    expect(pod.eventsNamed('store lost', 'store back')).toEqual(['store lost', 'store back']);
   });
 });

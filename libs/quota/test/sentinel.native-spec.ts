@@ -2,11 +2,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { MASTER_NAME, type RedisServer, RedisServers } from '../../../verification/engines/redis-servers.js';
+import type { RedisServer } from '../../../verification/engines/redis-server.js';
+import { MASTER_NAME, RedisServers } from '../../../verification/engines/redis-servers.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import type { QuotaEvent } from '../src/index.js';
-import { quotaKey } from '../src/keys.js';
+import { quotaKey } from '../src/store/keys.js';
 import { LIMIT, LivePod, type LivePodOptions, PERMIT_MS, TIMEOUT_MS } from './live-pod.js';
 
 const PROVIDER = 'mine';
@@ -18,7 +19,7 @@ let master: RedisServer;
 let replica: RedisServer;
 let sentinel: RedisServer;
 
-/** A master, a replica that is fed through a link that can be cut, and a Sentinel. */
+/** A master, a replica that replicates through a link that can be cut, and a Sentinel. */
 async function startGroup(): Promise<void> {
   master = await servers.start();
   link = await TcpProxy.to({ host: '127.0.0.1', port: master.port });
@@ -45,7 +46,9 @@ async function newPod(options: Partial<LivePodOptions> = {}): Promise<LivePod> {
 const hashOf = async (server: RedisServer): Promise<string> => JSON.stringify(await server.call('HGETALL', KEY));
 
 async function untilReplicated(): Promise<void> {
-  await waitUntil(async () => (await hashOf(master)) === (await hashOf(replica)), { what: 'the replica has it all' });
+  await waitUntil(async () => (await hashOf(master)) === (await hashOf(replica)), {
+    what: 'the replica has caught up',
+  });
 }
 
 async function untilPromoted(): Promise<void> {
@@ -58,7 +61,7 @@ async function untilPromoted(): Promise<void> {
   );
 }
 
-/** At once, without the Sentinel finding out first that the master is down. */
+/** Starts the failover, without waiting until the Sentinel notices that the master is down. */
 async function failOver(): Promise<void> {
   await sentinel.call('SENTINEL', 'FAILOVER', MASTER_NAME);
   await untilPromoted();
@@ -68,9 +71,9 @@ async function firstPermit(pod: LivePod): Promise<void> {
   await waitUntil(async () => (await pod.spend(PROVIDER, 1)) === 1, { what: 'a permit' });
 }
 
-/** Of a process that connects, disconnects, and has nothing else to do. */
+/** The exit code of a process that only connects and disconnects. */
 async function exitCodeOf(url: string): Promise<number> {
-  const script = `import { openQuotaRedis } from './dist/libs/quota/src/index.js';
+  const script = `import { openQuotaRedis } from '../src/index.js';
     const redis = openQuotaRedis(process.argv[1]);
     redis.once('ready', () => redis.disconnect());`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, url], { stdio: 'inherit' });
@@ -83,7 +86,7 @@ async function exitCodeOf(url: string): Promise<number> {
 const isForgotten = (event: QuotaEvent) => event.event === 'forgotten';
 
 describe('a master that dies', () => {
-  it('is replaced without the count being lost: the new one grants what was left, in the same epoch', async () => {
+  it('is replaced by a replica that grants the remaining permits in the same epoch', async () => {
     await startGroup();
     const [one, other] = await Promise.all([newPod(), newPod()]);
     const before = (await one.spend(PROVIDER, 3)) + (await other.spend(PROVIDER, 3));
@@ -101,7 +104,7 @@ describe('a master that dies', () => {
     expect([...one.events, ...other.events].filter(isForgotten)).toEqual([]);
   });
 
-  it('takes steps with it that every pod who made them misses: blocked, and never granted again', async () => {
+  it('loses steps that the pods report as missing: the quota is blocked, and no slot is granted twice', async () => {
     await startGroup();
     const blockMs = 1_000;
     const both = await Promise.all([newPod({ blockMs }), newPod({ blockMs })]);
@@ -113,20 +116,20 @@ describe('a master that dies', () => {
     expect(granted).toBe(9);
     const killedAtMs = performance.now();
     await master.kill();
-    // Both ask all the time, while the Sentinel finds out, decides and promotes.
+    // Both pods reserve all the time, while the Sentinel notices, decides and promotes.
     const ask = async (pod: LivePod): Promise<number> => {
       await firstPermit(pod);
       return performance.now();
     };
     const firstAtMs = Math.min(...(await Promise.all(both.map(ask))));
     expect(await hashOf(replica)).not.toBe('[]');
-    // The first to be connected says so, for both.
+    // The first pod to reconnect reports it for both.
     expect(both.flatMap((pod) => pod.events.filter(isForgotten))).toHaveLength(1);
-    // The promotion takes longer than none, so this is the least it can be.
+    // A lower bound: the promotion takes some time as well.
     expect(firstAtMs - killedAtMs).toBeGreaterThan(blockMs + PERMIT_MS + TIMEOUT_MS);
   });
 
-  it('is remembered by a pod that knew it blocked, whatever the new one believes', async () => {
+  it('is replaced by a replica that learns of a block from a pod that knows it', async () => {
     await startGroup();
     const [witness, closing] = await Promise.all([newPod(), newPod()]);
     await witness.spend(PROVIDER, 1);
@@ -139,12 +142,12 @@ describe('a master that dies', () => {
     }
     await waitUntil(async () => (await witness.quota.state(PROVIDER))?.state === 'blocked', { what: 'it is blocked' });
     const blockedUntilMs = performance.now() + ((await witness.quota.state(PROVIDER))?.waitMs ?? 0);
-    // Who refused is gone with the master: only the witness knows.
+    // The pod that saw the refusal is gone with the master: only the witness knows of the block.
     closing.redis.disconnect();
     await master.kill();
     await failOver();
     await waitUntil(async () => (await witness.quota.state(PROVIDER))?.state === 'blocked', {
-      what: 'the new master is told',
+      what: 'the new master knows of the block',
     });
     const stranger = await newPod();
     const ask = async (pod: LivePod): Promise<number> => {
@@ -152,13 +155,13 @@ describe('a master that dies', () => {
       return performance.now();
     };
     const grantedAtMs = Math.min(...(await Promise.all([ask(witness), ask(stranger)])));
-    // The pod leaves out what its clock may be fast by.
+    // The pod subtracts the guard from the block it reports.
     expect(grantedAtMs).toBeGreaterThan(blockedUntilMs - 50);
   });
 });
 
-describe('a master that lives on beside the new one', () => {
-  it('is left at its first refusal to write, with one loss told, and found again by the Sentinel', async () => {
+describe('an old master that continues beside the new one', () => {
+  it('loses its pods at its first READONLY error, with one event, and the Sentinel leads them to the new master', async () => {
     await startGroup();
     const pod = await newPod();
     await pod.spend(PROVIDER, 4);
@@ -166,38 +169,43 @@ describe('a master that lives on beside the new one', () => {
     await untilReplicated();
     await sentinel.call('SENTINEL', 'REMOVE', MASTER_NAME);
     await master.call('REPLICAOF', '127.0.0.1', replica.port);
-    // As for a while in every failover: the replica is not promoted yet, or nobody knows.
+    // As for a while in every failover: the replica is not promoted yet, or the Sentinel does not know it.
     expect(pod.redis.status).toBe('ready');
     expect(await pod.spend(PROVIDER)).toBe(0);
     await replica.call('REPLICAOF', 'NO', 'ONE');
     await sentinel.call('SENTINEL', 'MONITOR', MASTER_NAME, '127.0.0.1', replica.port, 1);
     await firstPermit(pod);
     expect(await pod.spend(PROVIDER)).toBe(LIMIT - 5);
-    expect(pod.told('store lost', 'store back', 'forgotten')).toEqual(['store lost', 'store back']);
+    expect(pod.eventsNamed('store lost', 'store back', 'forgotten')).toEqual(['store lost', 'store back']);
     expect(await hashOf(replica)).toContain('"granted","10"');
   });
 
-  it('is left while it stands still, also by a pod that asks nothing', async () => {
+  it('loses its pods while it hangs, even an idle one', async () => {
     await startGroup();
     const pod = await newPod();
     await pod.spend(PROVIDER, 4);
-    // Nothing more to tell, nothing to ask.
-    await waitUntil(async () => (await hashOf(master)).includes('"accepted","4"'), { what: 'all is told' });
+    // From here on the pod is idle.
+    await waitUntil(async () => (await hashOf(master)).includes('"accepted","4"'), {
+      what: 'all settlements have arrived',
+    });
     await untilReplicated();
     let hasLeft = false;
     pod.redis.once('close', () => (hasLeft = true));
     master.freeze();
     await failOver();
-    await waitUntil(() => hasLeft && pod.redis.status === 'ready', { what: 'the old one is left', deadlineMs: 30_000 });
+    await waitUntil(() => hasLeft && pod.redis.status === 'ready', {
+      what: 'the pod has left the old master',
+      deadlineMs: 30_000,
+    });
     master.thaw();
     await firstPermit(pod);
     expect(await hashOf(replica)).toContain('"granted","5"');
-    expect(pod.told('forgotten')).toEqual([]);
+    expect(pod.eventsNamed('forgotten')).toEqual([]);
   });
 });
 
 describe('Sentinels', () => {
-  it('and the master are left by a pod that is closed', async () => {
+  it('and the master lose the connections of a pod that is closed', async () => {
     await startGroup();
     const clientsOf = async (server: RedisServer): Promise<number> =>
       String(await server.call('CLIENT', 'LIST', 'TYPE', 'normal'))
@@ -208,16 +216,20 @@ describe('Sentinels', () => {
     expect(await pod.spend(PROVIDER, 1)).toBe(1);
     expect(await clientsOf(master)).toBe(before.master + 1);
     await pod.close();
-    await waitUntil(async () => (await clientsOf(master)) === before.master, { what: 'the master is left' });
-    await waitUntil(async () => (await clientsOf(sentinel)) === before.sentinel, { what: 'the Sentinel is left' });
+    await waitUntil(async () => (await clientsOf(master)) === before.master, {
+      what: 'the pod has disconnected from the master',
+    });
+    await waitUntil(async () => (await clientsOf(sentinel)) === before.sentinel, {
+      what: 'the pod has disconnected from the Sentinel',
+    });
   });
 
-  it('keep no process alive that has disconnected', async () => {
+  it('do not keep a disconnected process alive', async () => {
     await startGroup();
     expect(await exitCodeOf(sentinelUrl())).toBe(0);
   });
 
-  it('that accept connections and say nothing are passed over', async () => {
+  it('that accept connections but never reply are skipped', async () => {
     await startGroup();
     const sockets = new Set<Socket>();
     const silent: Server = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1');

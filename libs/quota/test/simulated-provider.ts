@@ -4,159 +4,124 @@ export interface Decision {
   accepted: boolean;
   /** Requests left after this one. */
   remaining: number;
-  /** Until its window ends, or more are left; undefined where nothing is to come. */
+  /** Until the window ends or a request becomes available; undefined where neither is to come. */
   resetMs: number | undefined;
 }
 
 interface Verdict {
   accepted: boolean;
-  /** A refusal that begins the block: somebody has to run into it. */
-  isInherent?: boolean;
+  /** A refusal that starts the block: one request per window must meet it. */
+  isProbe?: boolean;
 }
 
-interface Admission {
+/** How a provider counts, on its own clock. */
+interface Counter {
   decide: (nowMs: number) => Verdict;
   remaining: (nowMs: number) => number;
   /** When the next request would be accepted: now or later. */
   opensAtMs: (nowMs: number) => number;
-  /** When its window ends, if it has one that ends by time. */
+  /** When the current window ends; Infinity if no time ends it. */
   endsAtMs?: () => number;
 }
 
-/** A provider that counts for itself, by a clock of its own: the judge of every model run. */
+interface Clock {
+  /** How much longer a second of the provider's clock is than a true one; quartz stays within ±1e-4. */
+  drift: number;
+  /** How far the provider's clock is ahead, for windows that follow the clock. */
+  skewMs: number;
+}
+
+/** The judge of every model run. It counts in code of its own, and shares none with the engine or the reference provider. */
 export class SimulatedProvider {
   /** One entry per request, in order of arrival. */
   readonly log: (Verdict & { atMs: number; isForeign: boolean })[] = [];
-  private readonly admission: Admission;
+  private readonly counter: Counter;
 
-  constructor(
-    policy: LimitedPolicy,
-    {
-      drift,
-      skewMs,
-    }: {
-      /** How much longer a second of the provider's clock is than a true one; quartz stays within ±1e-4. */
-      drift: number;
-      /** How far its clock is ahead, for windows that follow the clock. */
-      skewMs: number;
-    },
-  ) {
-    this.admission = admissionOf(policy, 1 + drift, skewMs);
+  constructor(policy: LimitedPolicy, clock: Clock) {
+    this.counter = counterOf(policy, clock);
   }
 
   get refusals(): number {
-    return this.log.filter(({ accepted, isInherent, isForeign }) => !accepted && !isInherent && !isForeign).length;
+    return this.log.filter(({ accepted, isProbe, isForeign }) => !accepted && !isProbe && !isForeign).length;
   }
 
   get accepted(): number {
     return this.log.filter(({ accepted, isForeign }) => accepted && !isForeign).length;
   }
 
-  /** Decides at arrival, as the real one does. */
+  /** Decides when the request arrives. */
   decide(nowMs: number, { isForeign = false } = {}): Decision {
-    const verdict = this.admission.decide(nowMs);
+    const verdict = this.counter.decide(nowMs);
     this.log.push({ ...verdict, atMs: nowMs, isForeign });
-    const resetsAtMs = this.admission.endsAtMs?.() ?? this.admission.opensAtMs(nowMs);
-    return {
-      accepted: verdict.accepted,
-      remaining: this.admission.remaining(nowMs),
-      resetMs: resetsAtMs > nowMs ? resetsAtMs - nowMs : undefined,
-    };
+    const resetAtMs = this.counter.endsAtMs?.() ?? this.counter.opensAtMs(nowMs);
+    const resetMs = resetAtMs > nowMs && resetAtMs < Infinity ? resetAtMs - nowMs : undefined;
+    return { accepted: verdict.accepted, remaining: this.counter.remaining(nowMs), resetMs };
   }
 
   opensAtMs(nowMs: number): number {
-    return this.admission.opensAtMs(nowMs);
+    return this.counter.opensAtMs(nowMs);
   }
 }
 
-function admissionOf(policy: LimitedPolicy, pace: number, skewMs: number): Admission {
+function counterOf(policy: LimitedPolicy, { drift, skewMs }: Clock): Counter {
+  const pace = 1 + drift;
   if (policy.policy === 'token-bucket') return tokenBucket(policy.capacity, (1_000 / policy.refillPerSecond) * pace);
+  if (policy.policy === 'sliding-window') return slidingWindow(policy.limit, Math.ceil(policy.windowMs * pace));
   if (policy.policy === 'count-then-block') {
-    return countThenBlock(policy.limit, Math.ceil(policy.blockMs * pace), policy.startsAt === 'first-refusal');
+    const blockMs = Math.ceil(policy.blockMs * pace);
+    return windows({ limit: policy.limit, starts: policy.startsAt, endOf: (nowMs) => nowMs + blockMs });
   }
-  const windowMs = Math.ceil(policy.windowMs * pace);
-  if (policy.policy === 'sliding-window') return slidingWindow(policy.limit, windowMs);
-  if (policy.anchor === 'clock') return clockWindow(policy.limit, policy.windowMs, skewMs);
-  return fixedWindow(policy.limit, windowMs);
+  const windowMs = policy.anchor === 'clock' ? policy.windowMs : Math.ceil(policy.windowMs * pace);
+  const boundary = (nowMs: number): number => (Math.floor((nowMs + skewMs) / windowMs) + 1) * windowMs - skewMs;
+  const endOf = policy.anchor === 'clock' ? boundary : (nowMs: number) => nowMs + windowMs;
+  return windows({ limit: policy.limit, starts: 'first-accept', endOf });
 }
 
-function countThenBlock(limit: number, blockMs: number, startsAtRefusal: boolean): Admission {
+interface Windows {
+  limit: number;
+  /** The request from which the end of the window is counted. */
+  starts: 'first-accept' | 'last-accept' | 'first-refusal';
+  endOf: (startsAtMs: number) => number;
+}
+
+/** Fixed windows, and blocks: the end of either makes all slots free again. */
+function windows({ limit, starts, endOf }: Windows): Counter {
   let used = 0;
-  let blockedUntilMs: number | undefined;
-  const open = (nowMs: number): void => {
-    if (blockedUntilMs === undefined || nowMs < blockedUntilMs) return;
-    blockedUntilMs = undefined;
-    used = 0;
+  let endsMs = Infinity;
+  const turn = (nowMs: number): void => {
+    if (nowMs >= endsMs) [used, endsMs] = [0, Infinity];
   };
   return {
     decide: (nowMs) => {
-      open(nowMs);
-      if (blockedUntilMs !== undefined) return { accepted: false };
-      if (used === limit) {
-        blockedUntilMs = nowMs + blockMs;
-        return { accepted: false, isInherent: true };
-      }
-      used += 1;
-      if (used === limit && !startsAtRefusal) blockedUntilMs = nowMs + blockMs;
-      return { accepted: true };
+      turn(nowMs);
+      const accepted = used < limit;
+      const isProbe = !accepted && endsMs === Infinity;
+      if (accepted) used += 1;
+      const isStart = { 'first-accept': accepted, 'last-accept': used === limit, 'first-refusal': isProbe }[starts];
+      if (isStart && endsMs === Infinity) endsMs = endOf(nowMs);
+      return { accepted, isProbe };
     },
-    remaining: (nowMs) => (blockedUntilMs !== undefined && nowMs < blockedUntilMs ? 0 : limit - used),
-    opensAtMs: (nowMs) => Math.max(nowMs, blockedUntilMs ?? 0),
-  };
-}
-
-function fixedWindow(limit: number, windowMs: number): Admission {
-  let used = 0;
-  let endsMs = 0;
-  return {
-    decide: (nowMs) => {
-      if (nowMs >= endsMs) {
-        used = 0;
-        endsMs = nowMs + windowMs;
-      }
-      if (used === limit) return { accepted: false };
-      used += 1;
-      return { accepted: true };
-    },
-    remaining: (nowMs) => (nowMs < endsMs ? limit - used : limit),
-    opensAtMs: (nowMs) => (used === limit ? Math.max(nowMs, endsMs) : nowMs),
+    remaining: (nowMs) => (turn(nowMs), limit - used),
+    opensAtMs: (nowMs) => (used === limit && endsMs < Infinity ? Math.max(nowMs, endsMs) : nowMs),
     endsAtMs: () => endsMs,
   };
 }
 
-function clockWindow(limit: number, windowMs: number, skewMs: number): Admission {
-  let used = 0;
-  let window = 0;
-  const windowAt = (nowMs: number): number => Math.floor((nowMs + skewMs) / windowMs);
-  return {
-    decide: (nowMs) => {
-      if (windowAt(nowMs) > window) used = 0;
-      window = windowAt(nowMs);
-      if (used === limit) return { accepted: false };
-      used += 1;
-      return { accepted: true };
-    },
-    remaining: () => limit - used,
-    opensAtMs: (nowMs) => (used === limit ? Math.max(nowMs, (window + 1) * windowMs - skewMs) : nowMs),
-    endsAtMs: () => (window + 1) * windowMs - skewMs,
-  };
-}
-
-function slidingWindow(limit: number, windowMs: number): Admission {
+function slidingWindow(limit: number, windowMs: number): Counter {
   let accepts: number[] = [];
   const inWindow = (nowMs: number): number[] => (accepts = accepts.filter((atMs) => atMs + windowMs > nowMs));
   return {
     decide: (nowMs) => {
-      if (inWindow(nowMs).length === limit) return { accepted: false };
-      accepts.push(nowMs);
-      return { accepted: true };
+      const accepted = inWindow(nowMs).length < limit;
+      if (accepted) accepts.push(nowMs);
+      return { accepted };
     },
     remaining: (nowMs) => limit - inWindow(nowMs).length,
     opensAtMs: (nowMs) => (inWindow(nowMs).length === limit ? (accepts[0] ?? 0) + windowMs : nowMs),
   };
 }
 
-function tokenBucket(capacity: number, tokenMs: number): Admission {
+function tokenBucket(capacity: number, tokenMs: number): Counter {
   let tokens = capacity;
   let countedAtMs = 0;
   const tokensAt = (nowMs: number): number => Math.min(capacity, tokens + (nowMs - countedAtMs) / tokenMs);
@@ -164,10 +129,10 @@ function tokenBucket(capacity: number, tokenMs: number): Admission {
     decide: (nowMs) => {
       tokens = tokensAt(nowMs);
       countedAtMs = nowMs;
-      // What is left of a token is a matter of rounding.
-      if (tokens < 1 - 1e-9) return { accepted: false };
-      tokens -= 1;
-      return { accepted: true };
+      // The tolerance is for floating-point rounding.
+      const accepted = tokens >= 1 - 1e-9;
+      if (accepted) tokens -= 1;
+      return { accepted };
     },
     remaining: (nowMs) => Math.floor(tokensAt(nowMs) + 1e-9),
     opensAtMs: (nowMs) => nowMs + Math.max(0, 1 - tokensAt(nowMs)) * tokenMs,

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import type { Announcement } from '../src/announcement.js';
-import { quotaKey } from '../src/keys.js';
+import type { Announcement } from '../src/announcements/announcement.js';
+import { quotaKey } from '../src/store/keys.js';
 import type { Settlement } from '../src/permit.js';
 import type { LimitedPolicy } from '../src/policy.js';
-import { QuotaStore, type StepReply } from '../src/quota-store.js';
-import { SettlementBatch } from '../src/settlement-batch.js';
+import { QuotaStore, type StepReply } from '../src/store/quota-store.js';
+import { SettlementBatch } from '../src/store/settlement-batch.js';
 
 export const HOLD_MS = 500;
 
@@ -14,8 +14,8 @@ export interface Settled {
   generation?: number;
   settlement: Settlement;
   ageMs?: number;
-  /** How long ago it was granted, if longer than its answer is old. */
-  grantedMs?: number;
+  /** Milliseconds since it was granted; by default as long as since its answer. */
+  grantedAgoMs?: number;
   count?: number;
 }
 
@@ -32,7 +32,7 @@ interface StepOptions {
   policy?: LimitedPolicy;
 }
 
-/** A provider of its own, under a clock the test sets; steps are numbered by pod. */
+/** A new provider on a clock that the test sets. Steps are numbered by pod. */
 export async function newProvider(redis: Redis, policy: LimitedPolicy, startsAtMs = 1_000_000) {
   const provider = `step-${randomBytes(6).toString('hex')}`;
   const store = new QuotaStore(redis);
@@ -67,6 +67,14 @@ export function accepted(epoch: number, count = 1, announced?: Announcement): Se
   return { epoch, settlement: { outcome: 'accepted', announced }, count };
 }
 
+export function notSent(epoch: number, count = 1): Settled {
+  return { epoch, settlement: { outcome: 'notSent' }, count };
+}
+
+export function unknown(epoch: number, count = 1): Settled {
+  return { epoch, settlement: { outcome: 'unknown' }, count };
+}
+
 export function refused(epoch: number, retryAfterMs?: number): Settled {
   return {
     epoch,
@@ -76,8 +84,8 @@ export function refused(epoch: number, retryAfterMs?: number): Settled {
 
 function batchOf(settled: Settled[], clockMs: number): SettlementBatch {
   const batch = new SettlementBatch(1);
-  for (const { epoch, generation = 0, settlement, ageMs = 0, grantedMs = ageMs, count = 1 } of settled) {
-    const permit = { epoch, generation, grantedAtMs: clockMs - grantedMs };
+  for (const { epoch, generation = 0, settlement, ageMs = 0, grantedAgoMs = ageMs, count = 1 } of settled) {
+    const permit = { epoch, generation, grantedAtMs: clockMs - grantedAgoMs };
     for (let i = 0; i < count; i += 1) {
       batch.add({ permit, settlement, nowMs: 10_000 - ageMs });
     }

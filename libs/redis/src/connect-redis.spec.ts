@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { parseRedisUrl } from './connect-redis.js';
 
-describe('the address of a Redis', () => {
+describe('parseRedisUrl', () => {
   it.each([
     ['redis://localhost', { protocol: 'redis', hosts: [{ host: 'localhost', port: 6379 }], path: '', account: {} }],
     ['rediss://[::1]:7000/3', { protocol: 'rediss', hosts: [{ host: '::1', port: 7000 }], path: '3', account: {} }],
@@ -29,12 +29,12 @@ describe('the address of a Redis', () => {
         account: { username: 'me', password: 'a@b' },
       },
     ],
-  ])('%s is understood', (url, address) => {
+  ])('parses %s', (url, address) => {
     expect(parseRedisUrl(url)).toEqual(address);
   });
 
   it.each(['http://localhost', 'redis://', 'localhost:6379', 'redis-sentinel://one,two', 'redis-cluster://one:port'])(
-    '%s is refused, saying which forms there are',
+    'refuses %s and names the valid forms',
     (url) => {
       expect(() => parseRedisUrl(url)).toThrow('redis-sentinel://host:port');
     },

@@ -1,6 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 
-/** To one server, to the master of a Sentinel group, or to a cluster. */
+/** To one server, the master of a Sentinel group, or a cluster. */
 export type RedisConnection = Redis | Cluster;
 
 export type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>;
@@ -8,13 +8,13 @@ export type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>;
 export const REDIS_URL_FORMS =
   'must be redis://host, rediss://host, redis-sentinel://host:port,host:port/name-of-the-master or redis-cluster://host:port,host:port';
 
-/** How long one Sentinel may take to answer before the next is asked. */
+/** Timeout of one Sentinel, after which the next is asked. */
 const SENTINEL_TIMEOUT_MS = 1_000;
 
 interface Address {
   protocol: string;
   hosts: { host: string; port: number }[];
-  /** What comes after the hosts: the name of a master, or the number of a database. */
+  /** The part after the hosts: the name of a master or the number of a database. */
   path: string;
   account: Pick<RedisOptions, 'username' | 'password'>;
 }
@@ -23,15 +23,15 @@ const ADDRESS =
   /^(rediss?|redis-sentinel|redis-cluster):\/\/(?:(?<user>[^:@/]*)(?::(?<password>[^@/]*))?@)?(?<hosts>[^@/?]+)(?:\/(?<path>[^?]*))?/;
 
 /**
- * Opens a connection to whatever the address names: `redis://` and `rediss://` one server,
- * `redis-sentinel://host:port,host:port/name` the master of that name, followed wherever it fails over to,
- * `redis-cluster://host:port,host:port` a cluster. User and password come before the first host, for all of them.
+ * Opens a connection to the address: `redis://` or `rediss://` for one server,
+ * `redis-sentinel://host:port,host:port/name` for the master of that name, also after a failover,
+ * `redis-cluster://host:port,host:port` for a cluster. User and password come before the first host.
  * @throws TypeError for any other address
  */
 export function connectRedis(url: string, options: ConnectionOptions): RedisConnection {
   const { protocol, hosts, path, account } = parseRedisUrl(url);
   if (protocol === 'redis-sentinel') {
-    // Without a timeout a Sentinel that stands still is waited for forever.
+    // Without a timeout ioredis waits forever for a frozen Sentinel.
     const sentinelOptions = { sentinels: hosts, name: path, sentinelCommandTimeout: SENTINEL_TIMEOUT_MS };
     return new Redis({ ...sentinelOptions, ...options, ...account });
   }
@@ -45,20 +45,20 @@ export function connectRedis(url: string, options: ConnectionOptions): RedisConn
 }
 
 /**
- * Fails commands at once while the cluster is away. Not by `enableOfflineQueue: false`: that fails them also while the
- * connection to their node is being made, which is when the second of them is sent.
+ * Fails commands at once while the cluster is down. `enableOfflineQueue: false` would not do: it also fails commands
+ * while the connection to their node is being opened, which the first command starts and the second one meets.
  */
 class PromptCluster extends Cluster {
   override sendCommand(...args: Parameters<Cluster['sendCommand']>): unknown {
     const [command] = args;
-    // The cluster's own, by which it gets ready.
+    // ioredis sends these to get ready.
     if (this.status === 'ready' || command.name === 'cluster') return super.sendCommand(...args);
     command.reject(new Error('the cluster is not connected'));
     return command.promise;
   }
 }
 
-/** @throws TypeError saying which forms there are */
+/** @throws TypeError that names the valid forms */
 export function parseRedisUrl(url: string): Address {
   const { user, password, hosts = '', path = '' } = ADDRESS.exec(url)?.groups ?? {};
   const protocol = url.slice(0, url.indexOf(':'));

@@ -5,7 +5,7 @@ import { chooseFault, FaultInjector } from './faults.js';
 const faults = (some: Partial<Faults>): Faults => faultsSchema.parse(some);
 
 describe('chooseFault', () => {
-  it('gives each fault its own share of the draws', () => {
+  it('chooses each fault at its own rate', () => {
     const each = faults({ dropRate: 0.1, errorRate: 0.2, loseReplyRate: 0.3, nonsenseRate: 0.25 });
     const at = (...draws: number[]) => draws.map((draw) => chooseFault(each, draw));
     expect(at(0, 0.099)).toEqual(['drop', 'drop']);
@@ -15,7 +15,7 @@ describe('chooseFault', () => {
     expect(at(0.851, 0.999)).toEqual([undefined, undefined]);
   });
 
-  it('chooses none when no rate is set, whatever the draw', () => {
+  it('chooses no fault when no rate is set', () => {
     expect(chooseFault(faults({ latencyMs: 5 }), 0)).toBeUndefined();
   });
 
@@ -25,7 +25,7 @@ describe('chooseFault', () => {
 });
 
 describe('FaultInjector', () => {
-  it('switches every fault off after the last of the given times', () => {
+  it('switches every fault off after `times` hits', () => {
     const injector = new FaultInjector(() => 0);
     injector.replace(faults({ errorRate: 1, latencyMs: 7, times: 2 }));
     injector.countHit();
@@ -35,14 +35,14 @@ describe('FaultInjector', () => {
     expect(injector.draw()).toBeUndefined();
   });
 
-  it('goes on until changed when no number of times is given', () => {
+  it('continues until replaced when `times` is null', () => {
     const injector = new FaultInjector(() => 0);
     injector.replace(faults({ errorRate: 1 }));
     for (let hit = 0; hit < 100; hit += 1) injector.countHit();
     expect(injector.draw()).toBe('error');
   });
 
-  it('draws anew for every request', () => {
+  it('draws for each request', () => {
     const draws = [0.4, 0.6, 0.4];
     const injector = new FaultInjector(() => draws.shift() ?? 1);
     injector.replace(faults({ dropRate: 0.5 }));

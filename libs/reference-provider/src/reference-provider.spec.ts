@@ -14,7 +14,7 @@ import {
 import { type BodyProblems, createAdapter, ProblemFilter } from '#service';
 import { type Admission, ReferenceProviderModule, type ReferenceProviderOptions } from './index.js';
 
-/** A quota of `limit` requests, and none ever after. */
+/** A quota of `limit` requests that never reopens. */
 function firstFew(limit = Infinity): Admission {
   let stats: ProviderStats = { accepted: 0, refused: 0, windows: [] };
   return {
@@ -39,7 +39,7 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((app) => app.close()));
 });
 
-/** The provider as an app runs it, on a free port. */
+/** A provider as an app runs it, on a free port. */
 async function startProvider(admission: Admission = firstFew(), options: ReferenceProviderOptions = {}) {
   const bodyProblems: BodyProblems = { invalid: 'invalid_request', tooLarge: 'payload_too_large' };
   const app = await NestFactory.create<NestFastifyApplication>(
@@ -74,7 +74,7 @@ async function problemOf(response: Response) {
   return problemSchema.parse(await response.json());
 }
 
-/** Whether the connection was closed instead of an answer. */
+/** Whether the connection was closed without an answer. */
 const isCutOff = (response: Promise<Response>) =>
   response.then(
     () => false,
@@ -82,7 +82,7 @@ const isCutOff = (response: Promise<Response>) =>
   );
 
 describe('POST /messages', () => {
-  it('answers with the reversed text and what the quota says of itself', async () => {
+  it('answers the reversed text with the headers of the quota', async () => {
     const provider = await startProvider(firstFew(3));
     const response = await provider.send('a👨‍👩‍👧e\u0301🇩🇪');
     expect(response.status).toBe(200);
@@ -91,7 +91,7 @@ describe('POST /messages', () => {
     expect(await response.json()).toEqual({ ok: true, response: '🇩🇪e\u0301👨‍👩‍👧a' });
   });
 
-  it('refuses by 429 with Retry-After in whole seconds, rounded up, and what the quota says of itself', async () => {
+  it('refuses by 429 with Retry-After in seconds, rounded up, and the headers of the quota', async () => {
     const provider = await startProvider(firstFew(0));
     const response = await provider.send('hello');
     expect(response.status).toBe(429);
@@ -100,7 +100,7 @@ describe('POST /messages', () => {
     expect(await problemOf(response)).toMatchObject({ code: 'quota_exceeded', status: 429 });
   });
 
-  it('decides by a clock that setting the wall clock does not move', async () => {
+  it('decides by a clock that does not follow the wall clock', async () => {
     const seen: number[] = [];
     const admission: Admission = {
       ...firstFew(),
@@ -120,7 +120,7 @@ describe('POST /messages', () => {
     expect(after).toBeGreaterThan(before);
   });
 
-  it('takes a message of the greatest length, even where JSON makes it longer', async () => {
+  it('accepts a message of the maximum length, even if JSON escapes make it longer', async () => {
     const provider = await startProvider();
     const longest = `${'é'.repeat(MESSAGE_MAX_BYTES / 4)}${'\n'.repeat(MESSAGE_MAX_BYTES / 2)}`;
     const response = await provider.send(longest);
@@ -131,9 +131,9 @@ describe('POST /messages', () => {
   it.each([
     ['an unknown field', { message: 'hi', massage: 'hi' }, '/massage'],
     ['a missing message', {}, '/message'],
-    ['a message that is no text', { message: 7 }, '/message'],
+    ['a message that is not a string', { message: 7 }, '/message'],
     ['an empty message', { message: '' }, '/message'],
-  ])('answers 400 to %s, naming the field, and counts nothing', async (_what, body, pointer) => {
+  ])('answers 400 to %s, names the field and counts nothing', async (_what, body, pointer) => {
     const provider = await startProvider();
     const response = await provider.call('POST', '/messages', body);
     expect(response.status).toBe(400);
@@ -141,7 +141,7 @@ describe('POST /messages', () => {
     expect(await provider.stats()).toMatchObject({ accepted: 0, refused: 0 });
   });
 
-  it('answers 413 to a message that is one byte too long and counts nothing', async () => {
+  it('answers 413 to a message that is one byte too long, and counts nothing', async () => {
     const provider = await startProvider();
     const response = await provider.send('x'.repeat(MESSAGE_MAX_BYTES + 1));
     expect(response.status).toBe(413);
@@ -150,7 +150,7 @@ describe('POST /messages', () => {
   });
 
   it.each([
-    ['no JSON', '{"message":'],
+    ['malformed JSON', '{"message":'],
     ['no body', ''],
   ])('answers 400 to %s', async (_what, body) => {
     const provider = await startProvider();
@@ -159,7 +159,7 @@ describe('POST /messages', () => {
     expect(await problemOf(response)).toMatchObject({ code: 'invalid_request' });
   });
 
-  it('answers 415 to a body that is not JSON by its media type', async () => {
+  it('answers 415 to a body whose media type is not JSON', async () => {
     const provider = await startProvider();
     const response = await provider.send('hello', { 'content-type': 'text/plain' });
     expect(response.status).toBe(415);
@@ -170,7 +170,7 @@ describe('POST /messages', () => {
 describe('Idempotency-Key', () => {
   const key = { 'idempotency-key': 'order-1' };
 
-  it('gives a repeat the first answer and counts nothing', async () => {
+  it('answers a repeat with the first answer and counts nothing', async () => {
     const provider = await startProvider(firstFew(1));
     await provider.send('first', key);
     const repeat = await provider.send('second', key);
@@ -180,7 +180,7 @@ describe('Idempotency-Key', () => {
     expect(await provider.stats()).toMatchObject({ accepted: 1, refused: 0 });
   });
 
-  it('counts requests with the same key once when they come at the same time', async () => {
+  it('counts concurrent requests with the same key once', async () => {
     const provider = await startProvider();
     await provider.setFaults({ latencyMs: 50 });
     const responses = await Promise.all(Array.from({ length: 20 }, () => provider.send('hello', key)));
@@ -191,14 +191,14 @@ describe('Idempotency-Key', () => {
     expect(await provider.stats()).toMatchObject({ accepted: 1 });
   });
 
-  it('counts requests with different keys, or none, one by one', async () => {
+  it('counts each request with a different key or without one', async () => {
     const provider = await startProvider();
     const keys = [key, { 'idempotency-key': 'order-2' }, {}, {}];
     await Promise.all(keys.map((headers) => provider.send('hello', headers)));
     expect(await provider.stats()).toMatchObject({ accepted: 4 });
   });
 
-  it('lets a refused request be tried again with the same key', async () => {
+  it('accepts a refused request when it is retried with the same key', async () => {
     const provider = await startProvider(firstFew(1));
     await provider.send('other');
     expect((await provider.send('hello', key)).status).toBe(429);
@@ -207,7 +207,7 @@ describe('Idempotency-Key', () => {
     expect(await provider.stats()).toMatchObject({ accepted: 1 });
   });
 
-  it('forgets the oldest key beyond its memory', async () => {
+  it('forgets the oldest key beyond its limit', async () => {
     const provider = await startProvider(firstFew(), { memory: { maxAnswers: 1, maxChars: 1_000 } });
     await provider.send('first', key);
     await provider.send('other', { 'idempotency-key': 'order-2' });
@@ -220,7 +220,7 @@ describe('Idempotency-Key', () => {
     ['has a space', 'a b'],
     ['has a character beyond ASCII', 'é'],
     ['has 256 characters', 'k'.repeat(256)],
-  ])('answers 400 to a key that %s and counts nothing', async (_what, bad) => {
+  ])('answers 400 to a key that %s, and counts nothing', async (_what, bad) => {
     const provider = await startProvider();
     const response = await provider.send('hello', { 'idempotency-key': bad });
     expect(response.status).toBe(400);
@@ -334,7 +334,7 @@ describe('faults', () => {
 });
 
 describe('operations', () => {
-  it('begins a new log by POST /stats/reset', async () => {
+  it('starts a new log on POST /stats/reset', async () => {
     const provider = await startProvider();
     await provider.send('hello');
     expect(await provider.stats()).toMatchObject({ accepted: 1 });
@@ -342,7 +342,7 @@ describe('operations', () => {
     expect(await provider.stats()).toEqual({ accepted: 0, refused: 0, windows: [] });
   });
 
-  it('tells at /stats/accepted which keys it accepted, each as often as it was counted', async () => {
+  it('lists accepted keys at /stats/accepted, each as often as it was counted', async () => {
     const provider = await startProvider(firstFew(2));
     for (const key of ['a', 'a', 'b', 'refused']) await provider.send('hello', { 'idempotency-key': key });
     const { items } = acceptedRequestsSchema.parse(await (await provider.call('GET', '/stats/accepted')).json());

@@ -6,13 +6,13 @@ function rememberAll(answers: RememberedAnswers, keys: string[], answer = 'x'): 
 }
 
 describe('RememberedAnswers', () => {
-  it('forgets the oldest answer when there is one too many', () => {
+  it('forgets the oldest answer beyond maxAnswers', () => {
     const answers = new RememberedAnswers({ maxAnswers: 2, maxChars: 1_000 });
     rememberAll(answers, ['a', 'b', 'c']);
     expect(['a', 'b', 'c'].map((key) => answers.find(key))).toEqual([undefined, 'x', 'x']);
   });
 
-  it('forgets as many of the oldest as it takes to stay within its characters', () => {
+  it('forgets as many of the oldest answers as maxChars requires', () => {
     const answers = new RememberedAnswers({ maxAnswers: 100, maxChars: 12 });
     rememberAll(answers, ['a', 'b', 'c'], '123');
     expect(answers.find('a')).toBe('123');
@@ -20,7 +20,7 @@ describe('RememberedAnswers', () => {
     expect(['a', 'b', 'c', 'd'].map((key) => answers.find(key))).toEqual([undefined, undefined, '123', '1234567']);
   });
 
-  it('has room again after forgetting', () => {
+  it('stays within maxChars over many answers', () => {
     const answers = new RememberedAnswers({ maxAnswers: 100, maxChars: 8 });
     const keys = 'abcdefghij'.split('');
     rememberAll(answers, keys, '123');

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { array, assert, constantFrom, property } from 'fast-check';
 import { reverseGraphemes } from './reverse-graphemes.js';
 
-/** What makes and breaks clusters: joiners, marks, flags, skin tones, Hangul, conjuncts, line ends, half a pair. */
+/** Parts that join and break clusters: joiners, marks, flags, skin tones, Hangul, conjuncts, line ends, a lone surrogate. */
 const PARTS = [
   'a',
   ' ',
@@ -39,13 +39,13 @@ describe('reverseGraphemes', () => {
     ['skin tones', '👍🏽👎🏿', '👎🏿👍🏽'],
     ['flags', '🇩🇪🇫🇷🇯🇵', '🇯🇵🇫🇷🇩🇪'],
     ['Hangul jamo', '한글', '글한'],
-    ['half a surrogate pair', 'a\ud83db', 'b\ud83da'],
-    ['nothing', '', ''],
+    ['a lone surrogate', 'a\ud83db', 'b\ud83da'],
+    ['an empty text', '', ''],
   ])('reverses %s', (_what, text, reversed) => {
     expect(reverseGraphemes(text)).toBe(reversed);
   });
 
-  it('finds in a long text the clusters that segmenting it as a whole finds', () => {
+  it('finds the same clusters in pieces as in the whole text', () => {
     const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
     assert(
       property(trickyText, (text) => {
@@ -56,7 +56,7 @@ describe('reverseGraphemes', () => {
     );
   });
 
-  it('keeps a cluster together that is longer than a piece', () => {
+  it('keeps a cluster whole that is longer than a piece', () => {
     const zalgo = `e${'\u0301'.repeat(5_000)}`;
     expect(reverseGraphemes(`a${zalgo}z`)).toBe(`z${zalgo}a`);
   });

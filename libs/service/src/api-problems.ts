@@ -3,12 +3,12 @@ import { ApiResponse } from '@nestjs/swagger';
 import { PROBLEMS, type ProblemCode } from '#contracts';
 
 /** `describeApi` adds this schema to the document. */
-const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
+export const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
 /** Of statuses that say when to retry. */
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
 const WITH_RETRY_AFTER = new Set([403, 409, 429, 503]);
 
-/** Documents the problems a route answers with, one response per status. */
+/** Documents the problems of a route, one response per status. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator {
   const statuses = [...new Set(codes.map((code) => PROBLEMS[code][0]))];
   return applyDecorators(

@@ -10,24 +10,24 @@ import { type BodyProblems, problemBody, ProblemException, problemOf, sendProble
 export interface HttpOptions {
   bodyLimitBytes: number;
   bodyProblems: BodyProblems;
-  /** Whose `X-Forwarded-*` is believed: addresses or subnets, comma separated; empty: nobody's. */
+  /** Proxies whose `X-Forwarded-*` is trusted: addresses or subnets, comma separated; empty for none. */
   trustProxy: string;
 }
 
-/** How long a client may take to send a request, and its headers. */
+/** Timeouts for receiving a whole request and its headers. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 
-/** 1 to 128 visible characters that are safe in a header and in a log. */
+/** 1 to 128 visible characters, safe in a header and in a log. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
 
-/** Fastify set up the way all apps speak HTTP: request ids, JSON bodies only, limits. */
+/** The Fastify of every app: request ids, JSON bodies only, limits. */
 export function createAdapter({ bodyLimitBytes, bodyProblems, trustProxy }: HttpOptions): FastifyAdapter {
   const adapter = new FastifyAdapter({
     bodyLimit: bodyLimitBytes,
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
     genReqId: requestIdOf,
-    // Requests on kept-alive connections are still served while the server drains.
+    // While the server drains, it still serves requests on kept-alive connections.
     return503OnClosing: false,
     requestTimeout: REQUEST_TIMEOUT_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2_000 },
@@ -52,18 +52,18 @@ function requestIdOf(request: { headers: IncomingMessage['headers'] }): string {
 function acceptOnlyJson(fastify: FastifyInstance, bodyProblems: BodyProblems): void {
   fastify.removeAllContentTypeParsers();
   fastify.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    // A request that needs no body may still name its media type.
+    // A request without a body may still name its media type.
     if (body.length === 0) return done(null, undefined);
-    if (!isUtf8(body)) return done(new ProblemException(bodyProblems.invalid, 'The body is not UTF-8.'));
+    if (!isUtf8(body)) return done(new ProblemException(bodyProblems.invalid, 'Send the body as UTF-8.'));
     try {
       done(null, JSON.parse(body.toString('utf8')));
     } catch (cause) {
-      done(new ProblemException(bodyProblems.invalid, `The body is not JSON: ${(cause as Error).message}.`, { cause }));
+      done(new ProblemException(bodyProblems.invalid, `Send valid JSON: ${(cause as Error).message}.`, { cause }));
     }
   });
 }
 
-/** What cannot even be read as a request is answered on the bare socket. */
+/** Answers input that Node cannot parse as a request, on the bare socket. */
 function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -89,7 +89,7 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket): voi
 function unreadable(code: string | undefined): ProblemException {
   if (code === 'HPE_HEADER_OVERFLOW') return new ProblemException('headers_too_large', 'Send smaller headers.');
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return new ProblemException('request_timeout', 'Send the whole request sooner.');
+    return new ProblemException('request_timeout', `Send the whole request within ${REQUEST_TIMEOUT_MS / 1000} s.`);
   }
-  return new ProblemException('invalid_request', 'This is not an HTTP request.');
+  return new ProblemException('invalid_request', 'Send a valid HTTP request.');
 }

@@ -9,7 +9,7 @@ afterEach(() => {
   child?.kill('SIGKILL');
 });
 
-/** A process that logs `first`, and once its channel is closed a thousand lines, and ends with code 3. */
+/** A process that logs `first` and, when its channel is closed, 1000 lines, then exits with code 3. */
 async function start(stdout: 'pipe' | number): Promise<{ process: ChildProcess; exited: Promise<unknown[]> }> {
   const program = `
     import { JsonLogger } from './dist/libs/service/src/json-logger.js';
@@ -28,8 +28,8 @@ async function start(stdout: 'pipe' | number): Promise<{ process: ChildProcess; 
   return { process: child, exited };
 }
 
-describe('the log', () => {
-  it('has every line when the process ends right after it', async () => {
+describe('JsonLogger', () => {
+  it('writes every line when the process exits right after it', async () => {
     const { process } = await start('pipe');
     process.disconnect();
     let output = '';
@@ -37,14 +37,14 @@ describe('the log', () => {
     expect(output.match(/"event":"last"/g)).toHaveLength(1000);
   });
 
-  it('does not keep a process alive whose reader is gone', async () => {
+  it('does not keep a process alive when the reader of its output is gone', async () => {
     const { process, exited } = await start('pipe');
     process.stdout?.destroy();
     process.disconnect();
     expect(await exited).toEqual([3, null]);
   });
 
-  it('does not end a process whose output takes nothing', async () => {
+  it('does not end a process whose output cannot be written', async () => {
     const readOnly = openSync('/dev/null', 'r');
     const { process, exited } = await start(readOnly);
     closeSync(readOnly);

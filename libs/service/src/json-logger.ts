@@ -3,20 +3,20 @@ import { type DestinationStream, type Logger as Pino, pino } from 'pino';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 
-/** Contexts of the framework's own start-up chatter: of interest only when debugging. */
+/** Contexts in which Nest logs its own start, at debug level here. */
 const FRAMEWORK = new Set(['NestFactory', 'InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestApplication']);
-/** Tells a second time what ended a start. */
+/** Context in which Nest logs the error of a start that `runApp` logs as well. */
 const REPEATS = new Set(['ExceptionHandler']);
-/** How much is kept for a standard output that takes nothing, in bytes; what comes on top is dropped. */
-const MAX_KEPT_BYTES = 1_048_576;
+/** Buffer for a standard output that blocks; further lines are dropped. */
+const MAX_BUFFER_BYTES = 1_048_576;
 
 /**
- * Standard output, each line written before the call returns: what is left over for the end of the process is
- * written by pino until somebody takes it, and a process whose reader is gone would never end.
+ * Standard output, written synchronously. With an asynchronous destination pino writes the rest at the end of the process
+ * until it is read: a process whose reader is gone would never end.
  */
 function standardOutput(): DestinationStream {
-  const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_KEPT_BYTES });
-  // There is nowhere left to tell it, and no reason to stop serving.
+  const output = pino.destination({ dest: 1, sync: true, maxLength: MAX_BUFFER_BYTES });
+  // There is nowhere to log it, and no reason to stop serving.
   output.on('error', () => undefined);
   return output;
 }
@@ -57,7 +57,7 @@ export class JsonLogger implements LoggerService {
     this.write('debug', event, rest);
   }
 
-  /** Nest appends the context as the last string; a stack, if any, comes before it. */
+  /** Nest appends the context as the last string, after the stack if there is one. */
   private write(level: Level, event: unknown, rest: unknown[]): void {
     const context = typeof rest.at(-1) === 'string' ? String(rest.at(-1)) : undefined;
     const fields: Record<string, unknown> = Object.assign({}, ...rest.filter((part) => typeof part === 'object'));

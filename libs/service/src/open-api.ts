@@ -3,6 +3,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { PROBLEMS, problemSchema } from '#contracts';
+import { PROBLEM_JSON } from './api-problems.js';
 
 type PathItem = OpenAPIObject['paths'][string];
 type Operation = NonNullable<PathItem['get']>;
@@ -12,8 +13,6 @@ type Schemas = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>;
 export type WebhookSchema = z.ZodType & { shape: { type: z.ZodLiteral<string> } };
 
 const METHODS = ['get', 'put', 'post', 'patch', 'delete'] as const;
-
-const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
 
 /** The API of an app, from its controllers and their schemas: OpenAPI 3.1, whose schemas are JSON Schema. */
 export function describeApi(app: NestFastifyApplication, webhooks: readonly WebhookSchema[] = []): OpenAPIObject {

@@ -1,6 +1,6 @@
 import type { Logger } from '@nestjs/common';
 
-/** Logs an outage twice: a warning when it begins, a line when it is over. Failures in between are not logged. */
+/** Logs an outage twice: a warning when it begins and a line when it is over, not each failure in between. */
 export class OutageLog {
   private hasFailed = false;
 

@@ -14,7 +14,7 @@ export interface ProblemExtra {
   cause?: unknown;
 }
 
-/** An error the caller is told about. `detail` says what to do. */
+/** An error that the caller receives as a problem. `detail` says what to do. */
 export class ProblemException extends Error {
   constructor(
     readonly code: ProblemCode,
@@ -26,13 +26,13 @@ export class ProblemException extends Error {
   }
 }
 
-/** Which codes stand for a body that cannot be read or is too long: the gateway's bodies are messages. */
+/** Codes for a body that is malformed or too long. They differ by app: the gateway's bodies are messages. */
 export interface BodyProblems {
   invalid: ProblemCode;
   tooLarge: ProblemCode;
 }
 
-/** Turns whatever was thrown into `application/problem+json` (RFC 9457). Unknown errors are logged and shown as 500. */
+/** Turns every error into `application/problem+json` (RFC 9457). Logs unknown errors and answers 500 to them. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   private readonly logger = new Logger('http');
@@ -43,7 +43,7 @@ export class ProblemFilter implements ExceptionFilter {
     const request = host.switchToHttp().getRequest<FastifyRequest>();
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const problem = problemOf(error, this.bodyProblems);
-    // Nobody is there to be told when the caller has gone away: that is no failure of ours.
+    // An error after the caller has disconnected is not a failure of the app.
     if (PROBLEMS[problem.code][0] === 500 && !request.raw.socket.destroyed) {
       this.logger.error('request failed', { requestId: request.id, err: error });
     }
@@ -51,16 +51,16 @@ export class ProblemFilter implements ExceptionFilter {
   }
 }
 
-/** The problem an error stands for; what is not known is `internal_error`. */
+/** The problem of an error; `internal_error` for an unknown one. */
 export function problemOf(error: unknown, bodyProblems: BodyProblems): ProblemException {
   if (error instanceof ProblemException) return error;
   switch (statusOf(error)) {
     case 404:
-    // A part of the path that is longer than any id.
+    // A path parameter is longer than any id.
     case 414:
-      return new ProblemException('not_found', 'There is nothing at this address.');
+      return new ProblemException('not_found', 'No resource has this URL.');
     case 405:
-      return new ProblemException('method_not_allowed', 'This address does not know that method.');
+      return new ProblemException('method_not_allowed', 'This URL does not support the method.');
     case 408:
       return new ProblemException('request_timeout', 'Send the whole request sooner.');
     case 413:
@@ -68,13 +68,15 @@ export function problemOf(error: unknown, bodyProblems: BodyProblems): ProblemEx
     case 415:
       return new ProblemException('unsupported_media_type', 'Send JSON with Content-Type: application/json.');
     case 400:
-      return new ProblemException(bodyProblems.invalid, 'The request could not be read.', { cause: error });
+      return new ProblemException(bodyProblems.invalid, 'Send a well-formed request.', { cause: error });
     default:
-      return new ProblemException('internal_error', 'Try again; if it stays, report the request id.', { cause: error });
+      return new ProblemException('internal_error', 'Try again. If it fails again, report the request id.', {
+        cause: error,
+      });
   }
 }
 
-/** Nest's errors and Fastify's say their status, each in its own way. */
+/** Errors of Nest and of Fastify carry their status in different properties. */
 function statusOf(error: unknown): number {
   if (error instanceof HttpException) return error.getStatus();
   return typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;

@@ -3,13 +3,13 @@ import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from './api-problems.js';
 import { ProblemException } from './problem.js';
 
-/** Resolves when the part works; rejects, or says in words what is wrong, when it does not. */
+/** Resolves to undefined when the dependency works; rejects, or resolves to the reason, when it does not. */
 export type ReadinessCheck = () => Promise<string | undefined> | string | undefined;
 
-/** How long one check may take before it counts as failed, in milliseconds. */
+/** Timeout of one check. */
 const CHECK_TIMEOUT_MS = 1_000;
 
-/** What must work before this process should be given traffic. */
+/** What must work before this process receives traffic. */
 @Injectable()
 export class Readiness {
   private readonly checks = new Map<string, ReadinessCheck>();
@@ -19,12 +19,12 @@ export class Readiness {
     this.checks.set(name, check);
   }
 
-  /** From now on not ready: load balancers should stop sending. */
+  /** Not ready from now on, so that load balancers stop sending. */
   stop(): void {
     this.stopping = true;
   }
 
-  /** Name and reason of everything that is missing; empty when ready. */
+  /** Name and reason of each failed check; empty when ready. */
   async missing(): Promise<{ name: string; reason: string }[]> {
     if (this.stopping) return [{ name: 'process', reason: 'is shutting down' }];
     const results = await Promise.all([...this.checks].map(([name, check]) => run(name, check)));
@@ -34,14 +34,14 @@ export class Readiness {
 
 async function run(name: string, check: ReadinessCheck): Promise<{ name: string; reason: string } | undefined> {
   let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<string>((resolve) => {
+  const timeout = new Promise<string>((resolve) => {
     timer = setTimeout(resolve, CHECK_TIMEOUT_MS, `did not answer within ${CHECK_TIMEOUT_MS} ms`);
   });
   try {
-    const reason = await Promise.race([check(), tooLate]);
+    const reason = await Promise.race([check(), timeout]);
     return reason === undefined ? undefined : { name, reason };
   } catch {
-    // The error's text may carry host names; the log of the part itself has it.
+    // Not the error's text, which may name hosts: the dependency logs it.
     return { name, reason: 'cannot be reached' };
   } finally {
     clearTimeout(timer);
@@ -54,7 +54,7 @@ export class HealthController {
   constructor(private readonly readiness: Readiness) {}
 
   @Get('live')
-  @ApiOperation({ summary: 'The process answers' })
+  @ApiOperation({ summary: 'The process is alive' })
   live(): { status: 'ok' } {
     return { status: 'ok' };
   }

@@ -20,7 +20,7 @@ export interface AppDefinition<Settings extends CommonSettings> {
   settings: z.ZodType<Settings>;
   module: (settings: Settings) => DynamicModule;
   http?: (settings: Settings) => Partial<HttpOptions>;
-  /** Routes and documents that are not controllers; called before the app listens. */
+  /** Adds routes and hooks that are not controllers; called before the app listens. */
   configure?: (app: NestFastifyApplication, settings: Settings) => Promise<void> | void;
 }
 
@@ -31,8 +31,8 @@ const DEFAULT_HTTP: HttpOptions = {
 };
 
 /**
- * Runs an app until it is told to stop. Bad settings, or a start that fails, end the process with code 1 after one
- * line saying why; SIGTERM and SIGINT let requests in flight end first.
+ * Runs an app until SIGTERM or SIGINT, which let requests in flight finish first. Bad settings or a failed start end the
+ * process with code 1 and one log line with the reason.
  */
 export async function runApp<Settings extends CommonSettings>(definition: AppDefinition<Settings>): Promise<void> {
   try {
@@ -71,19 +71,19 @@ function stopOnSignal(app: NestFastifyApplication, timeoutMs: number): void {
     logger.log('stopping', { reason });
     app.get(Readiness).stop();
     setTimeout(() => {
-      logger.error('requests in flight did not end in time', { timeoutMs });
+      logger.error('requests in flight did not finish in time', { timeoutMs });
       process.exit(1);
     }, timeoutMs).unref();
     app.close().then(
       () => process.exit(0),
       (error: unknown) => {
-        logger.error('could not stop cleanly', { err: error });
+        logger.error('cannot stop cleanly', { err: error });
         process.exit(1);
       },
     );
   };
   process.once('SIGTERM', () => stop('SIGTERM'));
   process.once('SIGINT', () => stop('SIGINT'));
-  // Started by a parent with a channel: do not outlive it, however it ended.
-  process.once('disconnect', () => stop('parent is gone'));
+  // A parent that started this process with a channel has ended: do not outlive it.
+  process.once('disconnect', () => stop('parent process ended'));
 }

@@ -22,7 +22,7 @@ function problemsOf(env: NodeJS.ProcessEnv): string[] {
 }
 
 describe('readSettings', () => {
-  it('gives numbers, flags and defaults', () => {
+  it('returns numbers, flags and defaults', () => {
     expect(readSettings(schema, { ...good, HEADERS: 'false' })).toMatchObject({
       PORT: 3_000,
       LIMIT: 3,
@@ -30,11 +30,11 @@ describe('readSettings', () => {
     });
   });
 
-  it('takes an empty variable for one that is not set', () => {
+  it('treats an empty variable as not set', () => {
     expect(readSettings(schema, { ...good, PORT: '' })).toMatchObject({ PORT: 3_000 });
   });
 
-  it('names every bad variable at once, with its rule and its value', () => {
+  it('reports every bad variable with its rule and its value', () => {
     const problems = problemsOf({ ...good, PORT: '99999', LIMIT: 'abc', LOG_LEVEL: 'loud' });
     expect(problems).toHaveLength(3);
     expect(problems).toContain('LIMIT: must be a whole number from 1 to 10, is "abc"');
@@ -42,11 +42,11 @@ describe('readSettings', () => {
     expect(problems.join('\n')).toMatch(/LOG_LEVEL: .*"loud"/);
   });
 
-  it('says which variables are missing', () => {
+  it('reports missing variables', () => {
     expect(problemsOf({ LIMIT: '1' })).toEqual([expect.stringMatching(/^REDIS_URL: is required/)]);
   });
 
-  it('never shows a value that may hold a secret', () => {
+  it('hides a value that may be a secret', () => {
     expect(problemsOf({ ...good, REDIS_URL: 'http://user:hush@host' }).join()).not.toContain('hush');
   });
 });

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { parseRedisUrl, REDIS_URL_FORMS } from '#redis';
 import { describeIssue } from './describe-issue.js';
 
-/** Settings every app has. Names are the names of the environment variables. */
+/** Settings of every app. Each is named after its environment variable. */
 export const commonSettings = {
   NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   HOST: z.string().default('127.0.0.1'),
-  /** Longest wait for requests in flight after SIGTERM; container engines kill after 10 s. */
+  /** Longest wait for requests in flight after SIGTERM; container engines kill the process after 10 s. */
   SHUTDOWN_TIMEOUT_MS: wholeNumber({ min: 0, max: 600_000 }).default(8_000),
 };
 
@@ -47,7 +47,7 @@ export function httpUrl() {
   return z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
 }
 
-/** One line per bad variable, each naming the variable, the rule and, unless it may be a secret, the value. */
+/** One line per bad variable, with its name, its rule and, unless it may be a secret, its value. */
 export class SettingsError extends Error {
   constructor(readonly problems: string[]) {
     super(`settings are not valid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
@@ -57,7 +57,7 @@ export class SettingsError extends Error {
 
 /**
  * Reads an app's settings from its environment. An empty variable counts as not set.
- * @throws SettingsError naming every bad variable at once
+ * @throws SettingsError with every bad variable
  */
 export function readSettings<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));

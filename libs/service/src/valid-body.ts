@@ -5,12 +5,12 @@ import { PROBLEMS, type ProblemCode } from '#contracts';
 import { describeIssue } from './describe-issue.js';
 import { ProblemException } from './problem.js';
 
-/** Parameter decorator: the request body, parsed by the schema; anything else is a problem naming every bad field. */
+/** Parameter decorator: the request body, parsed by the schema; throws a problem that names every bad field. */
 export function ValidBody(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {
   return parsed('body', Body({ schema }), { schema, code });
 }
 
-/** Parameter decorator: the query parameters, parsed by the schema. */
+/** Parameter decorator: the query parameters, parsed by the schema; throws a problem as `ValidBody` does. */
 export function ValidQuery(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {
   return parsed('query', Query({ schema }), { schema, code });
 }
@@ -20,7 +20,7 @@ interface Parser {
   code: ProblemCode;
 }
 
-/** The last decorator of a parameter gives its value; Nest's own documents it. A pipe would take five promises. */
+/** The last decorator of a parameter provides its value; Nest's own documents it. A pipe would cost five promises. */
 function parsed(part: 'body' | 'query', documented: ParameterDecorator, parser: Parser): ParameterDecorator {
   const read = createParamDecorator((_: undefined, context: ExecutionContext) =>
     parse(context.switchToHttp().getRequest<FastifyRequest>()[part], parser),

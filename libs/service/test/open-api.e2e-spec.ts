@@ -1,3 +1,8 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import * as contracts from '#contracts';
@@ -19,7 +24,8 @@ interface Document {
 let stack: Stack;
 let document: Document;
 beforeAll(async () => {
-  stack = await startStack();
+  const CALLBACK_SECRETS = `whsec_${randomBytes(32).toString('base64')}`;
+  stack = await startStack({ env: { CALLBACK_SECRETS, CALLBACK_ALLOW_PRIVATE: 'true' } });
   document = (await (await fetch(`${stack.origin.gateway}/openapi.json`)).json()) as Document;
 });
 afterAll(() => stack.stop());
@@ -45,6 +51,15 @@ function examples(): { path: string; schemaName: string; example: unknown }[] {
     const schemaName = reference.split('/').at(-1) ?? '';
     return [{ path, schemaName, example: document.components.schemas[schemaName]?.example }];
   });
+}
+
+const exampleOf = (path: string): unknown => examples().find((candidate) => candidate.path === path)?.example;
+
+/** The cookie of the account in the example of the login. */
+async function logIn(): Promise<string> {
+  const answer = await send('post', '/auth/login', { body: exampleOf('/auth/login') });
+  expect(answer.status).toBe(200);
+  return answer.headers.getSetCookie()[0]?.split(';', 1)[0] ?? '';
 }
 
 function send(method: string, path: string, { body, cookie }: { body?: unknown; cookie?: string } = {}) {
@@ -76,6 +91,27 @@ describe('the OpenAPI document', () => {
     );
   });
 
+  it('describes the body of a webhook that is sent', async () => {
+    const receiver = createServer().listen(0, '127.0.0.1');
+    await once(receiver, 'listening');
+    try {
+      const callbackUrl = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+      const cookie = await logIn();
+      const received = once(receiver, 'request') as Promise<[request: IncomingMessage, { end: () => void }]>;
+      expect((await send('post', '/messages', { body: { message: 'hello', callbackUrl }, cookie })).status).toBe(200);
+      const [request, response] = await received;
+      const body = await json(request);
+      response.end();
+      expect(contracts.messageEventSchema.parse(body)).toEqual(body);
+      expect(request.headers).toMatchObject({
+        'webhook-id': expect.any(String),
+        'webhook-signature': expect.any(String),
+      });
+    } finally {
+      receiver.close();
+    }
+  });
+
   it('documents as protected exactly the operations that answer 401 without a token', async () => {
     const answers = await Promise.all(
       operationsIn(document.paths).map(async ({ name, method, path, operation: { security = [] } }) => {
@@ -103,13 +139,9 @@ describe('the OpenAPI document', () => {
   });
 
   it('has examples for register, login and messages that succeed as they are', async () => {
-    const exampleOf = (path: string) => examples().find((candidate) => candidate.path === path)?.example;
     const registered = await send('post', '/auth/register', { body: exampleOf('/auth/register') });
     expect(registered.status).toBe(201);
-    const loggedIn = await send('post', '/auth/login', { body: exampleOf('/auth/login') });
-    expect(loggedIn.status).toBe(200);
-    const [cookie = ''] = loggedIn.headers.getSetCookie().map((set) => set.split(';', 1)[0]);
-    const sent = await send('post', '/messages', { body: exampleOf('/messages'), cookie });
+    const sent = await send('post', '/messages', { body: exampleOf('/messages'), cookie: await logIn() });
     expect(sent.status).toBe(200);
   });
 });

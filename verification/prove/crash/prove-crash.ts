@@ -1,22 +1,26 @@
-// `npm run prove -- crash [--quick] [--seed N]`: real apps on a real redis-server and a real Postgres, under load, while
-// pods are killed and both engines crash. Judged by what the providers, the clients and Postgres say, not by what the
-// gateways think. Exit code 1 when a goal is missed.
+// `npm run prove -- crash [--quick] [--seed N] [--markdown FILE]`: the whole product on a real redis-server and a
+// real Postgres, under load, while pods are killed and both engines crash. The providers' logs, the client's notes and Postgres
+// are compared with each other; the gateways are not asked.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { acceptedRequestsSchema } from '#contracts';
-import { readJournal, untilOver } from '../journal.js';
+import { readJournal, untilSettled } from '../../testbed/journal.js';
+import { Octo, setFaults } from '../../testbed/octo.js';
+import { publish } from '../../testbed/results.js';
+import { exitWithoutEngines } from '../../testbed/testbed.js';
 import { Poster } from '../poster.js';
-import { hasEngines } from '../../testbed/system.js';
-import { Client, type SentMessage } from './client.js';
-import { type Evidence, GOALS, judge, type Verdict } from './judge.js';
-import { type Extent, FULL, type Plan, planOf, QUICK } from './plan.js';
-import { type Course, report } from './report.js';
-import { Site } from './site.js';
+import { type SentMessage, sendLikeClient } from './client.js';
+import { type Extent, FULL, type Plan, type PlannedFault, planOf, QUICK } from './crash-plan.js';
+import { type Course, missedGoals, outcomeTable } from './crash-tables.js';
+import { type Evidence, judge, type Verdict } from './verdict.js';
 
-const READY_MS = 30_000;
+/** So slow that a killed pod has messages in flight. */
+const LATENCY_MS = 80;
+/** Some windows a minute, too small for all messages. */
+const QUOTA = { limit: 40, blockMs: 1_000 };
 
 /** @returns the exit code */
 export async function proveCrash(args: string[]): Promise<number> {
@@ -25,114 +29,102 @@ export async function proveCrash(args: string[]): Promise<number> {
     options: {
       quick: { type: 'boolean', default: false },
       seed: { type: 'string', default: String(Date.now() % 1e6) },
+      markdown: { type: 'string' },
     },
   });
-  if (!hasEngines()) {
-    console.log('not run: it takes a redis-server and a Postgres on the PATH, which can crash and come back');
-    return 1;
-  }
-  const site = new Site();
-  const interrupt = (exitCode: number) => (): void => void site.system.stop().then(() => process.exit(exitCode));
-  process.once('SIGINT', interrupt(130)).once('SIGTERM', interrupt(143)).once('disconnect', interrupt(1));
+  exitWithoutEngines();
+  const extent = values.quick ? QUICK : FULL;
+  const octo = await Octo.start({ ...extent, ...QUOTA });
   try {
-    return await prove(site, values.quick ? QUICK : FULL, Number(values.seed));
+    const command = `npm run prove -- crash ${values.quick ? '--quick ' : ''}--seed ${values.seed}`;
+    return await prove(octo, extent, { seed: Number(values.seed), command, markdown: values.markdown });
   } finally {
-    await site.system.stop();
+    await octo.stop();
   }
 }
 
-async function prove(site: Site, extent: Extent, seed: number): Promise<number> {
+async function prove(
+  octo: Octo,
+  extent: Extent,
+  { seed, command, markdown }: { seed: number; command: string; markdown: string | undefined },
+): Promise<number> {
   const startedMs = performance.now();
-  const { messages, pods, kills } = extent;
-  console.log(`crash proof: ${messages} messages, ${pods} gateways, ${kills} kills, seed ${seed}\n`);
-  await site.start(extent);
-  const { sent, strikes } = await runLoad(site, planOf(extent, seed));
-  await site.untilReady(READY_MS);
-  await untilSettled(site, extent);
-  const evidence = await collect(site, sent);
+  const { free, paid } = octo.origins;
+  await Promise.all([free, paid].map((origin) => setFaults(origin, { latencyMs: LATENCY_MS })));
+  const { sent, injected } = await runLoad(octo, planOf(extent, seed));
+  // The verdict names the messages that are not over by then.
+  await untilSettled(octo.stack.databaseUrl, extent.settleMs).catch((error: Error) => console.log(error.message));
+  const evidence = await collect(octo, sent);
   const verdict = judge(evidence);
-  const course = { strikes, seed, tookMs: performance.now() - startedMs };
-  console.log(report(evidence, verdict, course));
-  return conclude(site, evidence, verdict, course);
+  const tables = [outcomeTable(evidence, verdict, { injected, tookMs: performance.now() - startedMs })];
+  const { messages, perSecond, pods } = extent;
+  const title = `The crash proof: ${messages} messages at ${perSecond} a second, ${pods} gateways`;
+  publish({ title, command, tables }, { markdown });
+  const isMet = missedGoals(verdict).length === 0;
+  console.log(`${isMet ? 'every goal met' : 'goals missed'}; findings: ${writeFindings(octo, evidence, verdict)}`);
+  return isMet ? 0 : 1;
 }
 
-/** Each message and each strike at its moment, whatever became of those before. */
+/** Sends each message and injects each fault at its moment, whatever happened to the earlier ones. */
 async function runLoad(
-  site: Site,
-  { messages, strikes }: Plan,
-): Promise<{ sent: SentMessage[] } & Pick<Course, 'strikes'>> {
-  const poster = new Poster(site.system.origins.gateways, await site.system.logIn());
-  const client = new Client(poster);
+  octo: Octo,
+  { messages, faults }: Plan,
+): Promise<{ sent: SentMessage[] } & Pick<Course, 'injected'>> {
+  const poster = new Poster(octo.origins.gateways, await octo.logIn());
   const startMs = performance.now();
-  const at = (atMs: number): Promise<void> => delay(Math.max(0, atMs - (performance.now() - startMs)));
-  const struck: Course['strikes'] = { pod: 0, redis: 0, postgres: 0 };
-  const striking = strikes.map(async (strike) => {
-    await at(strike.atMs);
-    if (await site.strike(strike)) struck[strike.at] += 1;
+  const until = (atMs: number): Promise<void> => delay(Math.max(0, atMs - (performance.now() - startMs)));
+  const injected: Course['injected'] = { pod: 0, redis: 0, postgres: 0 };
+  const injecting = faults.map(async (fault) => {
+    await until(fault.atMs);
+    if (await injectFault(octo, fault)) injected[fault.target] += 1;
   });
-  const sending: Promise<SentMessage>[] = [];
-  for (const message of messages) {
-    await at(message.atMs);
-    sending.push(client.send(message));
-  }
-  const [sent] = await Promise.all([Promise.all(sending), ...striking]);
+  const sending = messages.map(async (message) => {
+    await until(message.atMs);
+    return sendLikeClient(poster, message);
+  });
+  const [sent] = await Promise.all([Promise.all(sending), ...injecting]);
   await poster.close();
-  return { sent, strikes: struck };
+  return { sent, injected };
 }
 
-/** What is not over by then is told by the verdict. */
-async function untilSettled({ system }: Site, { settleMs }: Extent): Promise<void> {
-  await untilOver(system.databaseUrl, settleMs).catch((error: Error) => console.log(error.message));
+/** @returns false if no pod was running */
+async function injectFault(octo: Octo, { target, draw }: PlannedFault): Promise<boolean> {
+  const { testbed } = octo;
+  if (target === 'pod') return killPod(octo, draw);
+  testbed.note(target, 'crashes');
+  await testbed[target].kill();
+  await testbed[target].start();
+  return true;
 }
 
-async function collect({ system }: Site, sent: SentMessage[]): Promise<Evidence> {
-  const { databaseUrl, origins } = system;
+/** Process ids that were killed, by name: a pod runs again when it has another one. */
+const killed = new Map<string, number | undefined>();
+
+function killPod({ stack, testbed }: Octo, draw: number): boolean {
+  const gateways = stack.processes.filter(({ name }) => name.startsWith('gateway'));
+  const running = gateways.filter(({ name, pid }) => pid !== undefined && killed.get(name) !== pid);
+  const victim = running[Math.floor(draw * running.length)];
+  if (victim === undefined) return false;
+  killed.set(victim.name, victim.pid);
+  testbed.note(victim.name, `process ${victim.pid} is killed`);
+  victim.kill('SIGKILL');
+  return true;
+}
+
+async function collect(octo: Octo, sent: SentMessage[]): Promise<Evidence> {
   const acceptedAt = async (origin: string) =>
     acceptedRequestsSchema.parse(await (await fetch(`${origin}/stats/accepted`)).json()).items;
   return {
     sent,
-    journal: await readJournal(databaseUrl),
-    accepted: { free: await acceptedAt(origins.free), paid: await acceptedAt(origins.paid) },
-    freeStats: await system.statsOf('free'),
+    journal: await readJournal(octo.stack.databaseUrl),
+    accepted: { free: await acceptedAt(octo.origins.free), paid: await acceptedAt(octo.origins.paid) },
+    freeStats: await octo.statsOf('free'),
   };
 }
 
-function conclude(
-  { system: { log } }: Site,
-  evidence: Evidence,
-  { offences, doubts, unrecorded }: Verdict,
-  course: Course,
-): number {
+/** Writes everything that is known about the run. @returns the path */
+function writeFindings({ testbed }: Octo, evidence: Evidence, verdict: Verdict): string {
   const path = join(mkdtempSync(join(tmpdir(), 'octo-crash-')), 'findings.json');
-  const detailed = <Finding extends { ids: string[] }>(finding: Finding) => ({
-    ...finding,
-    sent: evidence.sent.filter(({ text }) => 'text' in finding && text === finding.text),
-    journal: evidence.journal.filter(({ id }) => finding.ids.includes(id)),
-  });
-  const findings = {
-    course,
-    offences: offences.map(detailed),
-    doubts: doubts.map(({ id, what }) => detailed({ what, ids: [id] })),
-    unrecorded,
-    refusals: refusalsIn(evidence),
-    log,
-  };
-  writeFileSync(path, JSON.stringify(findings, undefined, 2));
-  const missed = Object.entries(GOALS).flatMap(([goal, meaning]) => {
-    const count = offences.filter((offence) => offence.goal === goal).length;
-    return count === 0 ? [] : [`MISSED: ${goal}, ${count} times: ${meaning}`];
-  });
-  console.log(
-    `\n${missed.length === 0 ? 'every goal met' : missed.join('\n')}\n${missed.length === 0 ? 'doubts' : 'offences'}: ${path}`,
-  );
-  return missed.length === 0 ? 0 : 1;
-}
-
-/** When the free provider refused which message, and of which window its permit was. */
-function refusalsIn({ journal }: Evidence): object[] {
-  return journal.flatMap(({ id, hops }) =>
-    hops.flatMap(({ at, outcome, provider, pod }, index) =>
-      outcome === 'refused' ? [{ at, id, provider, pod, epoch: hops[index - 1]?.epoch }] : [],
-    ),
-  );
+  writeFileSync(path, JSON.stringify({ verdict, log: testbed.log, evidence }, undefined, 2));
+  return path;
 }

@@ -1,15 +1,23 @@
-/** What a part of the proof found. */
+import type { ProviderStats } from '#contracts';
+import type { Table } from '../../testbed/results.js';
+
+/** What one part of the proof found. */
 export interface Finding {
   title: string;
-  /** Aligned already, or a name and a figure. */
-  lines: readonly (string | readonly [string, string | number])[];
-  /** Goals that were not reached, each with what was seen. */
-  missed: readonly string[];
+  figures: readonly (readonly [name: string, value: string | number])[];
+  goals: readonly (readonly [isMet: boolean, goal: string])[];
 }
 
-const NAME_WIDTH = 42;
+export function tableOf({ title, figures, goals }: Finding): Table {
+  const rows = figures.map(([name, value]) => [name, String(value)]);
+  const notes = goals.flatMap(([isMet, goal]) => (isMet ? [] : `MISSED: ${goal}`));
+  return { title, columns: ['', 'found'], rows, notes };
+}
 
-export function reportOf({ title, lines, missed }: Finding): string {
-  const aligned = lines.map((line) => (typeof line === 'string' ? line : line[0].padEnd(NAME_WIDTH) + String(line[1])));
-  return [title, ...aligned, ...missed.map((goal) => `MISSED: ${goal}`), ''].join('\n');
+/** From each reopening to the first request that the provider accepted after it. */
+export function reopeningLags({ windows }: ProviderStats): number[] {
+  return windows.slice(1).map(({ startedAt }, index) => {
+    const { reopensAt } = windows[index] ?? {};
+    return Date.parse(startedAt) - Date.parse(reopensAt ?? startedAt);
+  });
 }

@@ -1,10 +1,21 @@
-// `npm run prove -- waiting [--quick] [--only patient|backlog]`: messages that can wait, through the real
-// apps. Judged by what the providers and Postgres say. Exit code 1 when a goal is missed.
+// `npm run prove -- waiting [--quick] [--only patient|backlog] [--markdown FILE]`: messages that may wait, through
+// the whole product. The providers and Postgres judge.
 import { parseArgs } from 'node:util';
-import { only } from '../../testbed/only.js';
-import { type Finding, reportOf } from './finding.js';
+import { publish, type Table } from '../../testbed/results.js';
+import { select } from '../../testbed/select.js';
+import { exitWithoutEngines } from '../../testbed/testbed.js';
+import { tableOf } from './finding.js';
 import { proveBacklog } from './prove-backlog.js';
 import { provePatient } from './prove-patient.js';
+
+const FULL = {
+  patient: () => provePatient({ messages: 1_000, patienceMs: 60_000, limit: 100, blockMs: 5_000, pods: 4 }),
+  backlog: () => proveBacklog({ waiting: 100_000, limit: 100, blockMs: 2_000, windows: 10, pods: 2 }),
+};
+const QUICK: typeof FULL = {
+  patient: () => provePatient({ messages: 200, patienceMs: 30_000, limit: 40, blockMs: 1_000, pods: 2 }),
+  backlog: () => proveBacklog({ waiting: 10_000, limit: 100, blockMs: 1_000, windows: 3, pods: 2 }),
+};
 
 /** @returns the exit code */
 export async function proveWaiting(args: string[]): Promise<number> {
@@ -13,34 +24,16 @@ export async function proveWaiting(args: string[]): Promise<number> {
     options: {
       quick: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
+      markdown: { type: 'string' },
     },
   });
-  const parts = values.quick ? quick() : full();
-  const startedMs = performance.now();
-  const findings: Finding[] = [];
-  for (const [, part] of only(values.only, Object.entries(parts), ([name]) => name)) {
-    const finding = await part();
-    console.log(reportOf(finding));
-    findings.push(finding);
-  }
-  const missed = findings.flatMap((finding) => finding.missed);
-  const verdict = missed.length === 0 ? 'every goal met' : `${missed.length} goals missed`;
-  console.log(`${verdict}, ${((performance.now() - startedMs) / 1_000).toFixed(0)} s`);
-  return missed.length === 0 ? 0 : 1;
-}
-
-type Parts = Record<string, () => Promise<Finding>>;
-
-function full(): Parts {
-  return {
-    patient: () => provePatient({ messages: 1_000, patienceMs: 60_000, limit: 100, blockMs: 5_000, pods: 4 }),
-    backlog: () => proveBacklog({ waiting: 100_000, limit: 100, blockMs: 2_000, windows: 10, pods: 2 }),
-  };
-}
-
-function quick(): Parts {
-  return {
-    patient: () => provePatient({ messages: 200, patienceMs: 30_000, limit: 40, blockMs: 1_000, pods: 2 }),
-    backlog: () => proveBacklog({ waiting: 10_000, limit: 100, blockMs: 1_000, windows: 3, pods: 2 }),
-  };
+  exitWithoutEngines();
+  const parts = Object.entries(values.quick ? QUICK : FULL);
+  const tables: Table[] = [];
+  for (const [, part] of select(values.only, parts, ([name]) => name)) tables.push(tableOf(await part()));
+  const command = `npm run prove -- waiting${values.quick ? ' --quick' : ''}`;
+  publish({ title: 'The waiting proof', command, tables }, values);
+  const missed = tables.flatMap(({ notes = [] }) => notes).length;
+  console.log(missed === 0 ? 'every goal met' : `${missed} goals missed`);
+  return missed === 0 ? 0 : 1;
 }

@@ -5,7 +5,7 @@ import { accountPageSchema, cursorAfter } from './account-page.js';
 const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 describe('accountPageSchema', () => {
-  it('reads the cursor it was given', () => {
+  it('parses the cursor of an earlier answer', () => {
     const position = { createdAt: new Date('2026-11-20T12:00:00.123Z'), id: randomUUID() };
     expect(accountPageSchema.parse({ cursor: cursorAfter(position) })).toEqual({ limit: 50, cursor: position });
   });

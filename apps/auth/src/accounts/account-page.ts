@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { wholeNumber } from '#service';
 
-/** Where a page of accounts begins: after this one. */
+/** The account before the first one of a page. */
 const positionSchema = z.tuple([z.iso.datetime(), z.uuid()]);
 
 const cursorSchema = z.string().transform((cursor, context) => {

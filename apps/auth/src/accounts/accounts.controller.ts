@@ -63,7 +63,7 @@ export class AccountsController {
   @ApiResponse({ status: 200, standardSchema: managedAccountSchema })
   @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'unavailable')
   update(@Param('id') id: string, @ValidBody(accountPatchSchema) patch: AccountPatch): Promise<ManagedAccount> {
-    if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'There is no such account.');
+    if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'No account has this id.');
     return this.accounts.update(id, patch);
   }
 }

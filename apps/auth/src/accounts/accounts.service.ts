@@ -22,18 +22,18 @@ export class AccountsService {
   async register({ email, password }: Registration): Promise<Account> {
     const passwordHash = await hashPassword(password);
     const [created] = await this.db.insert(accounts).values({ email, passwordHash }).onConflictDoNothing().returning();
-    if (created === undefined) throw new ProblemException('email_taken', 'Log in, or use another e-mail address.');
+    if (created === undefined) throw new ProblemException('email_taken', 'Log in, or register another e-mail address.');
     return publicPartOf(created);
   }
 
-  /** The account's id, if the password is right and the account not disabled. Takes the same time in every case. */
+  /** The account's id, or `undefined` if the password is wrong or the account disabled. Takes the same time in each case. */
   async authenticate({ email, password }: Credentials): Promise<string | undefined> {
     const [account] = await this.db.select().from(accounts).where(eq(accounts.email, email));
     const right = await isPasswordOf(account?.passwordHash, password);
     return right && account?.disabled === false ? account.id : undefined;
   }
 
-  /** `undefined` if it is gone or disabled. */
+  /** `undefined` if the account is deleted or disabled. */
   async find(id: string): Promise<Account | undefined> {
     const [account] = await this.db.select().from(accounts).where(eq(accounts.id, id));
     return account?.disabled === false ? publicPartOf(account) : undefined;
@@ -56,7 +56,7 @@ export class AccountsService {
   }
 
   /**
-   * Changes an account. Tokens that say otherwise are refused at once; a disabled account is logged out everywhere.
+   * Changes an account. Revokes tokens whose claims are outdated; a disabled account loses all sessions.
    * @throws ProblemException not_found, forbidden
    */
   async update(id: string, patch: AccountPatch): Promise<ManagedAccount> {
@@ -74,10 +74,10 @@ export class AccountsService {
   }
 }
 
-/** Waits for logins under way: sessions they begin are seen after this. */
+/** Waits for logins in flight, so that the sessions that they start are visible afterwards. */
 async function lockAccount(tx: Queries, id: string): Promise<AccountRow> {
   const [account] = await tx.select().from(accounts).where(eq(accounts.id, id)).for('update');
-  if (account === undefined) throw new ProblemException('not_found', 'There is no such account.');
+  if (account === undefined) throw new ProblemException('not_found', 'No account has this id.');
   return account;
 }
 
@@ -85,7 +85,7 @@ async function requireAnotherAdmin(tx: Queries, id: string): Promise<void> {
   const others = and(eq(accounts.role, 'admin'), eq(accounts.disabled, false), ne(accounts.id, id));
   const [other] = await tx.select({ id: accounts.id }).from(accounts).where(others).limit(1);
   if (other === undefined) {
-    throw new ProblemException('forbidden', 'This is the last enabled admin. Make another account an admin first.');
+    throw new ProblemException('forbidden', 'This is the last enabled admin. Make another account admin first.');
   }
 }
 

@@ -11,7 +11,7 @@ const DEMO_ACCOUNTS = [
   { email: 'free@octo.local' },
 ];
 
-/** Accounts to try things with; never in production. */
+/** Accounts for trying Octo; never in production. */
 @Injectable()
 export class DemoAccounts implements OnModuleInit {
   constructor(@InjectDatabase() private readonly db: Database) {}
@@ -20,11 +20,11 @@ export class DemoAccounts implements OnModuleInit {
     const emails = DEMO_ACCOUNTS.map((account) => account.email);
     const existing = await this.db.select().from(accounts).where(inArray(accounts.email, emails));
     if (existing.length < DEMO_ACCOUNTS.length) await this.create();
-    // The addresses are no secret of anybody's: they are the same everywhere.
+    // Not private addresses: they are the same in every stack.
     new Logger('accounts').log('demo accounts', { emails });
   }
 
-  /** Leaves those that exist as they are; another process may be creating them right now. */
+  /** Keeps existing accounts; another process may be creating them at the same time. */
   private async create(): Promise<void> {
     const passwordHash = await hashPassword(DEMO_PASSWORD);
     await this.db

@@ -2,7 +2,7 @@ import { createHash, createHmac, hkdfSync, type KeyObject, randomBytes } from 'n
 import { and, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm';
 import { type Queries, refreshTokens } from '#database';
 
-/** How long a session lasts without being refreshed. */
+/** Lifetime of a session since its last refresh. */
 export const REFRESH_TOKEN_TTL_MS = 30 * 86_400_000;
 
 /** Tabs of one browser share a refresh cookie: a repeat this soon after the rotation is not a theft. */
@@ -11,7 +11,7 @@ const REPEAT_MS = 10_000;
 export type Rotation =
   /** `refreshToken` is the newest of the session: new, or the same again for a repeat within `REPEAT_MS`. */
   | { outcome: 'rotated'; sessionId: string; refreshToken: string }
-  /** The token was rotated longer ago: the caller, or the caller of that rotation, stole it. */
+  /** The token was rotated longer ago: this caller, or the one that rotated it, has stolen it. */
   | { outcome: 'reused'; sessionId: string }
   /** Unknown or expired. */
   | { outcome: 'invalid' };
@@ -29,7 +29,8 @@ export class RefreshTokens {
   private readonly successorKey: Buffer;
 
   constructor(signingKey: KeyObject) {
-    const { d = '' } = signingKey.export({ format: 'jwk' });
+    const { d } = signingKey.export({ format: 'jwk' });
+    if (d === undefined) throw new TypeError('refresh tokens need the private signing key');
     this.successorKey = Buffer.from(hkdfSync('sha256', Buffer.from(d, 'base64url'), '', 'octo refresh token', 32));
   }
 
@@ -38,7 +39,7 @@ export class RefreshTokens {
     return insert(tx, { token: randomBytes(32).toString('base64url'), sessionId });
   }
 
-  /** Of any number of concurrent calls with one token, one rotates it; the others wait for its commit and repeat. */
+  /** Of concurrent calls with one token, one rotates it; the others wait for its commit and then count as repeats. */
   async rotate(tx: Queries, token: string): Promise<Rotation> {
     const isLive = and(isToken(token), isNull(refreshTokens.usedAt), gt(refreshTokens.expiresAt, sql`now()`));
     const { sessionId } = refreshTokens;
@@ -90,10 +91,10 @@ export class RefreshTokens {
 
 const USED_RECENTLY = sql<boolean>`${refreshTokens.usedAt} > now() - ${REPEAT_MS} * interval '1 ms'`;
 
-/** When a session ends that is started or refreshed now. */
+/** End of a session that is started or refreshed now. */
 export const SESSION_END = sql`now() + ${REFRESH_TOKEN_TTL_MS} * interval '1 ms'`;
 
-/** 256 bits without structure: there is nothing to guess, so a plain hash protects them. */
+/** A plain hash: a token has 256 random bits, so it cannot be guessed. */
 function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { FastifyReply } from 'fastify';
 import { SessionCookies } from './session-cookies.js';
 
-/** The cookies set for a public origin. */
+/** The cookies of a new session for a public origin. */
 function cookiesFor(publicOrigin: string): string[] {
   let set: string[] = [];
   const reply = { header: (_name: string, value: string[]) => (set = value) } as unknown as FastifyReply;
@@ -11,7 +11,7 @@ function cookiesFor(publicOrigin: string): string[] {
 }
 
 describe('SessionCookies', () => {
-  it('keeps them from scripts and other sites', () => {
+  it('hides the cookies from scripts and other sites', () => {
     expect(cookiesFor('http://localhost:3000')).toEqual([
       'octo_token=x.y.z; Max-Age=900; Path=/; HttpOnly; SameSite=Lax',
       'octo_refresh=r; Max-Age=2592000; Path=/auth; HttpOnly; SameSite=Strict',
@@ -26,7 +26,7 @@ describe('SessionCookies', () => {
     ['https://octo.example', true],
     ['http://octo.example', true],
     ['http://localhost.evil.example', true],
-  ])('for %s: Secure is %s', (origin, secure) => {
+  ])('for the origin %s sets Secure to %s', (origin, secure) => {
     expect(cookiesFor(origin).map((cookie) => cookie.includes('; Secure'))).toEqual([secure, secure]);
   });
 });

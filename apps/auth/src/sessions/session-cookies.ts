@@ -5,7 +5,7 @@ import { REFRESH_TOKEN_TTL_MS } from './refresh-tokens.js';
 
 const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** The cookies of a session. `Secure`, unless the public origin is plain HTTP on this machine. */
+/** The cookies of a session. `Secure`, unless the public origin is plain HTTP on localhost. */
 export class SessionCookies {
   private readonly secure: boolean;
 

@@ -53,7 +53,7 @@ export class SessionsService {
     return grant && this.issue(grant);
   }
 
-  /** Trades a refresh token for new tokens. `undefined` if it is not valid; a token that was stolen ends its session. */
+  /** Trades a refresh token for new tokens. `undefined` if it is not valid; a reuse revokes its session. */
   async refresh(presented: string): Promise<IssuedSession | undefined> {
     const { rotation, grant } = await inTransaction(this.db, async (tx) => {
       const rotated = await this.refreshTokens.rotate(tx, presented);

@@ -14,7 +14,7 @@ let agents: Agent[];
 beforeEach(async () => {
   connections = 0;
   agents = [];
-  receiver = createServer((_request, response) => response.setHeader('connection', 'close').end('here'));
+  receiver = createServer((_request, response) => response.setHeader('connection', 'close').end('received'));
   receiver.on('connection', () => (connections += 1));
   receiver.listen(0, '127.0.0.1');
   await once(receiver, 'listening');
@@ -26,7 +26,7 @@ afterEach(async () => {
   await once(receiver, 'close');
 });
 
-function agentThat(options: Parameters<typeof callbackAgent>[0]): Agent {
+function agentWith(options: Parameters<typeof callbackAgent>[0]): Agent {
   const agent = callbackAgent(options);
   agents.push(agent);
   return agent;
@@ -37,17 +37,17 @@ const get = async (agent: Agent, host: string): Promise<string> => {
   return body.text();
 };
 
-/** A name server of ours: every name has these addresses. */
+/** Resolves every name to these addresses. */
 const resolvingTo = (...addresses: string[]): Lookup => {
   const found: LookupAddress[] = addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }));
-  return (_hostname, _options, tell) => tell(null, found);
+  return (_hostname, _options, resolved) => resolved(null, found);
 };
 
 describe('callbackAgent', () => {
   it.each(['127.0.0.1', 'localhost', '[::1]', '[::ffff:127.0.0.1]', '169.254.169.254'])(
     'does not connect to %s',
     async (host) => {
-      const agent = agentThat({ allowPrivate: false });
+      const agent = agentWith({ allowPrivate: false });
       await expect(get(agent, host)).rejects.toMatchObject({ code: 'ADDRESS_REFUSED' });
       expect(connections).toBe(0);
     },
@@ -56,32 +56,32 @@ describe('callbackAgent', () => {
   it.each([['127.0.0.1'], ['10.1.2.3'], ['fd00::1'], ['::ffff:127.0.0.1'], ['10.1.2.3', '127.0.0.1']])(
     'does not connect to a name that resolves to %s',
     async (...addresses) => {
-      const agent = agentThat({ allowPrivate: false, lookup: resolvingTo(...addresses) });
+      const agent = agentWith({ allowPrivate: false, lookup: resolvingTo(...addresses) });
       await expect(get(agent, 'hooks.example.com')).rejects.toMatchObject({ code: 'ADDRESS_REFUSED' });
       expect(connections).toBe(0);
     },
   );
 
-  it('looks at the addresses again for every connection: a name that changes gains nothing', async () => {
+  it('checks the address of every new connection, also when a name starts to resolve to a refused one', async () => {
     const answers = [['127.0.0.1'], ['169.254.169.254']];
-    const agent = agentThat({
+    const agent = agentWith({
       allowPrivate: true,
-      lookup: (hostname, options, found) => resolvingTo(...(answers.shift() ?? []))(hostname, options, found),
+      lookup: (hostname, options, resolved) => resolvingTo(...(answers.shift() ?? []))(hostname, options, resolved),
     });
-    expect(await get(agent, 'hooks.example.com')).toBe('here');
+    expect(await get(agent, 'hooks.example.com')).toBe('received');
     await expect(get(agent, 'hooks.example.com')).rejects.toMatchObject({ code: 'ADDRESS_REFUSED' });
     expect(connections).toBe(1);
   });
 
-  it('connects to the addresses of a name that are allowed, past those that are not', async () => {
-    const agent = agentThat({ allowPrivate: true, lookup: resolvingTo('169.254.169.254', '127.0.0.1') });
-    expect(await get(agent, 'hooks.example.com')).toBe('here');
+  it('connects to an allowed address of a name that also has a refused one', async () => {
+    const agent = agentWith({ allowPrivate: true, lookup: resolvingTo('169.254.169.254', '127.0.0.1') });
+    expect(await get(agent, 'hooks.example.com')).toBe('received');
   });
 
-  it('says so when a name cannot be resolved', async () => {
-    const agent = agentThat({
+  it('fails with ENOTFOUND when a name cannot be resolved', async () => {
+    const agent = agentWith({
       allowPrivate: false,
-      lookup: (_hostname, _options, found) => found(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), []),
+      lookup: (_hostname, _options, resolved) => resolved(Object.assign(new Error('no'), { code: 'ENOTFOUND' }), []),
     });
     await expect(get(agent, 'hooks.example.com')).rejects.toMatchObject({ code: 'ENOTFOUND' });
   });

@@ -3,10 +3,10 @@ import { isIP } from 'node:net';
 import { Agent, buildConnector } from 'undici';
 import { isAllowedAddress } from './is-allowed-address.js';
 
-/** Longest wait for a connection, TLS included. */
+/** Includes the TLS handshake. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** The connection was not made: it would have led where callbacks must not go. */
+/** No connection was made: callbacks must not go to the address. */
 export class AddressRefusedError extends Error {
   override name = 'AddressRefusedError';
   readonly code = 'ADDRESS_REFUSED';
@@ -16,12 +16,12 @@ export class AddressRefusedError extends Error {
   }
 }
 
-type Found = (error: Error | null, addresses: LookupAddress[]) => void;
-export type Lookup = (hostname: string, options: LookupOptions & { all: true }, found: Found) => void;
+type Resolved = (error: Error | null, addresses: LookupAddress[]) => void;
+export type Lookup = (hostname: string, options: LookupOptions & { all: true }, resolved: Resolved) => void;
 
 /**
- * Connects only to addresses callbacks may reach. What is checked is what is connected to, so a name that resolves to
- * something else a moment later gains nothing.
+ * Connects only to addresses that callbacks may reach. The agent checks the address it connects to, for every connection:
+ * a host name that later resolves to another address does not get around the check (DNS rebinding).
  */
 export function callbackAgent({
   allowPrivate,
@@ -32,19 +32,19 @@ export function callbackAgent({
 }): Agent {
   const connect = buildConnector({
     timeout: CONNECT_TIMEOUT_MS,
-    lookup: (hostname, options, found) => {
+    lookup: (hostname, options, resolved) => {
       lookup(hostname, { ...options, all: true }, (error, addresses) => {
-        if (error !== null) return found(error, []);
+        if (error !== null) return resolved(error, []);
         const allowed = addresses.filter(({ address }) => isAllowedAddress(address, { allowPrivate }));
         const [first] = allowed;
-        if (first === undefined) return found(new AddressRefusedError(), []);
-        return options.all === true ? found(null, allowed) : found(null, first.address, first.family);
+        if (first === undefined) return resolved(new AddressRefusedError(), []);
+        return options.all === true ? resolved(null, allowed) : resolved(null, first.address, first.family);
       });
     },
   });
   return new Agent({
     connect: (options, connected) => {
-      // Nobody looks up what is an address already.
+      // An IP address is not looked up, so the check above does not see it.
       if (isIP(options.hostname) !== 0 && !isAllowedAddress(options.hostname, { allowPrivate })) {
         return connected(new AddressRefusedError(), null);
       }

@@ -1,73 +1,87 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BeforeApplicationShutdown, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { DrizzleQueryError } from 'drizzle-orm';
+import { Counter } from 'prom-client';
 import type { Agent } from 'undici';
+import { databaseReason } from '#database';
+import { OutageLog } from '#service';
+import { BackgroundLoop } from '../background-loop.js';
+import { InFlight } from '../in-flight.js';
 import { callbackAgent, type Lookup } from './callback-agent.js';
-import { callbackTries } from './callback-metrics.js';
 import { callbackRefusal } from './callback-refusal.js';
 import type { CallbackSettings } from './callback-settings.js';
-import { nextRetry, RETRY_DELAYS_MS } from './retry-policy.js';
 import type { ClaimedCallback, PendingCallbacks } from './pending-callbacks.service.js';
-import { postCallback, type TryResult } from './post-callback.js';
+import { type AttemptResult, postCallback } from './post-callback.js';
+import { nextStep, RETRY_DELAYS_MS } from './retry-policy.js';
 
-export interface DeliveryOptions {
+export interface CallbackDeliveryOptions {
   settings: CallbackSettings;
-  /** Waits between tries; as many tries as there are waits, and one more. */
+  /** Delays between attempts; one attempt more than there are delays. */
   retryDelaysMs?: readonly number[];
-  /** Longest try, answer included. */
-  tryTimeoutMs?: number;
-  /** How long tries in flight may go on when the process stops. */
+  /** Timeout of an attempt, from connecting to the end of the answer. */
+  attemptTimeoutMs?: number;
+  /** How long attempts in flight may continue when the process stops. */
   stopGraceMs?: number;
-  /** How names are resolved; by default as the system does it. */
+  /** Resolves host names; by default the system does. */
   lookup?: Lookup;
   random?: () => number;
 }
 
-const TRY_TIMEOUT_MS = 10_000;
-/** Longer than a try and the writing of its outcome: it runs out only when its process died. */
+const ATTEMPT_TIMEOUT_MS = 10_000;
+/** Longer than an attempt and the write of its outcome: a claim expires only when its process has died. */
 const CLAIM_MS = 30_000;
-/** Most tries in flight at one pod, and how many are claimed at a time. */
-const AT_ONCE = 64;
+/** Most attempts in flight at one pod, and most callbacks in one claim. */
+const MAX_CONCURRENT = 64;
 const CLAIM_SIZE = 16;
-/** An account with that many in flight is passed over, so that one slow receiver does not hold up everybody's. */
-const BUSY_ACCOUNT = 16;
-/** How often Postgres is asked when nothing is known to be due: for what other pods left behind. */
-const IDLE_MS = 5_000;
-/** What is due has just been taken by somebody, or its millisecond has not quite passed. */
-const SHORTEST_PAUSE_MS = 5;
-const DOWN_RETRY_MS = 1_000;
+/** With this many attempts in flight an account is skipped: a slow receiver must not delay other accounts. */
+const ACCOUNT_MAX_CONCURRENT = 16;
+/** Poll interval when no callback is known to be due: other pods leave callbacks behind. */
+const POLL_MS = 5_000;
+/** Shortest pause: a due callback was just claimed by another pod, or is due within the same millisecond. */
+const PAUSE_MIN_MS = 5;
+/** Pause after Postgres failed. */
+const RETRY_MS = 1_000;
 const STOP_GRACE_MS = 2_000;
-/** For the outcomes of what is broken off then. */
+/** How long the outcomes of aborted attempts may take to be written. */
 const LAST_WRITES_MS = 1_000;
 
-interface Flight {
+export const callbackTries = new Counter({
+  name: 'octo_callback_tries_total',
+  help: 'Attempts to deliver a callback by the step that followed: delivered, retry or given up',
+  labelNames: ['outcome'] as const,
+});
+
+interface Attempt {
   accountId: string;
   abort: AbortController;
-  ended: Promise<void>;
 }
 
 /**
- * Delivers callbacks at least once: every pod takes what is due, tries it, and writes down what came of it. Whoever
- * finishes a message inserts the row and calls `wake`.
+ * Delivers callbacks at least once. Every pod claims callbacks that are due, posts them and records the outcomes. The
+ * statement that ends a message inserts its callback; call `wake` after it.
  */
 export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly logger = new Logger('callbacks');
-  private readonly options: Required<Omit<DeliveryOptions, 'lookup'>>;
+  private readonly outage = new OutageLog(new Logger('callbacks'), {
+    failed: 'callback delivery is down',
+    recovered: 'callback delivery is back',
+  });
+  private readonly options: Required<Omit<CallbackDeliveryOptions, 'lookup'>>;
   private readonly agent: Agent;
-  private readonly flights = new Map<string, Flight>();
-  private loop = Promise.resolve();
-  private endPause: () => void = () => {};
-  private isWoken = false;
-  private isDown = false;
+  /** Attempts in flight, by message id. */
+  private readonly attempts = new Map<string, Attempt>();
+  private readonly inFlight = new InFlight();
+  private readonly loop = new BackgroundLoop(
+    () => this.claimDue(),
+    (error) => this.noteFailure(error),
+  );
   private isStopping = false;
 
   constructor(
     private readonly pending: PendingCallbacks,
-    { lookup, ...options }: DeliveryOptions,
+    { lookup, ...options }: CallbackDeliveryOptions,
   ) {
     this.options = {
       retryDelaysMs: RETRY_DELAYS_MS,
-      tryTimeoutMs: TRY_TIMEOUT_MS,
+      attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       stopGraceMs: STOP_GRACE_MS,
       random: Math.random,
       ...options,
@@ -79,121 +93,85 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
     this.start();
   }
 
-  /** Before the database is closed. What finishes later is left to other pods, or to the next start. */
+  /** Runs before the database is closed. Callbacks that become due later are left to other pods, or to the next start. */
   async beforeApplicationShutdown(): Promise<void> {
     await this.stop();
   }
 
-  /** Without a key to sign with, nothing is sent: what is pending waits for one. */
+  /** Without a key to sign with, callbacks stay pending until one is configured. */
   start(): void {
-    if (this.options.settings.CALLBACK_SECRETS.length > 0) this.loop = this.run();
+    if (this.options.settings.CALLBACK_SECRETS.length > 0) this.loop.start();
   }
 
-  /** There may be something new to deliver. */
+  /** There may be a new callback to deliver. While Postgres is down the loop keeps its pause: a query would only fail. */
   wake(): void {
-    this.isWoken = true;
-    if (!this.isDown) this.endPause();
+    if (!this.outage.isDown) this.loop.wake();
   }
 
-  /** Lets tries in flight end for a moment, then gives back the rest. */
+  /** Gives attempts in flight a grace period, then aborts the rest and releases their claims. */
   async stop(): Promise<void> {
     this.isStopping = true;
-    this.endPause();
-    await within(
+    await endedWithin(
       this.options.stopGraceMs,
-      this.loop.then(() => this.flightsEnd()),
+      this.loop.close().then(() => this.inFlight.drain()),
     );
-    for (const { abort } of this.flights.values()) abort.abort();
-    await within(LAST_WRITES_MS, this.flightsEnd());
+    for (const { abort } of this.attempts.values()) abort.abort();
+    await endedWithin(LAST_WRITES_MS, this.inFlight.drain());
     await this.agent.destroy();
   }
 
-  private async flightsEnd(): Promise<void> {
-    await Promise.all([...this.flights.values()].map(({ ended }) => ended));
-  }
-
-  private async run(): Promise<void> {
-    while (!this.isStopping) {
-      this.isWoken = false;
-      await this.pause(await this.takeUpDue());
-    }
-  }
-
-  private async pause(ms: number): Promise<void> {
-    if (this.isStopping || (this.isWoken && !this.isDown)) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms).unref();
-      this.endPause = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
-
-  /** How long there will be nothing to do, in milliseconds. */
-  private async takeUpDue(): Promise<number> {
-    try {
-      const pauseMs = await this.takeUp();
-      if (this.isDown) this.logger.log('callbacks are delivered again');
-      this.isDown = false;
-      return pauseMs;
-    } catch (error) {
-      this.tellDown(error);
-      return DOWN_RETRY_MS;
-    }
-  }
-
-  private async takeUp(): Promise<number> {
-    const limit = Math.min(CLAIM_SIZE, AT_ONCE - this.flights.size);
-    // The end of a try wakes us.
-    if (limit === 0) return IDLE_MS;
-    const passedOver = this.busyAccounts();
-    const claimed = await this.pending.claim({ limit, claimMs: CLAIM_MS, passedOver });
-    for (const callback of claimed) this.takeOff(callback);
+  /** Starts an attempt for each callback it claims. @returns the pause before the next claim, in milliseconds */
+  private async claimDue(): Promise<number> {
+    const limit = Math.min(CLAIM_SIZE, MAX_CONCURRENT - this.attempts.size);
+    // At the maximum, a finished attempt wakes the loop.
+    if (limit === 0) return POLL_MS;
+    const skippedAccounts = this.busyAccounts();
+    const claimed = await this.pending.claimDue({ limit, claimMs: CLAIM_MS, skippedAccounts });
+    this.outage.recovered();
+    for (const callback of claimed) this.startAttempt(callback);
     if (claimed.length === limit) return 0;
-    const nextMs = (await this.pending.untilNextMs(passedOver)) ?? IDLE_MS;
-    return Math.min(Math.max(nextMs, SHORTEST_PAUSE_MS), IDLE_MS);
+    const dueInMs = (await this.pending.nextDueInMs(skippedAccounts)) ?? POLL_MS;
+    return Math.min(Math.max(dueInMs, PAUSE_MIN_MS), POLL_MS);
   }
 
   private busyAccounts(): string[] {
     const counts = new Map<string, number>();
-    for (const { accountId } of this.flights.values()) counts.set(accountId, (counts.get(accountId) ?? 0) + 1);
-    return [...counts].filter(([, count]) => count >= BUSY_ACCOUNT).map(([accountId]) => accountId);
+    for (const { accountId } of this.attempts.values()) counts.set(accountId, (counts.get(accountId) ?? 0) + 1);
+    return [...counts].filter(([, count]) => count >= ACCOUNT_MAX_CONCURRENT).map(([accountId]) => accountId);
   }
 
-  private takeOff(callback: ClaimedCallback): void {
+  private startAttempt(callback: ClaimedCallback): void {
     const { messageId, accountId } = callback;
-    // Tried already, only not yet written down: Postgres was away for longer than a claim.
-    if (this.flights.has(messageId)) return;
+    // Already posted, but the outcome is not written yet: Postgres was down for longer than a claim lives.
+    if (this.attempts.has(messageId)) return;
     const abort = new AbortController();
-    const ended = this.deliver(callback, abort).finally(() => {
-      this.flights.delete(messageId);
+    this.attempts.set(messageId, { accountId, abort });
+    this.inFlight.add(this.deliver(callback, abort), () => {
+      this.attempts.delete(messageId);
       this.wake();
     });
-    this.flights.set(messageId, { accountId, abort, ended });
   }
 
   private async deliver(callback: ClaimedCallback, abort: AbortController): Promise<void> {
-    const result = await this.try(callback, abort);
-    // Broken off by us, most likely.
-    if (this.isStopping && 'error' in result) {
-      return this.untilWritten(() => this.pending.giveBack(callback));
-    }
-    const next = nextRetry(result, {
-      tries: callback.tries + 1,
+    const result = await this.post(callback, abort);
+    // The shutdown most likely aborted the attempt.
+    if (this.isStopping && 'error' in result) return this.retryUntilWritten(() => this.pending.release(callback));
+    const next = nextStep(result, {
+      attempts: callback.tries + 1,
       delaysMs: this.options.retryDelaysMs,
       random: this.options.random(),
     });
     callbackTries.inc({ outcome: next.step });
-    await this.untilWritten(() => this.pending.record(callback, { result, next }));
+    await this.retryUntilWritten(() => this.pending.record(callback, { result, next }));
   }
 
-  private async try(callback: ClaimedCallback, abort: AbortController): Promise<TryResult> {
-    const { settings, tryTimeoutMs } = this.options;
-    // What was allowed when the message came may not be allowed any more.
+  private async post(callback: ClaimedCallback, abort: AbortController): Promise<AttemptResult> {
+    const { settings, attemptTimeoutMs } = this.options;
+    // The settings may have changed since the message was accepted.
     const refusal = callbackRefusal(callback.url, settings);
     if (refusal !== undefined) return { error: `callbackUrl ${refusal}` };
-    const timer = setTimeout(() => abort.abort(new DOMException('no answer in time', 'TimeoutError')), tryTimeoutMs);
+    const timeout = new DOMException(`no answer within ${attemptTimeoutMs} ms`, 'TimeoutError');
+    const timer = setTimeout(() => abort.abort(timeout), attemptTimeoutMs);
     try {
       return await postCallback(callback, { agent: this.agent, keys: settings.CALLBACK_SECRETS, signal: abort.signal });
     } finally {
@@ -201,29 +179,30 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
     }
   }
 
-  /** An outcome that is lost costs the receiver a repetition, so it is kept while Postgres is away. */
-  private async untilWritten(write: () => Promise<void>): Promise<void> {
+  /** A lost outcome makes the receiver get the callback twice, so the pod keeps the outcome while Postgres is down. */
+  private async retryUntilWritten(write: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        return await write();
+        await write();
+        this.outage.recovered();
+        return;
       } catch (error) {
-        this.tellDown(error);
+        const pauseMs = this.noteFailure(error);
         if (this.isStopping) return;
-        await sleep(DOWN_RETRY_MS, undefined, { ref: false });
+        await sleep(pauseMs, undefined, { ref: false });
       }
     }
   }
 
-  private tellDown(error: unknown): void {
-    // The cause alone: Drizzle puts the query's parameters into its own message.
-    const reason = error instanceof DrizzleQueryError ? error.cause?.message : String(error);
-    if (!this.isDown) this.logger.warn('callbacks wait for the database', { reason });
-    this.isDown = true;
+  /** @returns the pause before the next try, in milliseconds */
+  private noteFailure(error: unknown): number {
+    this.outage.failed({ reason: databaseReason(error) });
+    return RETRY_MS;
   }
 }
 
-/** Waits for the work, but not longer than that. */
-async function within(ms: number, work: Promise<void>): Promise<void> {
+/** Resolves when the work has ended, or after `ms` milliseconds. */
+async function endedWithin(ms: number, work: Promise<void>): Promise<void> {
   const timer = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);
   timer.abort();

@@ -8,11 +8,11 @@ const read = (env: Record<string, string>) => readSettings(z.object(callbackSett
 const secretOf = (key: Buffer): string => `whsec_${key.toString('base64')}`;
 
 describe('callbackSettings', () => {
-  it('allow no callback and nothing private unless they are set', () => {
+  it('default to no secrets, no hosts and no private addresses', () => {
     expect(read({})).toEqual({ CALLBACK_SECRETS: [], CALLBACK_HOSTS: [], CALLBACK_ALLOW_PRIVATE: false });
   });
 
-  it('decode every secret', () => {
+  it('decode every secret of CALLBACK_SECRETS', () => {
     const keys = [randomBytes(24), randomBytes(64)];
     expect(read({ CALLBACK_SECRETS: keys.map(secretOf).join(', ') }).CALLBACK_SECRETS).toEqual(keys);
   });
@@ -20,21 +20,24 @@ describe('callbackSettings', () => {
   it.each([
     ['is too short', secretOf(randomBytes(23))],
     ['is too long', secretOf(randomBytes(65))],
-    ['has no whsec_ before it', randomBytes(32).toString('base64')],
+    ['lacks the prefix whsec_', randomBytes(32).toString('base64')],
     ['is not base64', `whsec_${'ab-cd_'.repeat(8)}`],
-    ['is bad beside a good one', `${secretOf(randomBytes(32))},whsec_`],
-  ])('refuse a secret that %s, without showing it', (_what, secret) => {
+    ['is invalid beside a valid one', `${secretOf(randomBytes(32))},whsec_`],
+  ])('refuse a secret that %s, with an error that does not contain the secret', (_what, secret) => {
     const reading = () => read({ CALLBACK_SECRETS: secret });
     expect(reading).toThrow(/CALLBACK_SECRETS: must be whsec_ and 24 to 64 bytes/);
     expect(reading).not.toThrow(secret);
   });
 
-  it('list hosts in lower case', () => {
+  it('convert CALLBACK_HOSTS to lower case', () => {
     const { CALLBACK_HOSTS } = read({ CALLBACK_HOSTS: 'Hooks.Example.com, *.example.org' });
     expect(CALLBACK_HOSTS).toEqual(['hooks.example.com', '*.example.org']);
   });
 
-  it.each(['https://example.com', '*', 'a.*.com', '*example.com', 'example.com:443'])('refuse the host %s', (host) => {
-    expect(() => read({ CALLBACK_HOSTS: host })).toThrow(/CALLBACK_HOSTS: must be host names/);
-  });
+  it.each(['https://example.com', '*', 'a.*.com', '*example.com', 'example.com:443'])(
+    'refuse %s in CALLBACK_HOSTS',
+    (host) => {
+      expect(() => read({ CALLBACK_HOSTS: host })).toThrow(/CALLBACK_HOSTS: must be host names/);
+    },
+  );
 });

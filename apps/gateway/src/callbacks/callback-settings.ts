@@ -7,20 +7,20 @@ const SECRET_RULE = `must be whsec_ and ${SECRET_BYTES.min} to ${SECRET_BYTES.ma
 const HOST_RULE = 'must be host names such as hooks.example.com or *.example.com, comma separated';
 
 export const callbackSettings = {
-  /** Keys that callbacks are signed with, decoded; with each of them, so that receivers can change over. */
+  /** Decoded signing keys. Callbacks carry a signature of each key, so that receivers can switch from one to the next. */
   CALLBACK_SECRETS: z
     .string()
     .default('')
     .transform(listed)
     .refine((secrets) => secrets.every(isSecret), SECRET_RULE)
     .transform((secrets) => secrets.map(keyOf)),
-  /** Where callbacks may go; empty: to any public host. */
+  /** Hosts that callbacks may go to; empty allows every public host. */
   CALLBACK_HOSTS: z
     .string()
     .default('')
     .transform((text) => listed(text.toLowerCase()))
     .refine((hosts) => hosts.every(isHostPattern), HOST_RULE),
-  /** Also over plain http, and to loopback and private addresses. */
+  /** Allows plain HTTP, and loopback and private addresses. */
   CALLBACK_ALLOW_PRIVATE: flag(false),
 };
 export type CallbackSettings = z.infer<z.ZodObject<typeof callbackSettings>>;

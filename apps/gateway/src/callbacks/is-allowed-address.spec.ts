@@ -31,7 +31,7 @@ const privateAddresses = [
   '::ffff:a00:1',
   '64:ff9b::10.0.0.1',
 ];
-const nobodys = [
+const reservedAddresses = [
   '0.0.0.0',
   '0.1.2.3',
   '169.254.169.254',
@@ -62,17 +62,17 @@ const nobodys = [
 ];
 
 describe('isAllowedAddress', () => {
-  it.each(publicAddresses)('lets callbacks reach %s', (address) => {
+  it.each(publicAddresses)('allows the public address %s', (address) => {
     expect(isAllowedAddress(address, { allowPrivate: false })).toBe(true);
     expect(isAllowedAddress(address, { allowPrivate: true })).toBe(true);
   });
 
-  it.each(privateAddresses)('lets them reach %s only where private addresses are allowed', (address) => {
+  it.each(privateAddresses)('allows the private address %s only if private addresses are allowed', (address) => {
     expect(isAllowedAddress(address, { allowPrivate: false })).toBe(false);
     expect(isAllowedAddress(address, { allowPrivate: true })).toBe(true);
   });
 
-  it.each(nobodys)('never lets them reach %s', (address) => {
+  it.each(reservedAddresses)('never allows the reserved address %s', (address) => {
     expect(isAllowedAddress(address, { allowPrivate: false })).toBe(false);
     expect(isAllowedAddress(address, { allowPrivate: true })).toBe(false);
   });

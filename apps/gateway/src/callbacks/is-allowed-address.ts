@@ -1,6 +1,6 @@
 import { BlockList, isIPv4 } from 'node:net';
 
-/** Of one's own machine and network; allowed by a setting. */
+/** The pod's own machine and network; a setting allows them. */
 const PRIVATE_RANGES = [
   '10.0.0.0/8',
   '100.64.0.0/10', // shared by carriers (RFC 6598), and by some clusters for their pods
@@ -11,7 +11,7 @@ const PRIVATE_RANGES = [
   'fc00::/7',
 ];
 
-/** Nobody's callback is there: link-local (cloud metadata), multicast, documentation, reserved (RFC 6890). */
+/** Never the address of a receiver: link-local (cloud metadata), multicast, documentation, reserved (RFC 6890). */
 const NEVER_RANGES = [
   '0.0.0.0/8',
   '169.254.0.0/16',
@@ -25,16 +25,16 @@ const NEVER_RANGES = [
   '240.0.0.0/4',
   '2001::/23',
   '2001:db8::/32',
-  '2002::/16', // 6to4 carries an IPv4 address, any one
+  '2002::/16', // 6to4 embeds any IPv4 address
   '3fff::/20',
 ];
 
-/** Global unicast is a small part of IPv6, so it is named instead of the rest. */
+/** An allow list: global unicast is a small part of IPv6. */
 const GLOBAL_IPV6_RANGES = ['2000::/3'];
 
-/** IPv6 addresses that end in an IPv4 one and lead there: mapped ones, and NAT64 (RFC 6052). */
-const CARRIERS_OF_IPV4 = ['::ffff:', '64:ff9b::'];
-const CARRIER_BITS = 96;
+/** Prefixes of IPv6 addresses that embed an IPv4 address and lead there: IPv4-mapped, and NAT64 (RFC 6052). */
+const IPV4_PREFIXES = ['::ffff:', '64:ff9b::'];
+const IPV4_PREFIX_BITS = 96;
 
 const PRIVATE = listOf(PRIVATE_RANGES);
 const NEVER = listOf(NEVER_RANGES);
@@ -42,7 +42,7 @@ const GLOBAL = listOf([...GLOBAL_IPV6_RANGES, '0.0.0.0/0']);
 
 /** Whether a callback may be sent to an IP address. */
 export function isAllowedAddress(address: string, { allowPrivate }: { allowPrivate: boolean }): boolean {
-  // A zone, as in fe80::1%eth0, is no part of the address.
+  // A zone, as in fe80::1%eth0, is not part of the address.
   const [bare = ''] = address.split('%', 1);
   const family = isIPv4(bare) ? 'ipv4' : 'ipv6';
   if (PRIVATE.check(bare, family)) return allowPrivate;
@@ -56,7 +56,7 @@ function listOf(ranges: readonly string[]): BlockList {
     const bits = Number(prefix);
     list.addSubnet(net, bits, isIPv4(net) ? 'ipv4' : 'ipv6');
     if (!isIPv4(net)) continue;
-    for (const carrier of CARRIERS_OF_IPV4) list.addSubnet(`${carrier}${net}`, CARRIER_BITS + bits, 'ipv6');
+    for (const before of IPV4_PREFIXES) list.addSubnet(`${before}${net}`, IPV4_PREFIX_BITS + bits, 'ipv6');
   }
   return list;
 }

@@ -1,14 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, isNull, lte, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import { callbacks, type Database, InjectDatabase } from '#database';
+import type { AttemptResult, OutgoingCallback } from './post-callback.js';
 import type { NextStep } from './retry-policy.js';
-import type { OutgoingCallback, TryResult } from './post-callback.js';
 
 export interface ClaimedCallback extends OutgoingCallback {
   accountId: string;
-  /** Before this one. */
+  /** Attempts before this claim. */
   tries: number;
-  /** Tells this claim from a later one of somebody else. */
+  /** Identifies this claim: a later claim by another pod has another time. */
   claimedUntil: Date | null;
 }
 
@@ -21,26 +21,26 @@ const CLAIM_COLUMNS = {
   claimedUntil: callbacks.claimedUntil,
 };
 
-/** The callbacks that are still to be delivered. All times are Postgres's: pods need not agree on theirs. */
+/** The callbacks to be delivered. All times are Postgres's, because the clocks of pods may differ. */
 @Injectable()
 export class PendingCallbacks {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** Takes what is due, longest due first; nobody else gets it before `claimMs` have passed. */
-  claim({
+  /** Claims callbacks that are due, longest due first. No other pod can claim them until `claimMs` have passed. */
+  claimDue({
     limit,
     claimMs,
-    passedOver,
+    skippedAccounts,
   }: {
     limit: number;
     claimMs: number;
-    /** Ids of accounts that have to wait. */
-    passedOver: readonly string[];
+    /** Ids of accounts with too many attempts in flight. */
+    skippedAccounts: readonly string[];
   }): Promise<ClaimedCallback[]> {
     const due = this.db
       .select({ messageId: callbacks.messageId })
       .from(callbacks)
-      .where(and(isPending(passedOver), lte(callbacks.nextTryAt, sql`now()`), isUnclaimed()))
+      .where(and(isPending(skippedAccounts), lte(callbacks.nextTryAt, sql`now()`), isUnclaimed()))
       .orderBy(asc(callbacks.nextTryAt))
       .limit(limit)
       .for('update', { skipLocked: true });
@@ -48,23 +48,23 @@ export class PendingCallbacks {
       this.db
         .update(callbacks)
         .set({ claimedUntil: inMs(claimMs) })
-        // As an array it is computed once; as a subquery it may be run again, and lock more than the limit.
+        // An array is computed once; Postgres may run a subquery again, and lock more rows than the limit.
         .where(sql`${callbacks.messageId} = any(array(${due}))`)
         .returning(CLAIM_COLUMNS)
     );
   }
 
-  /** Until the next one is due that nobody is at, in milliseconds; `undefined` if there is none. */
-  async untilNextMs(passedOver: readonly string[]): Promise<number | undefined> {
+  /** Time until the next unclaimed callback is due, in milliseconds; `undefined` if there is none. */
+  async nextDueInMs(skippedAccounts: readonly string[]): Promise<number | undefined> {
     const [next] = await this.db
       .select({ ms: sql<number | null>`ceil(extract(epoch from min(${callbacks.nextTryAt}) - now()) * 1000)::float8` })
       .from(callbacks)
-      .where(and(isPending(passedOver), isNull(callbacks.claimedUntil)));
+      .where(and(isPending(skippedAccounts), isNull(callbacks.claimedUntil)));
     return next?.ms ?? undefined;
   }
 
-  /** Keeps what came of a try. Whose claim was taken over has no say any more, unless it did deliver. */
-  async record(claimed: ClaimedCallback, { result, next }: { result: TryResult; next: NextStep }): Promise<void> {
+  /** Records the outcome of an attempt. If another pod has taken the claim over, only a delivery is recorded. */
+  async record(claimed: ClaimedCallback, { result, next }: { result: AttemptResult; next: NextStep }): Promise<void> {
     const isDelivered = next.step === 'delivered';
     await this.db
       .update(callbacks)
@@ -80,18 +80,18 @@ export class PendingCallbacks {
       .where(isDelivered ? isUndelivered(claimed) : isStillOurs(claimed));
   }
 
-  /** For others to take at once, as if it had not been tried. */
-  async giveBack(claimed: ClaimedCallback): Promise<void> {
+  /** Ends the claim without an outcome: another pod can claim the callback at once. */
+  async release(claimed: ClaimedCallback): Promise<void> {
     await this.db.update(callbacks).set({ claimedUntil: null }).where(isStillOurs(claimed));
   }
 }
 
-/** As the index has it. */
-function isPending(passedOver: readonly string[]): SQL | undefined {
+/** The first two conditions are those of the index `callbacks_pending`. */
+function isPending(skippedAccounts: readonly string[]): SQL | undefined {
   return and(
     isNull(callbacks.deliveredAt),
     isNull(callbacks.gaveUpAt),
-    passedOver.length === 0 ? undefined : notInArray(callbacks.accountId, [...passedOver]),
+    skippedAccounts.length === 0 ? undefined : notInArray(callbacks.accountId, [...skippedAccounts]),
   );
 }
 

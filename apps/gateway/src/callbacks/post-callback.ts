@@ -1,11 +1,11 @@
 import type { Dispatcher } from 'undici';
 import { signCallback } from './sign-callback.js';
 
-/** How much of an answer is read: it only has to end so that its connection can be used again. */
+/** Most bytes read of an answer. Only its end matters: the connection can then be reused. */
 const MAX_ANSWER_BYTES = 16_384;
 
-/** What came of a try: an answer, or why there was none. */
-export type TryResult = { status: number } | { error: string };
+/** The status of the answer, or why there was none. */
+export type AttemptResult = { status: number } | { error: string };
 
 export interface OutgoingCallback {
   messageId: string;
@@ -14,13 +14,13 @@ export interface OutgoingCallback {
 }
 
 /**
- * Tells a receiver once. Redirects are not followed: a receiver that has moved says so by its owner.
- * @param signal ends the try, answered or not
+ * Posts a callback once. Redirects are not followed: the owner of a receiver that moved must change the `callbackUrl`.
+ * @param signal aborts the attempt
  */
 export async function postCallback(
   { messageId, url, payload }: OutgoingCallback,
   { agent, keys, signal }: { agent: Dispatcher; keys: readonly Buffer[]; signal: AbortSignal },
-): Promise<TryResult> {
+): Promise<AttemptResult> {
   try {
     const { origin, pathname, search } = new URL(url);
     const { statusCode, body } = await agent.request({
@@ -35,7 +35,7 @@ export async function postCallback(
       body: payload,
       signal,
     });
-    // The status is all that counts, whatever happens to the rest.
+    // Only the status counts, even if the rest of the answer is lost.
     await body.dump({ limit: MAX_ANSWER_BYTES, signal }).catch(() => undefined);
     return { status: statusCode };
   } catch (error) {
@@ -43,7 +43,7 @@ export async function postCallback(
   }
 }
 
-/** Codes rather than messages: those name the addresses behind a host name. */
+/** Codes rather than messages: messages name the addresses behind a host name. */
 function reasonOf(error: unknown): string {
   if (typeof error !== 'object' || error === null) return 'failed';
   if ('code' in error && typeof error.code === 'string') return error.code;

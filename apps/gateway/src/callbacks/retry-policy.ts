@@ -1,10 +1,10 @@
-import type { TryResult } from './post-callback.js';
+import type { AttemptResult } from './post-callback.js';
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** Waits between tries, as Standard Webhooks suggests: three days in all, then it is given up. */
+/** Delays between attempts, as Standard Webhooks suggests. After three days the callback is given up. */
 export const RETRY_DELAYS_MS: readonly number[] = [
   5 * SECOND_MS,
   5 * MINUTE_MS,
@@ -17,22 +17,26 @@ export const RETRY_DELAYS_MS: readonly number[] = [
   24 * HOUR_MS,
 ];
 
-/** By how much a wait is lengthened at most, so that what failed together does not come back together. */
+/** Longest extension of a delay, as a part of it: callbacks that failed together must not retry together. */
 const JITTER = 0.2;
 
 const GONE = 410;
 
 export type NextStep = { step: 'delivered' } | { step: 'given up' } | { step: 'retry'; delayMs: number };
 
-/** What follows from a try. `tries` includes it; `random` is from 0 to 1. */
-export function nextRetry(
-  result: TryResult,
-  { tries, delaysMs, random }: { tries: number; delaysMs: readonly number[]; random: number },
+/**
+ * The step after an attempt.
+ * @param attempts how many were made, this one included
+ * @param random from 0 to 1
+ */
+export function nextStep(
+  result: AttemptResult,
+  { attempts, delaysMs, random }: { attempts: number; delaysMs: readonly number[]; random: number },
 ): NextStep {
   const status = 'status' in result ? result.status : undefined;
   if (status !== undefined && status >= 200 && status < 300) return { step: 'delivered' };
-  const delayMs = delaysMs[tries - 1];
-  // Gone: its owner wants no more of them.
+  const delayMs = delaysMs[attempts - 1];
+  // Gone: the receiver's owner wants no more callbacks.
   if (status === GONE || delayMs === undefined) return { step: 'given up' };
   return { step: 'retry', delayMs: Math.round(delayMs * (1 + JITTER * random)) };
 }

@@ -12,7 +12,7 @@ const signed = (keys: Buffer[]) =>
   });
 
 describe('signCallback', () => {
-  it('signs as the example of Standard Webhooks does', () => {
+  it('gives the signature of the Standard Webhooks example', () => {
     expect(signed([KEY])).toEqual({
       'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
       'webhook-timestamp': '1614265330',
@@ -20,7 +20,7 @@ describe('signCallback', () => {
     });
   });
 
-  it('signs with every key, in their order', () => {
+  it('signs with every key, in the order of the keys', () => {
     const [one, other] = [signed([KEY]), signed([OTHER_KEY])].map((headers) => headers['webhook-signature']);
     expect(one).not.toBe(other);
     expect(signed([OTHER_KEY, KEY])['webhook-signature']).toBe(`${other} ${one}`);

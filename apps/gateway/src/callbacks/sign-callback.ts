@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 
 /**
- * Headers by which a receiver knows that a callback is ours, as Standard Webhooks 1.0 has it
+ * Headers that prove to a receiver that Octo sent the callback, by Standard Webhooks 1.0
  * (https://github.com/standard-webhooks/standard-webhooks): one signature per key, over `id.timestamp.body`.
  */
 export function signCallback({

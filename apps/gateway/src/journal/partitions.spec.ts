@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { v7 as uuidv7 } from 'uuid';
 import { firstIdOf } from './partitions.js';
 
-describe('the first id of a moment', () => {
-  it('comes before every id made then, and after every id made before', () => {
+describe('firstIdOf', () => {
+  it('sorts before every id of its moment and after every earlier id', () => {
     const moment = Date.UTC(2026, 10, 1);
     const first = firstIdOf(new Date(moment));
     expect(uuidv7({ msecs: moment, random: new Uint8Array(16) }) > first).toBe(true);

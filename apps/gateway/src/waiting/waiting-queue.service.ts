@@ -5,7 +5,7 @@ import type { Message } from '../message.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import { claimMsOf } from '../routing/deadlines.js';
-import { dueThresholdsMs, type PatientShare, patientShare } from '../routing/patient-share.js';
+import { dueThresholdsMs, type PatientShare, patientShare, type Situation } from '../routing/patient-share.js';
 import { POLL_MS, type Slot } from './free-quota-dispatcher.js';
 import { UrgentTraffic } from './urgent-traffic.service.js';
 
@@ -17,6 +17,8 @@ const COUNT_MAX = 10_000;
 const WINDOWS_MAX = 100;
 /** Least time between two hops that say that messages are held back. */
 const HELD_BACK_NOTE_MS = 1_000;
+
+type OpenSlots = Pick<Situation, 'slots' | 'windowEndsInMs'>;
 
 /** The waiting messages of all pods, as this pod knows them: how many, who may go, who is due. */
 @Injectable()
@@ -77,8 +79,8 @@ export class WaitingQueue {
     this.others = others;
     if (waiting.total === 0) return { take: 0, heldBack: 0, lookAgainMs: POLL_MS };
     const urgentPerSecond = this.urgentPerSecond();
-    const slots = await this.openSlots(name, policy, urgentPerSecond);
-    const share = patientShare({ policy, slots, urgentPerSecond, waiting, roundTripMs: ROUND_TRIP_MS });
+    const open = await this.openSlots(name, policy, urgentPerSecond);
+    const share = patientShare({ policy, ...open, urgentPerSecond, waiting, roundTripMs: ROUND_TRIP_MS });
     if (share.heldBack > 0) await this.noteHeldBack(provider, share.heldBack);
     return share;
   }
@@ -117,12 +119,14 @@ export class WaitingQueue {
   }
 
   /** Without urgent messages there is no share to compute: the permits themselves say how many slots are open. */
-  private async openSlots(name: string, policy: LimitedPolicy, urgent: Rates): Promise<number> {
-    if (urgent.recent + urgent.usual === 0) return limitOf(policy);
+  private async openSlots(name: string, policy: LimitedPolicy, urgent: Rates): Promise<OpenSlots> {
+    if (urgent.recent + urgent.usual === 0) return { slots: limitOf(policy) };
     const state = await this.quota.state(name);
-    if (state?.state === 'open') return Math.max(0, state.limit - state.used);
-    // Reserving a permit tells how long the quota stays closed.
-    return state === undefined ? 0 : limitOf(policy);
+    if (state === undefined) return { slots: 0 };
+    // Reserving a permit tells how long a closed quota stays closed.
+    if (state.state !== 'open') return { slots: limitOf(policy) };
+    const { limit, used, windowEndsInMs } = state;
+    return { slots: Math.max(0, limit - used), ...(windowEndsInMs !== undefined && { windowEndsInMs }) };
   }
 
   /** Records why messages do not take open slots. */

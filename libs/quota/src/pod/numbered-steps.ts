@@ -1,0 +1,111 @@
+import type { QuotaEvent } from '../permit.js';
+import type { LimitedPolicy } from '../policy.js';
+import type { QuotaStore, StepReply, WhenForgotten } from '../store/quota-store.js';
+import { SettlementBatch } from '../store/settlement-batch.js';
+import type { KnownQuota } from './known-quota.js';
+
+/** How long an unconfirmed step is retried. By then its permits have timed out, and Redis soon drops the pod's record. */
+const RETRY_FOR_MS = 300_000;
+
+export interface Step {
+  seq: number;
+  want: number;
+  settlements: SettlementBatch;
+  /** The time of the first attempt. Permits are dated from it: Redis granted them no earlier. */
+  startedAtMs: number;
+}
+
+export interface StepOptions {
+  provider: string;
+  policy: LimitedPolicy;
+  podId: string;
+  /** Redis counts an unsettled permit as unknown this long after granting it. */
+  holdMs: number;
+  whenForgotten: WhenForgotten;
+  onEvent: (event: QuotaEvent) => void;
+}
+
+/**
+ * Sends the steps of one pod for one provider to Redis. Each step has a number, so that a retry is applied once. When
+ * Redis does not reply, the step stays unconfirmed and must be sent again before any other.
+ */
+export class NumberedSteps {
+  /** Round trips to Redis so far. */
+  trips = 0;
+  /** Redis may or may not have applied this step. */
+  unconfirmed: Step | undefined;
+
+  private seq = 0;
+  private isStoreLost = false;
+
+  constructor(
+    private readonly store: QuotaStore,
+    private readonly options: StepOptions,
+    private readonly known: KnownQuota,
+    /** Called as soon as a reply arrives, before any caller can act on older knowledge. */
+    private readonly onReply: (reply: StepReply, sentAtMs: number) => void,
+  ) {}
+
+  get hasSentAny(): boolean {
+    return this.seq > 0;
+  }
+
+  compose({ want, settlements, startedAtMs }: Omit<Step, 'seq'>): Step {
+    this.seq += 1;
+    return { seq: this.seq, want, settlements, startedAtMs };
+  }
+
+  dropStale(): void {
+    const startedAtMs = this.unconfirmed?.startedAtMs ?? Infinity;
+    if (performance.now() - startedAtMs > RETRY_FOR_MS) this.unconfirmed = undefined;
+  }
+
+  /** @throws when Redis did not reply: the step is then unconfirmed */
+  async send(step: Step): Promise<StepReply> {
+    try {
+      const reply = await this.request(step);
+      this.unconfirmed = undefined;
+      if (reply.isRecorded) this.known.noteRecorded(step.seq, performance.now());
+      this.reportStore({ isLost: false });
+      return reply;
+    } catch (error) {
+      this.unconfirmed = step;
+      this.reportStore({ isLost: true, error });
+      throw error;
+    }
+  }
+
+  /** Reads the quota. Number 0 precedes every step of this pod, so Redis applies nothing. */
+  peek(): Promise<StepReply> {
+    return this.request({ seq: 0, want: 0, settlements: new SettlementBatch(), startedAtMs: 0 });
+  }
+
+  private async request({ seq, want, settlements }: Step): Promise<StepReply> {
+    const { provider, policy, podId, holdMs, whenForgotten } = this.options;
+    this.trips += 1;
+    const nowMs = performance.now();
+    const reply = await this.store.step({
+      provider,
+      policy,
+      podId,
+      seq,
+      want,
+      holdMs,
+      whenForgotten,
+      knownEpoch: this.known.epoch,
+      knownWaitMs: this.known.blockToReportMs(nowMs),
+      recordedSeq: this.known.recordedSeq(nowMs),
+      settlements,
+      nowMs,
+    });
+    this.onReply(reply, nowMs);
+    return reply;
+  }
+
+  /** One event per outage and one per recovery, however many steps fail or succeed. */
+  private reportStore({ isLost, error }: { isLost: boolean; error?: unknown }): void {
+    if (this.isStoreLost === isLost) return;
+    this.isStoreLost = isLost;
+    this.options.onEvent({ event: isLost ? 'store lost' : 'store back', provider: this.options.provider, error });
+  }
+}

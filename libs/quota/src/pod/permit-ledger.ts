@@ -1,0 +1,109 @@
+import { Credibility } from '../announcements/credibility.js';
+import type { Permit, QuotaEvent, Settlement } from '../permit.js';
+import type { LimitedPolicy } from '../policy.js';
+import type { KnownQuota } from './known-quota.js';
+import { OutgoingSettlements } from './outgoing-settlements.js';
+import { PermitsInHand } from './permits-in-hand.js';
+
+/** How long a spare permit waits for the next caller before it is returned. */
+const SPARE_MS = 50;
+
+interface LedgerOptions {
+  provider: string;
+  policy: LimitedPolicy;
+  /** Timeout of a request to the provider; after it the permit is settled as unknown. */
+  timeoutMs: number;
+  /** How long a permit may be held before it is used. */
+  permitMs: number;
+  /** Redis counts an unsettled permit as unknown this long after granting it. */
+  holdMs: number;
+  onEvent: (event: QuotaEvent) => void;
+}
+
+/** This pod's permits from grant to settlement, and the settlements until a step takes them to Redis. */
+export class PermitLedger {
+  /** After closing no caller takes permits: all spares are returned at once. */
+  isClosed = false;
+  readonly inHand = new PermitsInHand();
+  readonly outgoing: OutgoingSettlements;
+
+  private readonly credibility: Credibility;
+  /** Only then the last settlement closes the window; with the other policies slots return in time anyway. */
+  private readonly closesWhenSettled: boolean;
+
+  constructor(
+    private readonly options: LedgerOptions,
+    private readonly known: KnownQuota,
+    /** Called when settlements need a step of their own. */
+    private readonly onFlush: () => void,
+  ) {
+    const { policy, provider, holdMs, onEvent } = options;
+    this.closesWhenSettled = policy.policy === 'count-then-block';
+    this.credibility = new Credibility(policy, () => onEvent({ event: 'announcements ignored', provider }));
+    this.outgoing = new OutgoingSettlements(policy, holdMs, () => {
+      this.returnSpares(performance.now() + options.permitMs - SPARE_MS);
+      this.onFlush();
+    });
+  }
+
+  /** A spare permit that can still be sent. */
+  takeSpare(nowMs: number): Permit | undefined {
+    if (!this.inHand.hasSpares) return undefined;
+    this.returnSpares(nowMs);
+    return this.inHand.takeSpare();
+  }
+
+  /** Returns the spare permits that must be sent by `atMs`. */
+  returnSpares(atMs: number): void {
+    for (const permit of this.inHand.dropSparesDueBy(atMs)) this.settle(permit, { outcome: 'notSent' });
+  }
+
+  /** Returns the spare permits soon, unless callers take them. */
+  returnSparesSoon(): void {
+    if (this.inHand.hasSpares) this.flushWithin(SPARE_MS);
+  }
+
+  /** A second settlement of the same permit changes nothing. */
+  settle(permit: Permit, settlement: Settlement): void {
+    if (!this.inHand.remove(permit)) return;
+    const nowMs = performance.now();
+    this.outgoing.add({ permit, settlement: this.withCredibleAnnouncement(permit, settlement), nowMs });
+    if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.announced?.retryAfterMs);
+    // Another pod may want a returned slot, and the last settlement of a spent window closes it.
+    const isUrgent = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
+    const closesWindow = this.known.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
+    // No later than when the permit would time out as unknown.
+    const untilTimeoutMs = permit.sendByMs + this.options.timeoutMs - nowMs;
+    const patienceMs = Math.max(0, Math.min(this.outgoing.maxWaitMs, untilTimeoutMs));
+    this.flushWithin(isUrgent || closesWindow ? 0 : patienceMs);
+  }
+
+  /** Sends settlements within that time, unless a caller's step takes them earlier. */
+  flushWithin(delayMs: number): void {
+    if (!this.isClosed) {
+      this.outgoing.startTimer(delayMs);
+      return;
+    }
+    // A retried step may have been granted permits after the pod was closed.
+    this.returnSpares(Infinity);
+    this.onFlush();
+  }
+
+  private withCredibleAnnouncement({ epoch }: Permit, settlement: Settlement): Settlement {
+    if (!('announced' in settlement)) return settlement;
+    const { outcome } = settlement;
+    return { outcome, announced: this.credibility.believe({ outcome, announced: settlement.announced, epoch }) };
+  }
+
+  private noteRefusal(permit: Permit, retryAfterMs: number | undefined): void {
+    // The provider is closed: neither spare permits nor those of a step in flight may be sent.
+    if (permit.epoch === this.known.epoch) {
+      this.known.noteRefusal(performance.now());
+      this.returnSpares(Infinity);
+    }
+    const { policy, provider, onEvent } = this.options;
+    // Where the first refusal starts the block, one refusal per window is expected.
+    if (policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal') return;
+    onEvent({ event: 'refused', provider, epoch: permit.epoch, retryAfterMs });
+  }
+}

@@ -1,0 +1,221 @@
+-- Accepts `limit` requests in every window of `periodMs`. A window starts with the first request it accepts (option -1), or
+-- at each multiple of its length since 1970 by a clock that differs from ours by at most `option` ms.
+-- Only the provider knows when exactly it started: a request in flight when it may have ended counts in both windows. Such a
+-- request is carried: the next epoch starts with it as unknown.
+--   beganMinMs, beganMaxMs  the window started between these times; 0 while unknown
+--   hasAnswer               1 once beganMaxMs is the time of its first accepted answer, 0 while it is an estimate
+--   tookMs, firstMs         how long that answer took at most; when the first request was granted
+--   isEnding                1 from the first step at which the window may have ended
+--   carried                 requests of this window that the next one may have counted
+--   carriedGeneration       generation of the requests carried into this window, in the epoch they come from
+--   carriedLeft             how many of those are not settled yet; carriedAnsweredMs: the last answer of the others
+--   carriedUntilMs          none of those is in flight from this time on
+--   toldMs                  when the latest request was granted whose answer announced what remains
+--   isTold                  1 once the event `blocked` was reported
+--   isEarlier, wasEarlier   1 if this window (the last one) ends earlier than assumed because the provider announced it
+--   resetLies               1 once such an announcement proved wrong
+policy.kept = { 'resetLies' }
+policy.fields = { 'carriedGeneration', 'carriedLeft', 'carriedUntilMs', 'isEarlier', 'wasEarlier', 'beganMinMs',
+  'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs' }
+
+-- Reset while the window is unused: nothing is known about when it starts.
+local UNKNOWN_WHILE_UNUSED =
+  { 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'firstMs', 'isEnding', 'carried', 'counted', 'toldMs' }
+
+local isClock = option >= 0
+local driftMs = isClock and 0 or guardMs
+
+function policy.used() return q.granted - q.refunded end
+
+local function endsEarliestMs() return q.beganMinMs + periodMs - driftMs end
+local function endsLatestMs() return q.beganMaxMs + periodMs + driftMs end
+
+-- Early enough for answers that take as long as the first one.
+local function isClosing() return q.beganMinMs > 0 and now >= endsEarliestMs() - q.tookMs end
+
+-- From then on no unknown request that this window may have counted is in flight.
+local function lastUnknownMs() return math.max(q.unknownMs, q.carriedUntilMs) end
+
+local function followClock()
+  local beganMs = now - serverMs % periodMs
+  q.beganMinMs, q.beganMaxMs = beganMs - option, beganMs + option
+end
+
+-- Permits granted before the loss may still be in flight, and start a window as late as holdMs from now.
+function policy.assumeForgotten() q.blockedUntilMs = now + holdMs + guardedPeriodMs end
+
+function policy.beforeSettlements()
+  if q.beganMinMs == 0 or q.isEnding == 1 then return end
+  -- How long the clock stood still is unknown: the window may end at any time now.
+  if isSetBack then q.beganMinMs = math.min(q.beganMinMs, now - periodMs + driftMs) end
+  if now < endsEarliestMs() then return end
+  -- Unknown requests, and those carried into this window, may still be in flight.
+  local strays = 0
+  if q.unknownMs >= endsEarliestMs() then
+    strays = q.unknown
+  elseif q.carriedUntilMs >= endsEarliestMs() then
+    strays = math.min(q.unknown, q.carriedLeft)
+  end
+  q.isEnding, q.carried, changed = 1, outstanding() + strays, true
+end
+
+-- The window had started by `atMs`, as a request had been answered (isAnswer) or was given up as unknown by then.
+local function noteBegan(atMs, isAnswer)
+  if isClock then return end
+  if isAnswer and (q.hasAnswer == 0 or atMs < q.beganMaxMs) then
+    q.beganMaxMs, q.hasAnswer, q.tookMs = atMs, 1, math.max(0, atMs - math.max(q.beganMinMs, q.firstMs))
+  elseif not isAnswer and q.hasAnswer == 0 then
+    q.beganMaxMs = math.max(q.beganMaxMs, atMs)
+  end
+end
+
+-- Follows the end that the provider announced, if rounding cannot explain the difference to the assumed end.
+local function applyReset(s)
+  if s.resetMs < 0 or s.resetMs > guardedPeriodMs + ROUNDING_MS or q.beganMaxMs == 0 then return end
+  -- It may already be the end of the next window.
+  if q.isEnding == 1 then return end
+  -- Sent before this window had certainly started: it may be the end of the previous window.
+  if s.grantedMs < q.beganMaxMs and (isClock or q.unknown > 0) then return end
+  local earliestMs = s.grantedMs + s.resetMs - ROUNDING_MS
+  local latestMs = s.answeredMs + math.min(s.resetMs + ROUNDING_MS, guardedPeriodMs)
+  if latestMs >= endsEarliestMs() and earliestMs <= endsLatestMs() then return end
+  if latestMs < endsEarliestMs() then
+    if q.resetLies == 1 then return end
+    q.isEarlier = 1
+  end
+  q.beganMinMs, q.beganMaxMs = earliestMs - periodMs + driftMs, latestMs - periodMs - driftMs
+end
+
+function policy.settle(s)
+  if s.accepted > 0 then noteBegan(s.answeredMs, true) end
+  if s.unknown > 0 then noteBegan(s.answeredMs, false) end
+  if q.isEnding == 1 and not s.isTimedOut then
+    local countedHere = s.answeredMs < endsEarliestMs() and s.accepted or 0
+    q.carried = math.max(0, q.carried - s.notSent - countedHere)
+  end
+  applyReset(s)
+  if s.refused > 0 then
+    local isEndKnown = q.beganMaxMs > 0 and endsLatestMs() > s.answeredMs
+    local longestMs = isEndKnown and endsLatestMs() - s.answeredMs or guardedPeriodMs
+    if q.wasEarlier == 1 then q.resetLies = 1 end
+    blockAfterRefusal(s, longestMs)
+  end
+end
+
+-- Another client started the window: its age follows from its announced end, or is unknown.
+local function noteBeganEarlier(s)
+  local endsEarliest = s.resetMs >= 0 and s.grantedMs + s.resetMs - ROUNDING_MS or now
+  q.beganMinMs = math.min(q.beganMinMs, endsEarliest - periodMs + driftMs)
+end
+
+-- A carried request may turn out to belong to the previous window only: its slot returns to this one.
+function policy.settleOlderEpoch(s)
+  local isCarried = q.carriedLeft > 0 and s.epoch == q.epoch - 1 and s.generation >= q.carriedGeneration - 1
+  if not isCarried then return end
+  q.carriedLeft, changed = math.max(0, q.carriedLeft - s.accepted - s.notSent - s.unknown - s.refused), true
+  q.carriedAnsweredMs = math.max(q.carriedAnsweredMs, s.answeredMs)
+  if q.carriedLeft == 0 then q.carriedUntilMs = math.min(q.carriedUntilMs, q.carriedAnsweredMs) end
+  local notCountedHere = s.notSent + (s.answeredMs < q.beganMinMs and s.accepted or 0)
+  local back = math.min(q.unknown, notCountedHere)
+  q.unknown, q.refunded = q.unknown - back, q.refunded + back
+end
+
+function policy.applyRemaining(s)
+  local counted = countedByProvider(s)
+  local more = counted - policy.used()
+  if more > 0 then
+    if q.accepted - q.untold == s.accepted and not isClock then noteBeganEarlier(s) end
+    q.granted, q.accepted, foreign = q.granted + more, q.accepted + more, foreign + more
+  end
+  if q.isEnding == 1 then return end
+  q.toldMs = math.max(q.toldMs, s.grantedMs)
+  -- The first request of its window: the carried ones were counted in the previous window.
+  local isFirst = s.remaining == limit - 1 and outstanding() == 0 and s.grantedMs >= lastUnknownMs()
+  if isFirst and not isClock then q.beganMinMs = math.max(q.beganMinMs, s.grantedMs) end
+end
+
+function policy.timeOut(_, atMs) noteBegan(atMs, false) end
+
+local function turn(carried)
+  local wasBlocked, beganMs = q.isTold == 1 or q.blockedUntilMs > 0, endsEarliestMs()
+  local settledByMs = outstanding() > 0 and math.max(now, q.expiresMs) or now
+  -- Requests carried into the ending window and still in flight are no longer tracked one by one.
+  local left = q.carriedUntilMs > now and 1e9 or outstanding()
+  settledByMs = math.max(settledByMs, q.carriedUntilMs)
+  local wasEarlier, generation, lastAnswerMs = q.isEarlier, q.generation, math.max(q.lastAnswerMs, lastUnknownMs())
+  startEpoch(q.epoch + 1)
+  q.wasEarlier = wasEarlier
+  if wasBlocked and event ~= 3 then event = 2 end
+  if carried == 0 then return end
+  q.carriedGeneration, q.carriedLeft, q.carriedAnsweredMs = generation, left, lastAnswerMs
+  q.carriedUntilMs = left > 0 and settledByMs or lastAnswerMs
+  q.granted, q.unknown, q.beganMinMs, q.beganMaxMs = carried, carried, beganMs, settledByMs
+  if isClock then followClock() end
+end
+
+local function turnIfOver()
+  if q.beganMaxMs == 0 or now < endsLatestMs() then return end
+  -- Carried requests no longer matter a whole window after the last of them was settled.
+  local isPast = outstanding() == 0 and now >= math.max(q.lastAnswerMs, lastUnknownMs()) + guardedPeriodMs
+  turn(isPast and 0 or q.carried)
+end
+
+local function resolveUnknownByRemaining()
+  if q.unknown == 0 or q.isEnding == 1 or q.toldMs < lastUnknownMs() then return end
+  local unknownBefore = q.unknown
+  resolveUnknown(q.counted)
+  changed = changed or q.unknown ~= unknownBefore
+end
+
+function policy.advance()
+  -- Not while requests of a refused window are outstanding: their window would be unknown.
+  if q.blockedUntilMs > 0 then
+    if now >= q.blockedUntilMs and outstanding() == 0 then turn(0) end
+    return
+  end
+  turnIfOver()
+  resolveUnknownByRemaining()
+  -- Settled without a known grant: the window may have started, and end, at any time.
+  if policy.used() > 0 and q.beganMinMs == 0 then
+    q.beganMinMs = now - periodMs + driftMs
+    if isClock then followClock() end
+  end
+  if policy.used() == 0 then
+    for _, field in ipairs(UNKNOWN_WHILE_UNUSED) do q[field] = 0 end
+  end
+  if q.isTold == 0 and policy.used() >= limit and outstanding() == 0 then
+    q.isTold, changed = 1, true
+    if event == 0 then event = 1 end
+  end
+end
+
+-- What may arrive in the next clock window counts in both windows. Where a request starts the window, nothing is granted at
+-- its end: such a request would start the next window at an unknown time.
+function policy.grantable()
+  if q.blockedUntilMs > 0 or isClosing() and not isClock then return 0 end
+  local free = math.max(0, limit - policy.used())
+  -- The provider announced a time before its window can have ended: one request finds out whether it has.
+  if q.cameSooner == 1 and q.accepted == 0 then return outstanding() == 0 and math.min(1, free) or 0 end
+  return free
+end
+
+-- From then on slots may belong to the next window.
+function policy.windowEndsInMs()
+  return q.beganMinMs == 0 and -1 or math.max(0, endsEarliestMs() - q.tookMs - now)
+end
+
+function policy.noteGrant(count)
+  if q.isEnding == 1 then q.carried = q.carried + count end
+  if q.firstMs == 0 then q.firstMs = now end
+  if q.beganMinMs > 0 then return end
+  if isClock then followClock() else q.beganMinMs = now end
+end
+
+function policy.closedState()
+  if q.blockedUntilMs == 0 and q.beganMaxMs == 0 then return SPENT, guardedPeriodMs end
+  local untilMs = q.blockedUntilMs > 0 and q.blockedUntilMs or endsLatestMs()
+  -- Carried requests may still turn out to belong to the previous window.
+  local isExact = outstanding() == 0 and (q.carriedLeft == 0 or now >= q.carriedUntilMs)
+  local isOver = isExact or isClosing() and q.blockedUntilMs == 0 and q.hasAnswer == 1
+  return isOver and BLOCKED or SPENT, math.max(1, untilMs - now)
+end

@@ -1,0 +1,366 @@
+-- One step of a provider's quota: applies the settlements of earlier permits, lets time pass, and grants up to `want` new
+-- permits. Checks before it writes; a step that changes nothing writes nothing. How the provider counts is in the policy
+-- files beside this one: the policy's file replaces the line `--@policy`.
+--
+-- KEYS[1]   the provider's hash, see keys.ts
+-- ARGV[1]   test clock in ms; '' uses the server's own TIME, the only clock of the engine
+-- ARGV[2]   pod id
+-- ARGV[3]   sequence number of this pod's step; a retry with the same number gets the same permits
+-- ARGV[4]   permits wanted
+-- ARGV[5]   kind: how the provider counts; when it changes, the stored count is worthless
+-- ARGV[6]   limit
+-- ARGV[7]   periodMs: length of a block or a window, or the time in which one token returns
+-- ARGV[8]   guardMs: for clock drift between Redis and the provider over a period
+-- ARGV[9]   the policy's option, see its file
+-- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after it was granted
+-- ARGV[11]  what a missing hash means to a pod that has seen none: 'blocked' or 'fresh'
+-- ARGV[12]  highest epoch this pod has seen, 0 for none
+-- ARGV[13]  how long this pod knows the quota to stay blocked, in ms; 0 if it does not know of a block
+-- ARGV[14]  number of this pod's last recorded step, 0 for none
+-- ARGV[15]  run id of the server as the pod knows it, '' when unknown
+-- ARGV[16…] groups of settlements, 12 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
+--           latest answer in ms; then announced by the provider, -1 if it was not: Retry-After in ms, requests remaining,
+--           when the request with that answer was granted (Redis clock), ms until its window ends, its limit
+--
+-- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs}
+--   generation  of the permits: increases when unsettled permits time out, so that late settlements are recognized
+--   state     0 open, 1 spent (a settlement or time opens it), 2 blocked (only time opens it)
+--   waitMs    until it opens: exact when blocked; when spent, assuming that its permits settle now
+--   event     0 none, 1 became blocked, 2 reopened, 3 the hash was missing or older than what the pod knows
+--   recorded  1 if the hash has this step's number
+--   foreign   requests of other clients that this step learned of
+--   grantedMs when the permits were granted (Redis clock). Settlements bring it back: nothing was sent earlier
+--   windowEndsInMs  how long the slots of this window can still be used; -1 where no window has begun, or none ends
+--
+-- Fields of the hash, in `q`; all times on the Redis clock in ms, 0 for none. Those of one epoch:
+--   epoch, generation            see above
+--   granted, refunded            permits; refunded ones returned unused
+--   accepted, refused, unknown   what became of the others. Permits neither settled nor timed out are outstanding
+--   blockedUntilMs               end of the block
+--   lastAnswerMs, unknownMs      the latest answer or timeout, and the latest of an unknown
+--   old, agesMs, expiresMs       outstanding permits of the older cohort; when they and when all permits time out
+--   isSooner, cameSooner         1 if the provider's Retry-After ends this epoch's (the last epoch's) block sooner than the
+--                                policy does
+--   isLimitTold                  1 once the provider has announced a limit
+--   counted                      the most requests that the provider announced to have counted
+--   untold                       accepted requests whose answer did not announce what remains
+-- Those that outlive an epoch:
+--   opensMs                      grants nothing earlier: what a pod knows of a block, or a new server
+--   limit, periodMs              as configured
+--   learnedLimit                 as announced; 0 none, -1 announced limits have proved wrong
+--   clockMs, clockShiftMs        time of the last change; what was added to the server's clock after it was set back
+--   staysFull                    1 once a shorter Retry-After has proved wrong
+-- Besides: kind, server, slots (see sliding-window.lua), and `pod:<id>`, the last recorded step of a pod, as
+-- 'seq:epoch:generation:granted:ms'.
+
+local OPEN, SPENT, BLOCKED = 0, 1, 2
+local SETTLEMENTS, SETTLEMENT_SIZE = 16, 12
+local SILENT_POD_MS = 600000
+-- How long a new server grants nothing: pods that know more than it report as soon as they are connected.
+local RECONCILE_MS = 250
+-- A Retry-After of more than a week is cut to a week.
+local LONGEST_RETRY_AFTER_MS = 604800000
+-- Providers round announced times to whole seconds, up or down.
+local ROUNDING_MS = 1000
+
+local key, podField, kind = KEYS[1], 'pod:' .. ARGV[2], ARGV[5]
+local seq, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+local periodMs, guardMs, option, holdMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local knownEpoch, knownWaitMs, recordedSeq = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+local guardedPeriodMs = periodMs + guardMs
+local q, now, serverMs, isSetBack = {}, 0, 0, false
+local changed, event, foreign = false, 0, 0
+
+local function outstanding() return q.granted - q.refunded - q.accepted - q.refused - q.unknown end
+
+-- Whether to report a closed quota as blocked, so that pods do not ask again before waitMs. An outstanding permit may
+-- return a slot earlier, but that is not worth a trip for each message when time opens the quota soon.
+local function opensByTime(waitMs) return outstanding() == 0 or waitMs <= holdMs end
+
+-- Adds the guard of policy.ts to an announced time.
+local function guarded(ms)
+  local bounded = math.min(ms, LONGEST_RETRY_AFTER_MS)
+  return bounded + math.ceil(bounded * 2e-4) + 2
+end
+
+-- How long to wait after a refusal. `longestMs` is the longest wait that the policy allows. A provider is believed to mean
+-- a longer one only if rounding cannot explain the difference, and a shorter one until that proves wrong.
+local function waitAfterRefusalMs(retryAfterMs, longestMs)
+  if retryAfterMs < 0 then return longestMs end
+  if retryAfterMs - ROUNDING_MS > longestMs then return guarded(retryAfterMs + ROUNDING_MS) end
+  return q.staysFull == 1 and longestMs or math.min(retryAfterMs + ROUNDING_MS, longestMs)
+end
+
+local function blockAfterRefusal(s, longestMs)
+  if q.blockedUntilMs == 0 then event = 1 end
+  -- The pods came back as early as the provider announced, and were refused again.
+  if q.cameSooner == 1 and q.accepted == 0 then q.staysFull = 1 end
+  local waitMs = waitAfterRefusalMs(s.retryAfterMs, longestMs)
+  if s.answeredMs + waitMs <= q.blockedUntilMs then return end
+  q.blockedUntilMs, q.isSooner = s.answeredMs + waitMs, waitMs < longestMs and 1 or 0
+end
+
+-- How many requests the provider has counted, ours and others. Answers may be reported out of order, but within a window
+-- this number never decreases.
+local function countedByProvider(s)
+  q.counted = math.max(q.counted, limit - s.remaining)
+  return q.counted
+end
+
+-- At most counted − accepted of the unknown requests reached the provider, if `counted` was announced for a request granted
+-- after every unknown request had timed out. Accepted requests that announced nothing may have come after that one.
+local function resolveUnknown(counted)
+  local neverArrived = math.max(0, math.min(q.unknown, q.accepted - q.untold + q.unknown - counted))
+  q.refunded, q.unknown = q.refunded + neverArrived, q.unknown - neverArrived
+  if outstanding() > 0 then return end
+  local arrived = math.max(0, math.min(q.unknown, counted - q.accepted))
+  q.accepted, q.unknown = q.accepted + arrived, q.unknown - arrived
+end
+
+-- Defaults of a policy: no fields of its own, and nothing to do in these functions.
+local policy = { fields = {}, kept = {} }
+for _, name in ipairs({ 'beforeSettlements', 'rescale', 'changeLimit', 'settleOlderEpoch', 'noteGrant' }) do
+  policy[name] = function() end
+end
+
+-- By default a refusal only closes the quota until its time is over.
+function policy.windowEndsInMs() return -1 end
+
+function policy.advance()
+  if q.blockedUntilMs == 0 or now < q.blockedUntilMs then return end
+  q.blockedUntilMs, changed = 0, true
+  if event == 0 then event = 2 end
+end
+
+local EPOCH_FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
+  'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
+  'untold' }
+local KEPT_FIELDS = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull' }
+
+local function startEpoch(epoch)
+  -- A smaller announced limit that the provider no longer announces is void.
+  local isVoid = q.learnedLimit > 0 and q.learnedLimit < q.limit and q.accepted > 0 and q.isLimitTold == 0
+  if isVoid then q.learnedLimit, limit = 0, q.limit end
+  local cameSooner = q.refused > 0 and q.isSooner or 0
+  for _, field in ipairs(EPOCH_FIELDS) do q[field] = 0 end
+  q.epoch, q.slots, q.cameSooner, changed = epoch, '', cameSooner, true
+end
+
+--@policy
+
+for _, field in ipairs(policy.fields) do EPOCH_FIELDS[#EPOCH_FIELDS + 1] = field end
+for _, field in ipairs(policy.kept) do KEPT_FIELDS[#KEPT_FIELDS + 1] = field end
+local FIELDS = { unpack(EPOCH_FIELDS) }
+for _, field in ipairs(KEPT_FIELDS) do FIELDS[#FIELDS + 1] = field end
+
+local stored = redis.call('HMGET', key, podField, 'kind', 'slots', 'server', unpack(FIELDS))
+local podRecord, storedKind, storedServer = stored[1], stored[2], stored[4]
+q.slots = stored[3] or ''
+local before = { slots = q.slots }
+for i, field in ipairs(FIELDS) do
+  q[field] = tonumber(stored[i + 4] or 0)
+  before[field] = q[field]
+end
+local lastSeq, lastEpoch, lastGeneration, lastGranted, lastMs =
+  string.match(podRecord or '', '^(%d+):(%d+):(%d+):(%d+):(%d+)')
+lastSeq = tonumber(lastSeq)
+
+local function serverTimeMs()
+  local testMs = tonumber(ARGV[1])
+  if testMs then return testMs end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- A clock that was set back continues from where it was: no deadline moves away.
+local function continueClock()
+  if now >= q.clockMs then return end
+  q.clockShiftMs = q.clockShiftMs + q.clockMs - now
+  now, changed, isSetBack = q.clockMs, true, true
+end
+
+-- A new configuration keeps the count; what the provider announced must be learned again.
+local function applyConfiguration()
+  if q.limit ~= limit or q.periodMs ~= periodMs then
+    if q.periodMs > 0 and q.periodMs ~= periodMs then policy.rescale(q.periodMs) end
+    if q.limit > 0 and q.limit ~= limit then policy.changeLimit(q.limit) end
+    q.limit, q.learnedLimit, q.periodMs, changed = limit, 0, periodMs, q.epoch > 0
+  end
+  if q.learnedLimit > 0 then limit = q.learnedLimit end
+end
+
+-- A missing hash, or one older than what a pod has seen, must never look like a fresh quota. A pod that knows only an older
+-- epoch knows nothing that the hash lacks.
+local function startOverIfForgotten()
+  local isOlder = knownEpoch > q.epoch or knownEpoch == q.epoch and recordedSeq > (lastSeq or 0)
+  local isOtherKind = storedKind and storedKind ~= kind
+  if q.epoch > 0 and not isOlder and not isOtherKind then return end
+  local isFirst = ARGV[11] == 'fresh' and knownEpoch == 0 and recordedSeq == 0 and not isOtherKind
+  -- Windows turn more slowly than milliseconds pass: this epoch is higher than any, also those this pod has not seen.
+  startEpoch(math.max(knownEpoch + 1, q.epoch + 1, now))
+  if not isFirst then policy.assumeForgotten() end
+  lastSeq, podRecord, event = nil, false, isFirst and 0 or 3
+end
+
+-- Another server may have an older count: pods that know more get time to report it.
+local function isOtherServer() return ARGV[15] ~= '' and storedServer ~= ARGV[15] end
+local function awaitReportsToOtherServer()
+  if not isOtherServer() then return end
+  if storedServer then q.opensMs = math.max(q.opensMs, now + RECONCILE_MS) end
+  changed = true
+end
+
+local function isRepeated() return lastSeq and seq <= lastSeq end
+
+local function stateAndWait()
+  local state, waitMs = OPEN, 0
+  if policy.grantable() == 0 then state, waitMs = policy.closedState() end
+  if now >= q.opensMs then return state, waitMs end
+  return BLOCKED, math.max(state == BLOCKED and waitMs or 0, q.opensMs - now)
+end
+
+-- A block that this pod knows counts as much as one in the hash.
+local function applyKnownBlock()
+  if knownWaitMs == 0 or knownEpoch < q.epoch - 1 then return end
+  local state, waitMs = stateAndWait()
+  if state ~= BLOCKED or waitMs < knownWaitMs then q.opensMs, changed = now + knownWaitMs, true end
+end
+
+-- `s` in all policies: one group of settlements.
+local function settlementAt(i)
+  local function number(offset) return tonumber(ARGV[i + offset]) end
+  return { epoch = number(0), generation = number(1), isTimedOut = number(1) < q.generation - 1,
+    accepted = number(2), notSent = number(3), unknown = number(4), refused = number(5), answeredMs = now - number(6),
+    retryAfterMs = number(7), remaining = number(8), grantedMs = number(9), resetMs = number(10), limit = number(11) }
+end
+
+local function learnLimit(announced)
+  if announced <= 0 or q.learnedLimit < 0 then return end
+  q.isLimitTold = 1
+  if announced == limit then return end
+  q.learnedLimit = announced ~= q.limit and announced or 0
+  limit = announced
+end
+
+-- Permits that timed out were counted as unknown. Their late settlements say what became of them.
+local function takeFromUnknown(s)
+  s.unknown = 0
+  for _, outcome in ipairs({ 'accepted', 'notSent', 'refused' }) do
+    s[outcome] = math.min(s[outcome], q.unknown)
+    q.unknown = q.unknown - s[outcome]
+  end
+end
+
+local function settle(s)
+  changed = true
+  if s.isTimedOut then takeFromUnknown(s) end
+  if s.generation == q.generation - 1 then
+    q.old = math.max(0, q.old - s.accepted - s.notSent - s.unknown - s.refused)
+  end
+  s.lastAnswerMs = q.lastAnswerMs
+  q.accepted, q.refunded = q.accepted + s.accepted, q.refunded + s.notSent
+  q.refused, q.unknown = q.refused + s.refused, q.unknown + s.unknown
+  -- A pod silent for so long that its record was dropped may settle twice: count the surplus as granted.
+  if outstanding() < 0 then q.granted = q.granted - outstanding() end
+  if s.accepted + s.unknown > 0 then q.lastAnswerMs = math.max(q.lastAnswerMs, s.answeredMs) end
+  if s.unknown > 0 then q.unknownMs = math.max(q.unknownMs, s.answeredMs) end
+  learnLimit(s.limit)
+  -- The provider refused before the limit it announced: do not believe its limits again.
+  local isBroken = s.refused > 0 and limit > q.limit and q.accepted <= q.limit and not policy.needsRefusal
+  if isBroken then limit, q.learnedLimit = q.limit, -1 end
+  policy.settle(s)
+  local hasRemaining = s.remaining >= 0 and s.remaining <= limit and s.grantedMs >= now - holdMs
+  if hasRemaining then policy.applyRemaining(s) else q.untold = q.untold + s.accepted end
+end
+
+-- Permits not settled in time: their pods are gone, and the provider may have counted the requests until then. There are two
+-- cohorts, because some quotas never pause: the permits outstanding when the younger cohort began time out when it grows old.
+local function timeOutPermits()
+  if outstanding() <= 0 or now < q.agesMs then return end
+  local isAll = now >= q.expiresMs
+  local count, atMs = isAll and outstanding() or math.min(q.old, outstanding()), isAll and q.expiresMs or q.agesMs
+  q.unknown, q.generation = q.unknown + count, q.generation + (isAll and 2 or 1)
+  q.old, q.agesMs, changed = outstanding(), q.expiresMs, true
+  if count == 0 then return end
+  q.lastAnswerMs, q.unknownMs = math.max(q.lastAnswerMs, atMs), math.max(q.unknownMs, atMs)
+  policy.timeOut(count, atMs)
+end
+
+local function grantable() return now < q.opensMs and 0 or policy.grantable() end
+
+-- Returns the number of permits, their generation and when they were granted.
+local function grant()
+  local granted = math.min(want, grantable())
+  if granted > 0 then
+    policy.noteGrant(granted)
+    if outstanding() == 0 then q.old, q.agesMs = 0, now + holdMs end
+    q.granted, q.expiresMs = q.granted + granted, math.max(q.expiresMs, now + holdMs)
+    changed = true
+  end
+  return granted, q.generation, now
+end
+
+-- The same permits as the first time, unless their epoch is over.
+local function grantAgain()
+  if seq ~= lastSeq or tonumber(lastEpoch) ~= q.epoch then return 0, q.generation, now end
+  return tonumber(lastGranted), tonumber(lastGeneration), tonumber(lastMs)
+end
+
+local function dropSilentPods()
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do
+    local seenMs = string.match(all[i], '^pod:') and string.match(all[i + 1], ':(%d+)$')
+    if seenMs and tonumber(seenMs) < now - SILENT_POD_MS then redis.call('HDEL', key, all[i]) end
+  end
+end
+
+local function write(granted, generation)
+  local values = { 'clockMs', string.format('%.0f', now) }
+  local function set(field, value)
+    values[#values + 1], values[#values + 2] = field, value
+  end
+  for _, field in ipairs(FIELDS) do
+    -- Tokens return in fractions of a millisecond.
+    local format = q[field] % 1 == 0 and '%.0f' or '%.3f'
+    if q[field] ~= before[field] then set(field, string.format(format, q[field])) end
+  end
+  if q.slots ~= before.slots then set('slots', q.slots) end
+  if storedKind ~= kind then set('kind', kind) end
+  if isOtherServer() then set('server', ARGV[15]) end
+  if not isRepeated() then
+    if not podRecord then dropSilentPods() end
+    set(podField, string.format('%.0f:%.0f:%.0f:%.0f:%.0f', seq, q.epoch, generation, granted, now))
+  end
+  redis.call('HSET', key, unpack(values))
+end
+
+local function isRecorded()
+  if isRepeated() then return seq == lastSeq end
+  return changed
+end
+
+-- Tests insert faults at the next line, which override functions and values above.
+--@faults
+
+serverMs = serverTimeMs()
+now = serverMs + q.clockShiftMs
+continueClock()
+applyConfiguration()
+startOverIfForgotten()
+awaitReportsToOtherServer()
+applyKnownBlock()
+policy.beforeSettlements()
+if not isRepeated() then
+  for i = SETTLEMENTS, #ARGV, SETTLEMENT_SIZE do
+    local s = settlementAt(i)
+    -- An epoch that is over is the provider's past: nothing of it is credited to this one.
+    if s.epoch == q.epoch then settle(s) else policy.settleOlderEpoch(s) end
+  end
+end
+timeOutPermits()
+policy.advance()
+local granted, generation, grantedMs = (isRepeated() and grantAgain or grant)()
+if changed then write(granted, generation) end
+local state, waitMs = stateAndWait()
+return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, isRecorded() and 1 or 0,
+  foreign, grantedMs, math.floor(policy.windowEndsInMs()) }

@@ -1,0 +1,105 @@
+// `npm run bench -- decisions [--markdown FILE]`: what one decision costs with Octo's quota engine and with other
+// limiters, in one run on one Redis.
+import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { RedisServer } from '../../engines/redis-server.js';
+import { stopProcess } from '../../engines/spawn-server.js';
+import { type LimiterName, provision } from '../../testbed/limiters.js';
+import { publish } from '../../testbed/results.js';
+import { nextMessage } from '../next-message.js';
+import { cpuMsOf } from '../process-use.js';
+import { type Column, type Goal, medianOf, ratiosOf, tableOf } from '../report.js';
+import type { Decided, DeciderOrder } from './decider-process.js';
+
+const COMPARED: LimiterName[] = ['octo', 'rate-limiter-flexible', 'Bottleneck'];
+const ROUNDS = 5;
+const ROUND_MS = 1_500;
+
+/** Callers at the same time. */
+const CALLERS = [1, 16, 64, 256];
+
+interface Sample {
+  perSecond: number;
+  clientUs: number;
+  redisUs: number;
+}
+
+const COLUMNS: Column<Sample>[] = [
+  { title: 'decisions/s', digits: 0, of: ({ perSecond }) => perSecond },
+  { title: 'client CPU µs', digits: 1, of: ({ clientUs }) => clientUs },
+  { title: 'Redis CPU µs', digits: 2, of: ({ redisUs }) => redisUs },
+];
+
+/** @returns the exit code */
+export async function benchDecisions(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { markdown: { type: 'string' } } });
+  const redis = await RedisServer.start();
+  const samples = new Map<string, Sample[]>();
+  try {
+    await provision(redis.url, 'bench');
+    const deciders = await Promise.all(COMPARED.map((limiter) => startDecider(limiter, redis)));
+    for (const callers of CALLERS) await measureCallers(redis, { callers, deciders, samples });
+    await Promise.all(deciders.map(({ child }) => stopProcess(child, 'SIGKILL')));
+  } finally {
+    await redis.remove();
+  }
+  const table = tableOf('One decision', COLUMNS, samples, goalsOf(samples));
+  publish({ title: 'What a decision costs', command: 'npm run bench -- decisions', tables: [table] }, values);
+  return 0;
+}
+
+interface Decider {
+  limiter: LimiterName;
+  child: ChildProcess;
+}
+
+async function startDecider(limiter: LimiterName, { url }: RedisServer): Promise<Decider> {
+  const child = fork(join(import.meta.dirname, 'decider-process.js'), { env: { LIMITER: limiter, REDIS_URL: url } });
+  await nextMessage(child);
+  return { limiter, child };
+}
+
+/** In each round all limiters run in turn. The first round warms up. */
+async function measureCallers(
+  redis: RedisServer,
+  { callers, deciders, samples }: { callers: number; deciders: Decider[]; samples: Map<string, Sample[]> },
+): Promise<void> {
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    for (const { limiter, child } of deciders) {
+      const sample = await measure(redis, child, callers);
+      const name = nameOf(limiter, callers);
+      if (round > 0) samples.set(name, [...(samples.get(name) ?? []), sample]);
+    }
+  }
+}
+
+async function measure(redis: RedisServer, child: ChildProcess, callers: number): Promise<Sample> {
+  const use = () => ({ client: cpuMsOf([child.pid ?? 0]), redis: cpuMsOf([redis.pid]) });
+  const before = use();
+  child.send({ callers, durationMs: ROUND_MS } satisfies DeciderOrder);
+  const { decisions, tookMs } = (await nextMessage(child)) as Decided;
+  const after = use();
+  return {
+    perSecond: (decisions / tookMs) * 1_000,
+    clientUs: ((after.client - before.client) / decisions) * 1_000,
+    redisUs: ((after.redis - before.redis) / decisions) * 1_000,
+  };
+}
+
+function nameOf(limiter: LimiterName, callers: number): string {
+  return `${limiter}, ${callers} callers`;
+}
+
+function goalsOf(samples: Map<string, Sample[]>): Goal[] {
+  const goal = (what: string, callers: number, of: (sample: Sample) => number): { name: string; value: number } => {
+    const names = [nameOf('octo', callers), nameOf('rate-limiter-flexible', callers)] as const;
+    return { name: `${what}, ${names.join(' : ')}`, value: medianOf(ratiosOf(samples, names, of)) };
+  };
+  const perSecond = (sample: Sample): number => sample.perSecond;
+  return [
+    { ...goal('decisions/s', 64, perSecond), atLeast: 3 },
+    { ...goal('Redis CPU', 64, ({ redisUs }) => redisUs), atMost: 0.25 },
+    { ...goal('decisions/s', 1, perSecond), atLeast: 1 },
+  ];
+}

@@ -1,0 +1,25 @@
+import type { Admission } from '#reference-provider';
+
+export interface Request {
+  /** In milliseconds, by the provider's clock. */
+  atMs: number;
+  /** Sent by another client: it uses quota and does not count as ours. */
+  isForeign?: boolean;
+}
+
+/**
+ * The most that any sender could get accepted of these requests: one that knows all of them and reaches the provider in
+ * no time. Each request is put to the provider's own policy at the moment it arrives; a slot that stays unused then is
+ * never worth more later.
+ * @param admission the provider's state before the first request
+ * @returns when each of our requests was accepted
+ */
+export function clairvoyantAccepts(
+  admission: Pick<Admission, 'decide'>,
+  requests: readonly Request[],
+): { atMs: number }[] {
+  return requests
+    .toSorted((one, other) => one.atMs - other.atMs)
+    .filter(({ atMs, isForeign }) => admission.decide(atMs).accepted && isForeign !== true)
+    .map(({ atMs }) => ({ atMs }));
+}

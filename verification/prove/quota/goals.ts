@@ -1,0 +1,65 @@
+import { FAULTS } from './faults.js';
+import type { Measures } from './measure.js';
+import type { Scenario } from './scenarios.js';
+
+/** Octo's free sends, as a share of what is possible. */
+const SHARE_MIN = 0.98;
+const TRIPS_MAX = 1;
+/** Timers fire late on a busy machine. */
+const SCHEDULING_MS = 50;
+/** A run in which a pod could not run for longer than this says nothing about promptness. */
+const STALL_MAX_MS = 50;
+
+/** @returns a sentence for each goal that Octo missed */
+export function goalsMissed(scenario: Scenario, measures: Measures, { budgetMs }: { budgetMs: number }): string[] {
+  const { refused, tripsPerMessage = 0, longestWaitMs } = measures;
+  return [
+    ...sentences([
+      [refused.unexplained > 0, `${refused.unexplained} refusals without a cause`],
+      [tripsPerMessage > TRIPS_MAX, `${tripsPerMessage.toFixed(2)} trips a message, more than ${TRIPS_MAX}`],
+      [longestWaitMs > budgetMs + SCHEDULING_MS, `a caller waited ${longestWaitMs.toFixed(0)} ms for a permit`],
+    ]),
+    ...(scenario.fault === 'none' ? missedWithoutFault(measures) : missedWithFault(scenario, measures)),
+  ];
+}
+
+/**
+ * Whether the machine was too busy to judge: goals of promptness were missed, and a pod could not run for a while. Refusals,
+ * and free sends without Redis, count however busy it was.
+ */
+export function isDisturbed({ stallMs, refused, freeInOutage = 0 }: Measures): boolean {
+  return stallMs > STALL_MAX_MS && refused.unexplained + freeInOutage === 0;
+}
+
+function missedWithoutFault(measures: Measures): string[] {
+  const { lagMs, lagAllowedMs } = measures;
+  const [lag, allowed] = [lagMs.p99.toFixed(0), lagAllowedMs.toFixed(0)];
+  return sentences([
+    tooFew(measures, measures),
+    [lagMs.p99 > lagAllowedMs, `a reopening was used ${lag} ms late, more than ${allowed} ms`],
+  ]);
+}
+
+function missedWithFault({ fault }: Scenario, measures: Measures): string[] {
+  const { freeInOutage = 0, recovery = { free: 0, possible: 0, refused: 0 } } = measures;
+  return sentences([
+    [freeInOutage > 0, `${freeInOutage} free sends while Redis was away`],
+    [recovery.possible === 0, 'no recovery'],
+    tooFew(recovery, measures),
+    [recovery.refused > 0 && !FAULTS[fault].isForeign, `${recovery.refused} refusals after the fault`],
+  ]);
+}
+
+/** One may be missing in any case. A part of the run has its part of what delays explain. */
+function tooFew(
+  { free, possible }: { free: number; possible: number },
+  { explained, possible: possibleInAll }: Pick<Measures, 'possible' | 'explained'>,
+): [isMissed: boolean, sentence: string] {
+  const allowed = Math.max(1, possible * (1 - SHARE_MIN), (explained * possible) / possibleInAll);
+  const sentence = `${free} free sends of ${possible}, which is less than ${SHARE_MIN * 100} % and more than delays explain`;
+  return [possible - free > allowed, sentence];
+}
+
+function sentences(goals: [isMissed: boolean, sentence: string][]): string[] {
+  return goals.flatMap(([isMissed, sentence]) => (isMissed ? sentence : []));
+}

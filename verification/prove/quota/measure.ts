@@ -1,0 +1,113 @@
+import { guardMs, type LimitedPolicy, periodMsOf } from '#quota';
+import { clairvoyantAccepts } from './clairvoyant.js';
+import { FAULTS } from './faults.js';
+import type { MessageRecord } from './pod-protocol.js';
+import { admissionOf } from './provider-policy.js';
+import { quantile, reopeningLagsMs } from './provider-windows.js';
+import { freeInOutage, type Recovery, recoveryOf } from './recovery.js';
+import { type Refusals, refusalsOf } from './refusals.js';
+import { recordsOf, type RunLog } from './run-log.js';
+import { policyOf, type Scenario } from './scenarios.js';
+
+/** A reopening may stay unused this long, beyond guard and answer time. */
+const REOPENING_MS = 50;
+
+export interface Measures {
+  messages: number;
+  /** Our messages that the provider accepted. */
+  free: number;
+  /** The most that any sender could get accepted of the same arrivals. */
+  possible: number;
+  /** Free sends that guard and answer time may have cost. */
+  explained: number;
+  /** Messages paid for beyond those that no sender could have sent free. */
+  extraPaid: number;
+  refused: Refusals;
+  /** From each reopening to its first use. */
+  lagMs: { p50: number; p99: number };
+  /** Guard, answer time, and `REOPENING_MS`. */
+  lagAllowedMs: number;
+  tripsPerMessage: number | undefined;
+  longestWaitMs: number;
+  /** The longest time that a pod could not run: shows how far the latencies can be trusted. */
+  stallMs: number;
+  /** Undefined if Redis was not away. */
+  freeInOutage: number | undefined;
+  recovery: Recovery | undefined;
+}
+
+export function measure(log: RunLog, scenario: Scenario): Measures {
+  const policy = policyOf(scenario);
+  const records = recordsOf(log);
+  const possible = possibleOf(log, policy);
+  const unpaid = records.filter(({ outcome }) => outcome === 'free' || outcome === 'unknown').length;
+  const answers = records.filter(({ outcome }) => outcome === 'free').map(answerMsOf);
+  const marginMs = guardMs(periodMsOf(policy)) + clockSkewMsOf(policy) + quantile(answers, 0.99);
+  const lags = reopeningLagsMs(log.provider.windows, records);
+  return {
+    messages: records.length,
+    free: log.provider.accepted - log.foreign.filter(({ isAccepted }) => isAccepted).length,
+    possible,
+    explained: explainedBy(records, policy, { marginMs, reopenings: lags.length }),
+    extraPaid: possible - unpaid,
+    refused: refusalsOf(log, scenario),
+    lagMs: { p50: quantile(lags, 0.5), p99: quantile(lags, 0.99) },
+    lagAllowedMs: marginMs + REOPENING_MS,
+    tripsPerMessage: tripsPerMessage(log),
+    ...delaysOf(log),
+    freeInOutage: FAULTS[scenario.fault].isOutage ? freeInOutage(log) : undefined,
+    recovery: recoveryOf(log, scenario),
+  };
+}
+
+/** A paused pod handles its messages later, a dead pod never: only handled messages count. */
+function possibleOf(log: RunLog, policy: LimitedPolicy): number {
+  const ours = recordsOf(log).map(({ arrivedAtMs }) => ({ atMs: arrivedAtMs }));
+  const foreign = log.foreign.map(({ atMs }) => ({ atMs, isForeign: true }));
+  return clairvoyantAccepts(admissionOf(policy), [...ours, ...foreign]).length;
+}
+
+/**
+ * The messages that arrive within guard and answer time of the reopenings, but of one reopening a period: each delay moves
+ * everything after it. Clock windows do not move: there it is the messages in flight at the end of a window.
+ */
+function explainedBy(
+  records: readonly MessageRecord[],
+  policy: LimitedPolicy,
+  { marginMs, reopenings }: { marginMs: number; reopenings: number },
+): number {
+  const periodMs = periodMsOf(policy);
+  if (policy.policy === 'fixed-window' && policy.anchor === 'clock') {
+    const windowOf = (atMs: number): number => Math.floor(atMs / periodMs);
+    const isAtEnd = ({ arrivedAtMs, decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): boolean =>
+      windowOf(arrivedAtMs - marginMs) < windowOf(answeredAtMs + marginMs);
+    return records.filter(isAtEnd).length;
+  }
+  const spanMs = (records.at(-1)?.arrivedAtMs ?? 0) - (records[0]?.arrivedAtMs ?? 0);
+  if (spanMs === 0) return 0;
+  return Math.min(reopenings, spanMs / periodMs) * (records.length / spanMs) * marginMs;
+}
+
+function clockSkewMsOf(policy: LimitedPolicy): number {
+  return policy.policy === 'fixed-window' && policy.anchor === 'clock' ? policy.clockSkewMs : 0;
+}
+
+function answerMsOf({ decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): number {
+  return answeredAtMs - decidedAtMs;
+}
+
+function tripsPerMessage({ pods }: RunLog): number | undefined {
+  const counted = pods.flatMap(({ trips }) => trips ?? []);
+  const handled = pods.reduce((sum, { records }) => sum + records.length, 0);
+  return counted.length === 0 ? undefined : counted.reduce((sum, trips) => sum + trips, 0) / handled;
+}
+
+/** Without pods that were paused on purpose. */
+function delaysOf({ pods }: RunLog): Pick<Measures, 'longestWaitMs' | 'stallMs'> {
+  const running = pods.filter(({ wasPaused }) => !wasPaused);
+  const waits = running.flatMap(({ records }) =>
+    records.map(({ arrivedAtMs, decidedAtMs }) => decidedAtMs - arrivedAtMs),
+  );
+  const stalls = running.map(({ stallMs }) => stallMs);
+  return { longestWaitMs: quantile(waits, 1), stallMs: quantile(stalls, 1) };
+}

@@ -1,0 +1,140 @@
+import type { Load } from './arrivals.js';
+import { type FaultName, FAULTS } from './faults.js';
+import type { LimitedPolicy } from '#quota';
+import { type LimiterName, LIMITERS } from '../../testbed/limiters.js';
+
+const LIMIT = 50;
+const PERIOD_MS = 2_000;
+const REFILL_PER_SECOND = 25;
+
+export const POLICIES = {
+  'count-then-block': { policy: 'count-then-block', limit: LIMIT, blockMs: PERIOD_MS, startsAt: 'last-accept' },
+  'block at refusal': { policy: 'count-then-block', limit: LIMIT, blockMs: PERIOD_MS, startsAt: 'first-refusal' },
+  'fixed window': {
+    policy: 'fixed-window',
+    limit: LIMIT,
+    windowMs: PERIOD_MS,
+    anchor: 'first-accept',
+    clockSkewMs: 0,
+  },
+  // Provider and Redis share the clock of one machine; each rounds it.
+  'fixed by clock': { policy: 'fixed-window', limit: LIMIT, windowMs: PERIOD_MS, anchor: 'clock', clockSkewMs: 5 },
+  'sliding window': { policy: 'sliding-window', limit: LIMIT, windowMs: PERIOD_MS },
+  'token bucket': { policy: 'token-bucket', capacity: LIMIT, refillPerSecond: REFILL_PER_SECOND },
+} as const satisfies Record<string, LimitedPolicy>;
+export type PolicyName = keyof typeof POLICIES;
+
+export interface Scenario {
+  policy: PolicyName;
+  /** Overrides the limit of the policy. */
+  limit?: number;
+  pods: number;
+  load: Load;
+  perSecond: number;
+  durationMs: number;
+  fault: FaultName;
+  /** Whether the provider sends `RateLimit` headers. */
+  announces: boolean;
+  limiter: LimiterName;
+}
+
+const DEFAULTS = {
+  policy: 'count-then-block',
+  pods: 4,
+  load: 'steady',
+  perSecond: 50,
+  durationMs: 10_000,
+  fault: 'none',
+  announces: true,
+  limiter: 'octo',
+} as const satisfies Scenario;
+
+/** Enough to recover from the longest fault, and for two windows more. */
+const FAULT_RUN_MS = 16_000;
+const OUTAGE_RUN_MS = 36_000;
+
+const ALL_POLICIES = Object.keys(POLICIES) as PolicyName[];
+const OTHER_LIMITERS = (Object.keys(LIMITERS) as LimiterName[]).filter((name) => name !== 'octo');
+
+/** A quota so large that pods prefetch permits until it is nearly used up. */
+const LARGE = { pods: 2, limit: 2_000, perSecond: 400 };
+
+/** Not every combination: each policy with each number of pods, each load, and the faults that matter to it. */
+export function scenariosOf({ quick }: { quick: boolean }): Scenario[] {
+  return quick ? quickScenarios() : [...calmScenarios(), ...largeScenarios(), ...faultScenarios(), ...comparisons()];
+}
+
+function quickScenarios(): Scenario[] {
+  // Ends during a block, so that no window is cut in half.
+  const durationMs = 8_000;
+  return [
+    scenario({ pods: 1, durationMs }),
+    ...ALL_POLICIES.map((policy) => scenario({ policy, durationMs })),
+    ...OTHER_LIMITERS.map((limiter) => scenario({ limiter, durationMs })),
+    withFault('count-then-block', 'pod killed'),
+    withFault('count-then-block', 'Redis restarted empty'),
+  ];
+}
+
+function calmScenarios(): Scenario[] {
+  const byPods = ALL_POLICIES.flatMap((policy) => [1, 4, 8].map((pods) => scenario({ policy, pods })));
+  const loads = (['bursty', 'idle, then burst'] as const).flatMap((load) =>
+    ALL_POLICIES.map((policy) => scenario({ policy, load, durationMs: durationOf({ policy, load }) })),
+  );
+  const unannounced = ALL_POLICIES.map((policy) => scenario({ policy, announces: false }));
+  return [...byPods, scenario({ pods: 2 }), ...loads, ...unannounced];
+}
+
+/** No run ends amid a window: a delay of one message in each earlier window would cost many messages in that one. */
+function durationOf({ policy, load }: Pick<Scenario, 'policy' | 'load'>): number {
+  const isBlocking = policy === 'count-then-block' || policy === 'block at refusal';
+  return load === 'idle, then burst' && isBlocking ? 9_000 : DEFAULTS.durationMs;
+}
+
+function largeScenarios(): Scenario[] {
+  const policies: PolicyName[] = ['count-then-block', 'fixed window', 'sliding window', 'token bucket'];
+  return policies.map((policy) => scenario({ ...LARGE, policy }));
+}
+
+function faultScenarios(): Scenario[] {
+  const every = (Object.keys(FAULTS) as FaultName[]).filter((name) => name !== 'none');
+  const essential: FaultName[] = ['pod killed', 'Redis restarted empty', 'lost replies', 'foreign, announced'];
+  return ALL_POLICIES.flatMap((policy) =>
+    (policy === 'count-then-block' ? every : essential).map((fault) => withFault(policy, fault)),
+  );
+}
+
+function withFault(policy: PolicyName, fault: FaultName): Scenario {
+  const durationMs = fault === 'Redis stopped 20 s' ? OUTAGE_RUN_MS : FAULT_RUN_MS;
+  // Without headers the count alone must cope with unknown outcomes. A bucket keeps them: nothing else reveals the tokens
+  // that it saved while the count was lost.
+  const announces = fault === 'foreign, announced' || (policy === 'token bucket' && fault === 'Redis restarted empty');
+  return scenario({ policy, fault, durationMs, announces });
+}
+
+/** Other limiters run without faults only: faults make none of them better. */
+function comparisons(): Scenario[] {
+  const policies: PolicyName[] = ['count-then-block', 'sliding window', 'token bucket'];
+  const loads = policies.flatMap((policy) => [scenario({ policy, pods: 1 }), scenario({ policy })]);
+  return [...loads, scenario({ load: 'bursty' })].flatMap(({ policy, pods, load }) =>
+    OTHER_LIMITERS.map((limiter) => scenario({ policy, pods, load, limiter })),
+  );
+}
+
+export function scenario(but: Partial<Scenario>): Scenario {
+  return { ...DEFAULTS, ...but };
+}
+
+/** The policy in the terms of the engine and the provider. */
+export function policyOf({ policy, limit }: Pick<Scenario, 'policy' | 'limit'>): LimitedPolicy {
+  const chosen = POLICIES[policy];
+  if (limit === undefined) return chosen;
+  return chosen.policy === 'token-bucket' ? { ...chosen, capacity: limit } : { ...chosen, limit };
+}
+
+/** `--only` searches this name. */
+export function nameOf({ policy, limit, pods, load, fault, limiter, announces }: Scenario): string {
+  const headers = announces ? 'headers' : 'no headers';
+  const own = limit === undefined ? load : `${load}, ${limit}`;
+  return [limiter, policy, `${pods} ${pods === 1 ? 'pod' : 'pods'}`, own, headers, fault].join(' · ');
+}

@@ -1,0 +1,176 @@
+import Bottleneck from 'bottleneck';
+import { Redis } from 'ioredis';
+import { type IRateLimiterOptions, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
+import { type LimitedPolicy, limitOf, openQuotaRedis, periodMsOf, Quota, type Settlement } from '#quota';
+import type { RedisConnection } from '#redis';
+
+export interface Setup {
+  redisUrl: string;
+  provider: string;
+  policy: LimitedPolicy;
+  timeoutMs: number;
+  budgetMs: number;
+  pods: number;
+}
+
+/** Decides for each message whether it may be sent to the free provider. */
+export interface Limiter {
+  /** Resolves when the limiter can decide. */
+  ready: () => Promise<void>;
+  /** Undefined: do not send. Otherwise call the function with the outcome of the send. */
+  ask: () => Promise<((settlement: Settlement) => void) | undefined>;
+  /** Redis round trips since `ready`; undefined if the limiter does not count them. */
+  trips: () => number | undefined;
+  close: () => Promise<void>;
+}
+
+/** Octo's quota engine, and what it is compared with. */
+export const LIMITERS = {
+  octo,
+  'rate-limiter-flexible': rateLimiterFlexible,
+  Bottleneck: bottleneck,
+  'N / pods': shareEach,
+} as const satisfies Record<string, (setup: Setup) => Limiter>;
+export type LimiterName = keyof typeof LIMITERS;
+
+/** Makes the provider known to Octo before the first message: a missing count then means a lost count. */
+export async function provision(redisUrl: string, provider: string): Promise<void> {
+  const redis = new Redis(redisUrl);
+  await new Quota({ redis, providers: [] }).provision(provider);
+  await redis.quit();
+}
+
+function octo({ redisUrl, provider, policy, timeoutMs, budgetMs }: Setup): Limiter {
+  const redis = openQuotaRedis(redisUrl);
+  redis.on('error', () => {});
+  const quota = new Quota({ redis, providers: [{ name: provider, policy, timeoutMs }], budgetMs });
+  let tripsBefore = 0;
+  return {
+    ready: async () => {
+      await untilReady(redis);
+      // The first call is slow: it must not count as part of the measurement.
+      await quota.state(provider);
+      tripsBefore = quota.trips;
+    },
+    ask: async () => {
+      const reservation = await quota.reserve(provider);
+      if (!reservation.granted) return undefined;
+      return (settlement) => quota.settle(reservation.permit, settlement);
+    },
+    trips: () => quota.trips - tripsBefore,
+    close: async () => {
+      await quota.close();
+      redis.disconnect();
+    },
+  };
+}
+
+/** All pods share one Redis, and the first request starts the window, as far as the library can do that. */
+function rateLimiterFlexible({ redisUrl, provider, policy }: Setup): Limiter {
+  const redis = new Redis(redisUrl, { enableOfflineQueue: false, maxRetriesPerRequest: 0 });
+  redis.on('error', () => {});
+  const limiter = new RateLimiterRedis({ storeClient: redis, ...limiterOptions(policy, { pods: 1 }) });
+  let trips = 0;
+  return {
+    ...UNCOUNTED,
+    ready: () => untilReady(redis),
+    ask: () => {
+      trips += 1;
+      return consume(limiter, provider);
+    },
+    trips: () => trips,
+    close: () => {
+      redis.disconnect();
+      return Promise.resolve();
+    },
+  };
+}
+
+/** Nothing is shared: each pod has its fixed part of the limit. */
+function shareEach({ provider, policy, pods }: Setup): Limiter {
+  const limiter = new RateLimiterMemory(limiterOptions(policy, { pods }));
+  return { ...UNCOUNTED, ask: () => consume(limiter, provider), trips: () => 0 };
+}
+
+const UNCOUNTED = {
+  ready: () => Promise.resolve(),
+  trips: () => undefined,
+  close: () => Promise.resolve(),
+};
+
+/**
+ * The closest settings that rate-limiter-flexible has. Count-then-block: points that never expire, and a block of T once
+ * they are exceeded. Sliding window: a fixed window of the same length. Token bucket: the refill of one second as the
+ * limit of each second, which keeps the long-run rate and gives up the first full bucket.
+ */
+function limiterOptions(policy: LimitedPolicy, { pods }: { pods: number }): IRateLimiterOptions {
+  switch (policy.policy) {
+    case 'count-then-block':
+      return { points: Math.floor(policy.limit / pods), duration: 0, blockDuration: policy.blockMs / 1_000 };
+    case 'token-bucket':
+      return { points: Math.floor(policy.refillPerSecond / pods), duration: 1 };
+    default:
+      return { points: Math.floor(policy.limit / pods), duration: policy.windowMs / 1_000 };
+  }
+}
+
+function consume(limiter: RateLimiterMemory | RateLimiterRedis, key: string): ReturnType<Limiter['ask']> {
+  return limiter.consume(key).then(
+    () => () => {},
+    () => undefined,
+  );
+}
+
+/**
+ * Clustering over ioredis as its documentation shows it: a reservoir that is refreshed every T, or increased once a second
+ * for a token bucket. No queue: a job that cannot run at once is dropped, because the message goes to the paid provider.
+ */
+function bottleneck({ redisUrl, provider, policy }: Setup): Limiter {
+  const redis = new Redis(redisUrl);
+  redis.on('error', () => {});
+  const connection = new Bottleneck.IORedisConnection({ client: redis });
+  const limiter = new Bottleneck({
+    id: provider,
+    connection,
+    ...reservoirOf(policy),
+    highWater: 0,
+    strategy: Bottleneck.strategy.OVERFLOW,
+  });
+  return {
+    ...UNCOUNTED,
+    ready: async () => {
+      await limiter.ready();
+    },
+    ask: () =>
+      limiter
+        .schedule(() => Promise.resolve(() => {}))
+        .catch((error: unknown) => {
+          if (error instanceof Bottleneck.BottleneckError) return undefined;
+          throw error;
+        }),
+    close: () => limiter.disconnect(false),
+  };
+}
+
+function reservoirOf(policy: LimitedPolicy): Bottleneck.ConstructorOptions {
+  if (policy.policy === 'token-bucket') {
+    return {
+      reservoir: policy.capacity,
+      reservoirIncreaseAmount: policy.refillPerSecond,
+      reservoirIncreaseInterval: 1_000,
+      reservoirIncreaseMaximum: policy.capacity,
+    };
+  }
+  return {
+    reservoir: limitOf(policy),
+    reservoirRefreshAmount: limitOf(policy),
+    reservoirRefreshInterval: periodMsOf(policy),
+  };
+}
+
+function untilReady(redis: Pick<RedisConnection, 'status' | 'once'>): Promise<void> {
+  return new Promise((resolve) => {
+    if (redis.status === 'ready') resolve();
+    else redis.once('ready', () => resolve());
+  });
+}
