@@ -10,7 +10,9 @@ export const POD = `${hostname()}-${process.pid}`;
 export interface Message {
   readonly id: string;
   readonly accountId: string;
-  readonly text: string;
+  readonly channel: string;
+  /** Text, or JSON where the channel has a schema. */
+  readonly content: unknown;
   readonly mayPay: boolean;
   deliverBy: Date | undefined;
   /** The last safe moment: from here on the message is paid for if it may be. Undefined when it does not wait. */
@@ -31,7 +33,7 @@ export interface Message {
 
 /** How a message ended. */
 export type Ending =
-  | { status: 'delivered'; provider: string; response: string; costMicros: number }
+  | { status: 'delivered'; provider: string; account: string; response: unknown; costMicros: number }
   | { status: Exclude<MessageStatus, 'delivered' | 'waiting' | 'sending'>; reason: string; detail: string };
 
 /** What the journal writes of a message. */
@@ -47,6 +49,10 @@ export interface Change {
 /** What the transitions of a message need to know of a provider. */
 export interface Recipient {
   readonly name: string;
+  /** The account whose quota is used. */
+  readonly account: string;
+  /** Distinguishes the accounts of all providers. */
+  readonly key: string;
   readonly priceMicros: number;
   /** The provider honours `Idempotency-Key`: a message sent to it again is delivered once. */
   readonly idempotent: boolean;
@@ -54,7 +60,7 @@ export interface Recipient {
 
 export type NewMessage = Pick<
   Message,
-  'accountId' | 'mayPay' | 'idempotencyKey' | 'fingerprint' | 'requestId' | 'traceparent'
+  'accountId' | 'channel' | 'mayPay' | 'idempotencyKey' | 'fingerprint' | 'requestId' | 'traceparent'
 > &
   Pick<SendMessage, 'message' | 'deliverBy' | 'callbackUrl'>;
 
@@ -63,7 +69,8 @@ export function newMessage(request: NewMessage): Message {
   const created: Message = {
     id: uuidv7({ random: takeRandom(16) }),
     accountId: request.accountId,
-    text: request.message,
+    channel: request.channel,
+    content: request.message,
     mayPay: request.mayPay,
     deliverBy: request.deliverBy,
     sendBy: undefined,
@@ -102,8 +109,9 @@ function isoNow(): string {
 
 /** Each send with the answer that followed it; a send without an answer is `unknown`. */
 export function attemptsOf(hops: readonly Hop[]): Attempt[] {
-  return sendsOf(hops).map(({ provider, at, answer }) => ({
+  return sendsOf(hops).map(({ provider, account, at, answer }) => ({
     provider,
+    account,
     outcome: answer?.outcome ?? 'unknown',
     httpStatus: answer?.httpStatus ?? null,
     startedAt: at,
@@ -119,6 +127,7 @@ export function wasSent(hops: readonly Hop[]): boolean {
 
 interface Send {
   provider: string;
+  account: string;
   at: string;
   answer: Hop | undefined;
 }
@@ -129,7 +138,8 @@ function sendsOf(hops: readonly Hop[]): Send[] {
     const next = hops[index + 1];
     // The permit expired while the intent was written, and no other one was granted: nothing was sent.
     if (next?.step === 'no_permit') return [];
-    return { provider: hop.provider, at: hop.at, answer: next?.step === 'answered' ? next : undefined };
+    const { provider, account = provider, at } = hop;
+    return { provider, account, at, answer: next?.step === 'answered' ? next : undefined };
   });
 }
 
@@ -143,17 +153,27 @@ const RESOLVE_BACK_OFF_MAX_MS = 600_000;
 
 /** What became of an attempt to send a waiting message. */
 export type AttemptOutcome<Provider extends Recipient = Recipient> =
-  | { outcome: 'delivered'; provider: Provider; response: string }
+  | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
   /** `waitMs`: time until a quota opens, when nothing else is in the way. `unknownAt`: sent there without an answer. */
   | { outcome: 'undelivered'; unknownAt: Provider | undefined; waitMs?: number | undefined };
+
+/** Provider and account as a hop has them: the account is left out where it is the provider. */
+export function placeOf({ name, account }: Recipient): Pick<Hop, 'provider' | 'account'> {
+  return { provider: name, account: account === name ? undefined : account };
+}
+
+function isPlaceOf({ provider, account = provider }: Hop, recipient: Recipient): boolean {
+  return provider === recipient.name && account === recipient.account;
+}
 
 /** The message was delivered. */
 export function markDelivered(
   message: Message,
-  { provider: { name, priceMicros }, response }: { provider: Recipient; response: string },
+  { provider, response, costMicros }: { provider: Recipient; response: unknown; costMicros: number },
 ): Change {
-  addHop(message, { step: 'delivered', provider: name, costMicros: priceMicros });
-  return { status: 'delivered', ending: { status: 'delivered', provider: name, response, costMicros: priceMicros } };
+  const { name, account } = provider;
+  addHop(message, { step: 'delivered', ...placeOf(provider), costMicros });
+  return { status: 'delivered', ending: { status: 'delivered', provider: name, account, response, costMicros } };
 }
 
 /** The message ended without a delivery; `reason` and `detail` are those of the problem its caller gets. */
@@ -175,9 +195,9 @@ export function markUnknown(message: Message, { name }: { name: string }): Chang
 /** The message waits for its turn to be sent again to the one provider that may have delivered it. */
 export function resolveAt(message: Message, provider: Recipient, nowMs: number): Change {
   const nextInMs = resolveBackOffMs(message);
-  message.onlyProvider = provider.name;
+  message.onlyProvider = provider.key;
   message.sendBy = new Date(nowMs);
-  addHop(message, { step: 'waiting', provider: provider.name, reason: 'no answer: asking again', waitMs: nextInMs });
+  addHop(message, { step: 'waiting', ...placeOf(provider), reason: 'no answer: asking again', waitMs: nextInMs });
   return { status: 'waiting', nextInMs };
 }
 
@@ -207,10 +227,13 @@ export function afterAttempt(message: Message, attempt: AttemptOutcome, nowMs: n
  */
 export function afterAbandonment(message: Message, providers: readonly Recipient[], nowMs: number): Change {
   const last = message.hops.at(-1);
-  const name = last?.step === 'sending' ? last.provider : message.onlyProvider;
+  const isSending = last?.step === 'sending';
+  const provider = providers.find((candidate) =>
+    isSending ? isPlaceOf(last, candidate) : candidate.key === message.onlyProvider,
+  );
+  const name = isSending ? last.provider : message.onlyProvider;
   addHop(message, { step: 'taken_over' });
   if (name !== undefined) {
-    const provider = providers.find((candidate) => candidate.name === name);
     return provider?.idempotent === true ? resolveAt(message, provider, nowMs) : markUnknown(message, { name });
   }
   if (message.hops.some(({ step }) => step === 'waiting')) {

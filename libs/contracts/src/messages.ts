@@ -33,9 +33,19 @@ const callbackUrlSchema = z
   .max(2_048, 'must have at most 2048 characters')
   .refine((url) => URL.canParse(url) && /^https?:$/.test(new URL(url).protocol), 'must be an absolute https:// URL');
 
+/** Text, or what the schema of the channel says; the gateway checks it against the channel. */
+export const contentSchema = z
+  .unknown()
+  .refine((content) => content !== undefined, 'is required')
+  .meta({ description: 'what the channel accepts: text, unless the channel has a schema', example: 'hello' });
+
 export const sendMessageSchema = z
   .strictObject({
-    message: messageTextSchema,
+    message: contentSchema,
+    channel: z
+      .string()
+      .optional()
+      .meta({ description: 'may be left out when there is one channel, or one named `default`' }),
     deliverBy: deliverBySchema
       .optional()
       .meta({ description: 'RFC 3339, at most 7 days ahead; the message may wait for free quota until then' }),
@@ -55,12 +65,15 @@ export const idempotencyKeySchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,255}$/, 'Idempotency-Key must be 1 to 255 visible ASCII characters');
 
+const ATTEMPT_OUTCOMES = ['delivered', 'refused', 'rejected', 'failed', 'unknown'] as const;
+
 export const attemptSchema = z
   .object({
     provider: z.string(),
-    outcome: z.enum(['delivered', 'refused', 'failed', 'unknown']).meta({
+    account: z.string().optional().meta({ description: 'whose quota was used; left out by releases before this field' }),
+    outcome: z.enum(ATTEMPT_OUTCOMES).meta({
       description:
-        '`refused`: the provider answered 429; `failed`: it answered with an error or could not be reached; `unknown`: it did not answer',
+        '`refused`: the provider is out of quota; `rejected`: it says that the message is wrong; `failed`: it answered with an error or could not be reached; `unknown`: it did not answer',
     }),
     httpStatus: z.int().nullable(),
     startedAt: z.iso.datetime(),
@@ -74,8 +87,10 @@ export const deliveredMessageSchema = z
   .object({
     id: z.uuid(),
     status: z.literal('delivered'),
+    channel: z.string(),
     provider: z.string(),
-    response: z.string(),
+    account: z.string(),
+    response: z.unknown().meta({ description: 'text or JSON' }),
     costMicros: z.int().meta({ description: '1 unit of the currency = 1 000 000' }),
     currency: z.string(),
     createdAt: z.iso.datetime(),
@@ -124,7 +139,8 @@ export const hopSchema = z
     ]),
     provider: z.string().optional(),
     epoch: z.int().optional().meta({ description: 'epoch of the quota when it granted the permit' }),
-    outcome: z.enum(['delivered', 'refused', 'failed', 'unknown']).optional(),
+    account: z.string().optional().meta({ description: 'left out where it is the provider' }),
+    outcome: z.enum(ATTEMPT_OUTCOMES).optional(),
     sent: z
       .literal(false)
       .optional()
@@ -142,10 +158,12 @@ export const messageRecordSchema = z
   .object({
     id: z.uuid(),
     status: messageStatusSchema,
-    message: z.string().nullable().meta({ description: 'null when the message is older than the retention of texts' }),
+    channel: z.string(),
+    message: z.unknown().meta({ description: 'text or JSON; null when the message is older than the retention of texts' }),
     mayPay: z.boolean(),
     provider: z.string().nullable(),
-    response: z.string().nullable(),
+    account: z.string().nullable(),
+    response: z.unknown().meta({ description: 'text or JSON; null while there is none' }),
     costMicros: z.int(),
     currency: z.string(),
     createdAt: z.iso.datetime(),

@@ -8,6 +8,7 @@ import { attemptSchema } from './messages.js';
 export const PROBLEMS = {
   invalid_request: [400, 'The request is not valid'],
   invalid_message: [400, 'The message is not valid'],
+  unknown_channel: [400, 'There is no such channel'],
   unauthenticated: [401, 'Not logged in'],
   invalid_credentials: [401, 'Wrong e-mail address or password'],
   budget_exhausted: [402, 'The spending limit is reached'],
@@ -24,6 +25,7 @@ export const PROBLEMS = {
   payload_too_large: [413, 'The request body is too large'],
   unsupported_media_type: [415, 'The body must be application/json'],
   idempotency_key_reused: [422, 'This idempotency key was used with another request'],
+  message_rejected: [422, 'A provider rejected the message'],
   too_many_attempts: [429, 'Too many attempts'],
   too_many_requests: [429, 'Too many requests'],
   quota_exceeded: [429, 'The quota of this provider is used up'],

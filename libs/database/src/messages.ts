@@ -40,6 +40,9 @@ export const messages = pgTable(
     status: text('status', { enum: MESSAGE_STATUSES }).notNull(),
     /** Null after `MESSAGE_RETENTION_DAYS`, like the response. */
     text: bytes('text'),
+    /** The text is JSON: the channel has a schema. */
+    isJson: boolean('is_json').notNull().default(false),
+    channel: text('channel').notNull().default('default'),
     mayPay: boolean('may_pay').notNull(),
     deliverBy: moment('deliver_by'),
     /**
@@ -62,7 +65,11 @@ export const messages = pgTable(
     requestId: text('request_id').notNull(),
     traceparent: text('traceparent').notNull(),
     provider: text('provider'),
+    /** The account of the provider whose quota was used; null in rows of earlier releases. */
+    account: text('account'),
     response: bytes('response'),
+    /** The response is JSON, not text. */
+    responseIsJson: boolean('response_is_json').notNull().default(false),
     costMicros: bigint('cost_micros', { mode: 'number' }).notNull(),
     currency: text('currency').notNull(),
     /** Code and detail of the problem, if the message was not delivered. */

@@ -1,17 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
+import type { Hop } from '#contracts';
 import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
-import { addHop, type Change, type Message } from '../message.js';
-import { ProviderClient, type SendResult } from '../providers/provider-client.js';
+import { addHop, type Change, type Message, placeOf } from '../message.js';
+import { AccountHealth } from '../providers/account-health.service.js';
+import type { SendResult } from '../providers/answer-reader.js';
+import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import type { OutgoingRequest } from '../providers/request-template.js';
 import { chooseRoute } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
 
-export type Denial = Extract<Reservation, { granted: false }>;
+/** Why a message was not sent to a provider: no permit, or the account is paused. */
+export type Denial =
+  | Extract<Reservation, { granted: false }>
+  | { granted: false; reason: 'paused'; waitMs: number };
 
 export type Delivery =
-  | { outcome: 'delivered'; provider: Provider; response: string }
+  | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
+  /** A provider says that the message itself is wrong, in its own words. */
+  | { outcome: 'rejected'; detail: string }
   /** `unknownAt`: the provider that was sent the message last without an answer. */
   | { outcome: 'undelivered'; denials: Denial[]; unknownAt: Provider | undefined }
   /** Another pod works on the message: this one must not send it. */
@@ -23,6 +32,9 @@ const attempts = new Counter({
   labelNames: ['provider', 'outcome'] as const,
 });
 
+/** A wait taken from an answer is never used raw: a provider may say 0. */
+const WAIT_MIN_MS = 500;
+
 /** A provider without a quota needs no permit. */
 const UNLIMITED = { granted: true, permit: undefined } as const;
 
@@ -33,11 +45,12 @@ export class DeliveryService {
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly quota: Quota,
     private readonly client: ProviderClient,
+    private readonly health: AccountHealth,
   ) {}
 
-  /** The providers this message may use, cheapest first. */
-  routeOf({ mayPay }: Message): readonly Provider[] {
-    return chooseRoute({ providers: this.config.providers, mayPay });
+  /** The provider accounts this message may use, cheapest first. */
+  routeOf({ mayPay, channel }: Message): readonly Provider[] {
+    return chooseRoute({ providers: this.config.channels.get(channel)?.providers ?? [], mayPay });
   }
 
   /** Says in the journal that this pod sends the message, for as long as all providers together may take. */
@@ -55,10 +68,12 @@ export class DeliveryService {
     route: readonly Provider[],
     recordIntent?: () => Promise<boolean>,
   ): Promise<Delivery> {
+    const { onRejected = 'stop', onNoAnswer = 'next' } = this.config.channels.get(message.channel) ?? {};
     const denials: Denial[] = [];
     let unknownAt: Provider | undefined;
-    for (const provider of route) {
-      const reservation = await this.reserve(message, provider, recordIntent);
+    for (const [index, provider] of route.entries()) {
+      const hasNext = index < route.length - 1;
+      const reservation = this.pauseOf(provider, hasNext) ?? (await this.reserve(message, provider, recordIntent));
       if (reservation === 'takenOver') return { outcome: 'takenOver' };
       if (!reservation.granted) {
         addDenial(message, provider, reservation);
@@ -66,30 +81,54 @@ export class DeliveryService {
         continue;
       }
       const result = await this.send(message, provider, reservation.permit);
-      if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };
+      if (result.outcome === 'delivered') return { ...result, provider };
+      if (result.outcome === 'rejected' && onRejected === 'stop') return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
-      if (result.outcome === 'unknown') unknownAt = provider;
+      if (result.outcome !== 'unknown') continue;
+      unknownAt = provider;
+      if (onNoAnswer === 'stop') break;
     }
     return { outcome: 'undelivered', denials, unknownAt };
   }
 
   /** Sends a message whose intent is recorded, settles its permit and adds a hop with the answer. */
-  async send(message: Message, provider: Provider, permit: Permit | undefined): Promise<SendResult> {
+  async send(message: Message, provider: Provider, permit: Permit | undefined): Promise<SendOutcome> {
     const startedMs = performance.now();
-    const result = isExpired(permit) ? PERMIT_EXPIRED : await this.client.send(provider, outgoing(message));
-    if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, result));
+    const result = isExpired(permit) ? PERMIT_EXPIRED : await this.exchange(message, provider);
+    if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, { result, permit }));
     attempts.inc({ provider: provider.name, outcome: result.outcome });
+    const costMicros = result.outcome === 'delivered' ? (result.costMicros ?? provider.priceMicros) : 0;
     addHop(message, {
       step: 'answered',
-      provider: provider.name,
-      outcome: result.outcome,
+      ...placeOf(provider),
+      outcome: attemptOutcomeOf(result),
       httpStatus: result.httpStatus,
-      costMicros: result.outcome === 'delivered' ? provider.priceMicros : 0,
+      costMicros,
       durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
-      reason: result.outcome === 'delivered' ? undefined : result.reason,
-      sent: result.settlement.outcome === 'notSent' ? false : undefined,
+      reason: result.outcome === 'delivered' ? undefined : this.config.redact(result.reason),
+      sent: result.outcome === 'notSent' ? false : undefined,
     });
-    return result;
+    if (result.outcome === 'rejected') return { ...result, detail: this.config.redact(result.detail) };
+    return result.outcome === 'delivered' ? { ...result, costMicros } : result;
+  }
+
+  /** Renders the request and sends it through the circuit breaker of the account. */
+  private async exchange(message: Message, provider: Provider): Promise<SendResult> {
+    let request: OutgoingRequest;
+    try {
+      const rendered = this.client.render(provider, outgoing(message));
+      request = rendered instanceof Promise ? await rendered : rendered;
+    } catch (error) {
+      return notRendered(error);
+    }
+    return (await this.health.send(provider, () => this.client.send(provider, request))) ?? PAUSED;
+  }
+
+  /** A paused account is passed over, and so is one that seems to hang, if the message may use another one. */
+  private pauseOf(provider: Provider, hasNext: boolean): Denial | undefined {
+    const pause = this.health.pauseOf(provider);
+    if (pause !== undefined) return { granted: false, reason: 'paused', waitMs: pause.waitMs };
+    return hasNext && this.health.isHanging(provider) ? HANGING : undefined;
   }
 
   /** A permit, and the intent to send on disk. The hop names the permit's window. */
@@ -100,7 +139,7 @@ export class DeliveryService {
   ): Promise<typeof UNLIMITED | Reservation | 'takenOver'> {
     const reservation = await this.permitFor(provider);
     if (!reservation.granted) return reservation;
-    addHop(message, { step: 'sending', provider: provider.name, epoch: reservation.permit?.epoch });
+    addHop(message, { step: 'sending', ...placeOf(provider), epoch: reservation.permit?.epoch });
     if (recordIntent === undefined) return reservation;
     const { permit } = reservation;
     let isOurs = false;
@@ -114,39 +153,57 @@ export class DeliveryService {
     return isExpired(permit) ? this.permitFor(provider) : reservation;
   }
 
-  private async permitFor({ name, quota }: Provider): Promise<typeof UNLIMITED | Reservation> {
-    return quota === undefined ? UNLIMITED : this.quota.reserve(name);
+  private async permitFor({ account, quota }: Provider): Promise<typeof UNLIMITED | Reservation> {
+    return quota === undefined ? UNLIMITED : this.quota.reserve(account);
   }
 }
 
-const PERMIT_EXPIRED: SendResult = {
-  outcome: 'failed',
-  httpStatus: null,
-  reason: 'the permit expired before the send',
-  settlement: { outcome: 'notSent' },
-};
+/** The result of one send, with the true cost of a delivery. */
+export type SendOutcome = Exclude<SendResult, { outcome: 'delivered' }> | DeliveredResult;
+type DeliveredResult = Extract<SendResult, { outcome: 'delivered' }> & { costMicros: number };
+
+const PERMIT_EXPIRED = notSent('the permit expired before the send');
+const PAUSED = notSent('the account is paused');
+const HANGING: Denial = { granted: false, reason: 'paused', waitMs: 1_000 };
+
+function notSent(reason: string): SendResult {
+  return { outcome: 'notSent', httpStatus: null, reason, settlement: { outcome: 'notSent' } };
+}
 
 function isExpired(permit: Permit | undefined): boolean {
   return permit !== undefined && performance.now() >= permit.sendByMs;
 }
 
-/** A provider that already accepted the message replays its answer without counting it again: settle as unknown. */
-function settlementOf({ onlyProvider }: Message, { name }: Provider, { settlement }: SendResult): Settlement {
-  const isReplay = onlyProvider === name && settlement.outcome === 'accepted';
-  return isReplay ? { outcome: 'unknown' } : settlement;
+/** The five outcomes that callers see. */
+function attemptOutcomeOf({ outcome }: SendResult): NonNullable<Hop['outcome']> {
+  return outcome === 'unauthorized' || outcome === 'notSent' ? 'failed' : outcome;
 }
 
-function outgoing({ id, text, requestId, traceparent }: Message) {
-  return { id, text, requestId, traceparent: nextTraceparent(traceparent) };
+/**
+ * A provider that already accepted the message replays its answer without counting it again, and a repetition after the
+ * end of the permit may be counted in another window: settle as unknown.
+ */
+function settlementOf(
+  { onlyProvider }: Message,
+  { key }: Provider,
+  { result, permit }: { result: SendResult; permit: Permit },
+): Settlement {
+  const { settlement, repeatedAtMs = -Infinity } = result;
+  const isDoubtful = onlyProvider === key || repeatedAtMs >= permit.sendByMs;
+  return isDoubtful && settlement.outcome === 'accepted' ? { outcome: 'unknown' } : settlement;
 }
 
-function addDenial(message: Message, { name }: Provider, denial: Denial): void {
+function outgoing({ id, channel, content, requestId, traceparent }: Message): OutgoingMessage {
+  return { id, channel, content, requestId, traceparent: nextTraceparent(traceparent) };
+}
+
+function addDenial(message: Message, provider: Provider, denial: Denial): void {
   const waitMs = denial.reason === 'unavailable' ? undefined : Math.round(denial.waitMs);
-  addHop(message, { step: 'no_permit', provider: name, reason: denial.reason, waitMs });
+  addHop(message, { step: 'no_permit', ...placeOf(provider), reason: denial.reason, waitMs });
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
   const retryAfterMs = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
   const waitMs = retryAfterMs ?? (quota === undefined ? 1_000 : periodMsOf(quota));
-  return { granted: false, reason: 'blocked', waitMs };
+  return { granted: false, reason: 'blocked', waitMs: Math.max(WAIT_MIN_MS, waitMs) };
 }

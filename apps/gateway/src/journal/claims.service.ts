@@ -7,6 +7,7 @@ import { type Message, POD } from '../message.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import type { Waiting } from '../routing/patient-share.js';
 import { withHousekeepingLock } from './housekeeping-lock.js';
+import { contentOf } from './message-queries.service.js';
 import { callbacksOf, journalStatements } from './statements.js';
 
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
@@ -17,7 +18,9 @@ const claimedSchema = z.array(
     .object({
       id: z.uuid(),
       account_id: z.uuid(),
+      channel: z.string(),
       text: z.instanceof(Buffer),
+      is_json: z.boolean(),
       may_pay: z.boolean(),
       deliver_by: optional(z.coerce.date()),
       send_by: optional(z.coerce.date()),
@@ -32,7 +35,8 @@ const claimedSchema = z.array(
     .transform((row): Message => ({
       id: row.id,
       accountId: row.account_id,
-      text: row.text.toString('utf8'),
+      channel: row.channel,
+      content: contentOf(row.text, row.is_json),
       mayPay: row.may_pay,
       deliverBy: row.deliver_by,
       sendBy: row.send_by,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { canonicalize } from 'json-canonicalize';
 import type { SendMessage } from '#contracts';
 import { type Message, wasSent } from '../message.js';
 import { hopsOf, MessageQueries, type StoredMessage } from './message-queries.service.js';
@@ -45,8 +46,12 @@ function isGivenUp(stored: StoredMessage): boolean {
   return stored.status === 'failed' && !wasSent(hopsOf(stored));
 }
 
-/** Tells apart requests with the same key: SHA-256 of everything the caller asked for, base64url. */
-export function fingerprintOf({ message, deliverBy, paid, callbackUrl }: SendMessage): string {
+/**
+ * Tells apart requests with the same key: SHA-256 of everything the caller asked for, base64url. JSON is written in its
+ * canonical form (RFC 8785), so that the order of its members does not matter.
+ */
+export function fingerprintOf({ message, channel, deliverBy, paid, callbackUrl }: SendMessage): string {
   const asked = [message, deliverBy?.toISOString() ?? null, paid, callbackUrl ?? null];
-  return createHash('sha256').update(JSON.stringify(asked)).digest('base64url');
+  if (channel !== undefined) asked.push(channel);
+  return createHash('sha256').update(canonicalize(asked)).digest('base64url');
 }

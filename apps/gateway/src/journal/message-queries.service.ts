@@ -20,6 +20,12 @@ export function hopsOf({ hops }: Pick<StoredMessage, 'hops'>): Message['hops'] {
   return hopsSchema.parse(hops);
 }
 
+/** A stored text or response: what it was before it was written. */
+export function contentOf(text: Buffer, isJson: boolean): unknown {
+  const content = text.toString('utf8');
+  return isJson ? (JSON.parse(content) as unknown) : content;
+}
+
 const { text: _text, response: _response, hops: _hops, ...summaryColumns } = getTableColumns(messages);
 
 /** A message found by its idempotency key, and the fingerprint of the request that came with the key. */

@@ -32,6 +32,8 @@ interface Places {
 export interface InsertRow extends Places {
   id: string;
   account_id: string;
+  channel: string;
+  is_json: boolean;
   status: string;
   may_pay: boolean;
   deliver_by: Date | undefined;
@@ -43,6 +45,8 @@ export interface InsertRow extends Places {
   request_id: string;
   traceparent: string;
   provider: string | undefined;
+  account: string | undefined;
+  response_is_json: boolean;
   cost_micros: number;
   currency: string;
   reason: string | undefined;
@@ -63,6 +67,8 @@ export interface ChangeRow extends Places {
   only_provider: string | undefined;
   claim_ms: number | undefined;
   provider: string | undefined;
+  account: string | undefined;
+  response_is_json: boolean;
   cost_micros: number;
   reason: string | undefined;
   detail: string | undefined;
@@ -70,7 +76,10 @@ export interface ChangeRow extends Places {
   hops: readonly Hop[];
 }
 
-type EndingColumns = Pick<ChangeRow, 'provider' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'>;
+type EndingColumns = Pick<
+  ChangeRow,
+  'provider' | 'account' | 'response_is_json' | 'cost_micros' | 'reason' | 'detail' | 'finished_at'
+>;
 
 /** @param finishedAt when the message ended */
 function endingColumns(ending: Ending | undefined, finishedAt: string | undefined): EndingColumns {
@@ -78,15 +87,30 @@ function endingColumns(ending: Ending | undefined, finishedAt: string | undefine
   if (ending.status !== 'delivered') {
     return { ...NOT_ENDED, reason: ending.reason, detail: ending.detail, finished_at: finishedAt };
   }
-  return { ...NOT_ENDED, provider: ending.provider, cost_micros: ending.costMicros, finished_at: finishedAt };
+  const { provider, account, response, costMicros } = ending;
+  return {
+    ...NOT_ENDED,
+    provider,
+    account,
+    response_is_json: typeof response !== 'string',
+    cost_micros: costMicros,
+    finished_at: finishedAt,
+  };
 }
 
 function responseOf(ending: Ending | undefined): string | undefined {
-  return ending?.status === 'delivered' ? ending.response : undefined;
+  return ending?.status === 'delivered' ? textOf(ending.response) : undefined;
+}
+
+/** JSON where the value is not text already. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 const NOT_ENDED: EndingColumns = {
   provider: undefined,
+  account: undefined,
+  response_is_json: false,
   cost_micros: 0,
   reason: undefined,
   detail: undefined,
@@ -133,20 +157,21 @@ function placed(entries: readonly Entry<Places>[]): Buffer {
 }
 
 const MESSAGE_COLUMNS = sql.raw(`
-  id uuid, account_id uuid, status text, may_pay boolean, deliver_by timestamptz, send_by timestamptz, claim_ms float8,
+  id uuid, account_id uuid, channel text, is_json boolean, account text, response_is_json boolean, status text, may_pay boolean, deliver_by timestamptz, send_by timestamptz, claim_ms float8,
   callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text, provider text,
   cost_micros bigint, currency text, reason text, detail text, created_at timestamptz, finished_at timestamptz,
   hops jsonb`);
 
 const CHANGE_COLUMNS = sql.raw(`
   id uuid, hops_before int, status text, send_by timestamptz, next_in_ms float8, only_provider text, claim_ms float8,
-  provider text, cost_micros bigint, reason text, detail text, finished_at timestamptz, hops jsonb`);
+  provider text, account text, response_is_json boolean, cost_micros bigint, reason text, detail text,
+  finished_at timestamptz, hops jsonb`);
 
 const INTO_MESSAGES = sql.raw(`
-  insert into messages (id, account_id, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
+  insert into messages (id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
     idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
     created_at, finished_at, hops)
-  select id, account_id, status, text, may_pay, deliver_by, send_by,
+  select id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, deliver_by, send_by,
     now() + claim_ms * interval '1 ms', callback_url, idempotency_key, request_id, traceparent, provider,
     response, cost_micros, currency, reason, detail, created_at, finished_at, hops`);
 
@@ -188,6 +213,7 @@ export const CHANGE = new PreparedStatement(sql`
     update messages m set
       status = g.status, send_by = g.send_by, next_at = now() + g.next_in_ms * interval '1 ms',
       only_provider = g.only_provider, claimed_until = now() + g.claim_ms * interval '1 ms', provider = g.provider,
+      account = g.account, response_is_json = g.response_is_json,
       response = g.response, cost_micros = g.cost_micros, reason = g.reason, detail = g.detail,
       finished_at = g.finished_at, hops = m.hops || g.hops
     from given g
@@ -199,7 +225,8 @@ export const CHANGE = new PreparedStatement(sql`
 /** The pod presumed dead did deliver: replaces the `unknown` of the pod that took the message over. */
 export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL {
   return sql`
-    update messages set status = 'delivered', provider = ${row.provider}, response = ${Buffer.from(response)},
+    update messages set status = 'delivered', provider = ${row.provider}, account = ${row.account},
+      response = ${Buffer.from(response)}, response_is_json = ${row.response_is_json},
       cost_micros = ${row.cost_micros}, reason = null, detail = null, finished_at = ${row.finished_at},
       hops = hops || ${JSON.stringify(row.hops)}::jsonb
     where id = ${row.id} and status = 'unknown'`;
@@ -230,6 +257,8 @@ export function insertEntry(message: Message, { status, ending, claimMs }: Chang
   const row = {
     id: message.id,
     account_id: message.accountId,
+    channel: message.channel,
+    is_json: typeof message.content !== 'string',
     status,
     may_pay: message.mayPay,
     deliver_by: message.deliverBy,
@@ -241,6 +270,8 @@ export function insertEntry(message: Message, { status, ending, claimMs }: Chang
     request_id: message.requestId,
     traceparent: message.traceparent,
     provider: ended.provider,
+    account: ended.account,
+    response_is_json: ended.response_is_json,
     cost_micros: ended.cost_micros,
     currency,
     reason: ended.reason,
@@ -249,7 +280,7 @@ export function insertEntry(message: Message, { status, ending, claimMs }: Chang
     finished_at: ended.finished_at,
     hops: message.hops,
   };
-  return { row, text: message.text, response: responseOf(ending) };
+  return { row, text: textOf(message.content), response: responseOf(ending) };
 }
 
 /** What happened to a message since its last write. */

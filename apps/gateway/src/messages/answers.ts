@@ -10,6 +10,7 @@ import type {
 import { PROBLEMS } from '#contracts';
 import { cursorAfter } from '../journal/message-page.js';
 import {
+  contentOf,
   hopsOf,
   type StoredMessage,
   type StoredProgress,
@@ -20,15 +21,17 @@ import { ProblemException } from '#service';
 
 /** The answer for a delivered message, the first time and whenever its key is used again. */
 export function deliveredAnswer(
-  { id, createdAt, hops }: Pick<Message, 'id' | 'createdAt' | 'hops'>,
-  outcome: { provider: string; response: string; costMicros: number; currency: string },
+  { id, channel, createdAt, hops }: Pick<Message, 'id' | 'channel' | 'createdAt' | 'hops'>,
+  outcome: { provider: string; account: string; response: unknown; costMicros: number; currency: string },
 ): DeliveredMessage {
   const deliveredAt = hops.findLast(({ step }) => step === 'delivered')?.at ?? createdAt.toISOString();
-  const { provider, response, costMicros, currency } = outcome;
+  const { provider, account, response, costMicros, currency } = outcome;
   return {
     id,
     status: 'delivered',
+    channel,
     provider,
+    account,
     response,
     costMicros,
     currency,
@@ -52,11 +55,13 @@ export function waitingAnswer(
  * @throws ProblemException the problem that the earlier request got, or `idempotency_in_progress`
  */
 export function repeatedAnswer(stored: StoredMessage): DeliveredMessage | WaitingMessage {
-  const { id, status, provider, response, costMicros, currency, reason, detail, createdAt, deliverBy } = stored;
+  const { id, channel, status, provider, costMicros, currency, reason, detail, createdAt, deliverBy } = stored;
   const hops = hopsOf(stored);
   if (status === 'delivered' && provider !== null) {
-    const text = response?.toString('utf8') ?? '';
-    return deliveredAnswer({ id, createdAt, hops }, { provider, response: text, costMicros, currency });
+    const { account, response } = stored;
+    const content = response === null ? '' : contentOf(response, stored.responseIsJson);
+    const outcome = { provider, account: account ?? provider, response: content, costMicros, currency };
+    return deliveredAnswer({ id, channel, createdAt, hops }, outcome);
   }
   const isAccepted = hops.some(({ step }) => step === 'waiting');
   if (isAccepted && deliverBy !== null && (status === 'waiting' || status === 'sending')) {
@@ -83,8 +88,8 @@ export function recordOf(stored: StoredMessage): MessageRecord {
   const isWaiting = stored.status === 'waiting' || stored.status === 'sending';
   return {
     ...summaryOf(stored),
-    message: stored.text?.toString('utf8') ?? null,
-    response: stored.response?.toString('utf8') ?? null,
+    message: stored.text === null ? null : contentOf(stored.text, stored.isJson),
+    response: stored.response === null ? null : contentOf(stored.response, stored.responseIsJson),
     expectedAt: (isWaiting ? expectedAtOf(hops) : undefined) ?? null,
     attempts: attemptsOf(hops),
     hops,
@@ -109,13 +114,15 @@ function numberedHopsOf(stored: Pick<StoredMessage, 'hops'>): MessageRecord['hop
 
 function summaryOf(row: StoredSummary): MessageSummary {
   const time = (at: Date | null): string | null => at?.toISOString() ?? null;
-  const { id, status, mayPay, provider, costMicros, currency, reason, detail, requestId, idempotencyKey, callbackUrl } =
-    row;
+  const { id, channel, status, mayPay, provider, costMicros, currency, reason, detail } = row;
+  const { requestId, idempotencyKey, callbackUrl } = row;
   return {
     id,
+    channel,
     status,
     mayPay,
     provider,
+    account: row.account ?? provider,
     costMicros,
     currency,
     createdAt: row.createdAt.toISOString(),

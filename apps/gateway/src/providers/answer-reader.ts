@@ -5,7 +5,12 @@ import { type Outcome, outcomeOf } from './outcome.js';
 import type { Answer } from './undici-adapter.js';
 
 /** The result of one send, for the caller and for the quota. `reason` is for people and names no host. */
-export type SendResult = { settlement: Settlement; httpStatus: number | null } & (
+export type SendResult = {
+  settlement: Settlement;
+  httpStatus: number | null;
+  /** When the request was repeated because its first answer was lost, on the monotonic clock. */
+  repeatedAtMs?: number;
+} & (
   | { outcome: 'delivered'; response: unknown; costMicros: number | undefined }
   /** `detail`: the provider's own words. */
   | { outcome: 'rejected'; reason: string; detail: string }
@@ -17,10 +22,13 @@ export interface AnswerSource {
   isSmallContract: boolean;
   response: string | undefined;
   cost: string | undefined;
-  outcomes: readonly { when: string; outcome: Exclude<Outcome, 'notSent'>; retryAfterMs?: string | undefined }[];
+  outcomes: readonly { when: string; outcome: ReadOutcome; retryAfterMs?: string | undefined }[];
 }
 
 export type AnswerReader = (status: number, answer: Answer) => SendResult | Promise<SendResult>;
+
+/** Outcomes that an answer can have. */
+type ReadOutcome = Exclude<Outcome, 'notSent'>;
 
 /** What response expressions see. */
 interface AnswerContext {
@@ -52,7 +60,7 @@ export function compileAnswer({ isSmallContract, response, cost, outcomes }: Ans
 
 interface Rule {
   when: Compiled;
-  outcome: Exclude<Outcome, 'notSent'>;
+  outcome: ReadOutcome;
   retryAfterMs: Compiled | undefined;
 }
 
@@ -68,7 +76,8 @@ async function read(
     const rule = await firstMatch(rules, context);
     const waitMs = await waitOf(rule, context);
     const told = waitMs === undefined ? announced : { ...announced, retryAfterMs: waitMs };
-    const outcome = rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
+    const outcome: ReadOutcome =
+      rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
     if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced: told });
     const value = response === undefined ? context.body : await response.evaluate(context);
     const settlement = { outcome: 'accepted', announced } as const;
@@ -105,7 +114,7 @@ async function costOf(cost: Compiled | undefined, context: AnswerContext): Promi
 }
 
 function undelivered(
-  outcome: Exclude<Outcome, 'delivered' | 'notSent'>,
+  outcome: Exclude<ReadOutcome, 'delivered'>,
   { status, text, announced }: { status: number; text: string; announced: Announcement | undefined },
 ): SendResult {
   const isRedirect = status >= 300 && status <= 399;
@@ -132,7 +141,7 @@ const smallContractSchema = z.object({
 function readSmallContract(status: number, { headers, text }: Answer): SendResult {
   const announced = readAnnouncement(headers);
   const outcome = outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
-  if (outcome !== 'delivered' && outcome !== 'notSent') return undelivered(outcome, { status, text, announced });
+  if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced });
   const settlement = { outcome: 'accepted', announced } as const;
   const body = bodyOf(text);
   if (typeof body !== 'object' || body === null) {
@@ -172,5 +181,7 @@ const explanationSchema = z.object({
 function explanationOf(text: string): string {
   const { success, data } = explanationSchema.safeParse(bodyOf(text));
   const found = success ? (data.error ?? data.message ?? data.detail ?? data.errors?.[0] ?? data.title) : undefined;
-  return (found ?? text).slice(0, DETAIL_MAX_CHARS).trim() || 'The provider gave no explanation.';
+  // Control characters would break logs, and Postgres does not store NUL.
+  const printable = (found ?? text).slice(0, DETAIL_MAX_CHARS).replaceAll(/\p{Cc}+/gu, ' ');
+  return printable.trim() || 'The provider gave no explanation.';
 }

@@ -51,7 +51,8 @@ export class ProviderClient implements OnApplicationShutdown {
     const { adapter } = this.connectionTo(provider);
     const first = await exchange(provider, adapter, new Outgoing(request));
     if (first.outcome !== 'unknown' || !provider.idempotent) return first;
-    return exchange(provider, adapter, new Outgoing(request, true));
+    const repeatedAtMs = performance.now();
+    return { ...(await exchange(provider, adapter, new Outgoing(request, true))), repeatedAtMs };
   }
 
   /** Closes the connections to providers that are no longer in use, once their requests have ended. */

@@ -27,6 +27,8 @@ export interface Provider {
   readonly idempotencyHeader: string | undefined;
   /** Undefined: no limit. */
   readonly quota: LimitedPolicy | undefined;
+  /** An HTTP proxy that leads to the provider. */
+  readonly proxyUrl: string | undefined;
   readonly request: RequestTemplate;
   readonly readAnswer: AnswerReader;
 }
@@ -129,6 +131,7 @@ function compileProvider(
       idempotent: idempotent || idempotencyKey !== undefined,
       idempotencyHeader: idempotencyHeader?.toLowerCase(),
       quota: input.quota ?? input.quotas?.[0],
+      proxyUrl: proxyFor(request.origin, env),
       request,
       readAnswer,
     },

@@ -1,0 +1,188 @@
+import { Injectable, Logger } from '@nestjs/common';
+import {
+  BrokenCircuitError,
+  circuitBreaker,
+  type CircuitBreakerPolicy,
+  CircuitState,
+  DelegateBackoff,
+  handleWhenResult,
+} from 'cockatiel';
+import { Counter, Gauge } from 'prom-client';
+import type { SendResult } from './answer-reader.js';
+import type { Provider } from './providers-file.js';
+
+/** Consecutive failures after which the gateway pauses an account. */
+const FAILURES_MAX = 5;
+/** First pause of an account; each failed probe doubles it. */
+const FIRST_PAUSE_MS = 1_000;
+const PAUSE_MAX_MS = 60_000;
+/** Pauses are spread by this part in both directions, so that pods and accounts do not probe together. */
+const SPREAD = 0.1;
+/** An account with this many requests and no answer may be hanging: further messages are not sent to it. */
+const UNANSWERED_MAX = 3;
+/** Shortest time without an answer that makes an account hang, and how many usual answer times it takes. */
+const HANGING_MS = 250;
+const HANGING_FACTOR = 4;
+/** Weight of the latest answer in the usual answer time. */
+const LATEST_WEIGHT = 0.2;
+
+export interface Pause {
+  reason: string;
+  waitMs: number;
+}
+
+const pausedAccounts = new Gauge({
+  name: 'octo_account_paused',
+  help: '1 while the gateway does not send to a provider account because it failed or refused',
+  labelNames: ['account'] as const,
+});
+
+const pauses = new Counter({
+  name: 'octo_account_pauses_total',
+  help: 'Pauses of provider accounts, and failed probes that made them longer',
+  labelNames: ['account'] as const,
+});
+
+/**
+ * The health of each provider account, as this pod sees it.
+ *
+ * `closed`: messages are sent. Failures in a row, a refusal of an account without quota, or one answer that says that the
+ * account may not send, open the circuit. `open`: the account is paused. When the pause is over, one message probes the
+ * account (`half open`); success closes the circuit, failure doubles the pause.
+ */
+@Injectable()
+export class AccountHealth {
+  private readonly accounts = new Map<string, Account>();
+
+  /** Why the gateway does not send to an account now; undefined when it does. */
+  pauseOf(provider: Provider): Pause | undefined {
+    return this.accounts.get(provider.key)?.pause;
+  }
+
+  /** Whether the account has requests in flight and has not answered for longer than usual. */
+  isHanging(provider: Provider): boolean {
+    return this.accounts.get(provider.key)?.isHanging ?? false;
+  }
+
+  /** Sends through the circuit breaker. Undefined when the account was paused meanwhile: nothing was sent. */
+  async send(provider: Provider, work: () => Promise<SendResult>): Promise<SendResult | undefined> {
+    let account = this.accounts.get(provider.key);
+    if (account === undefined) {
+      account = new Account(provider);
+      this.accounts.set(provider.key, account);
+    }
+    return account.send(work);
+  }
+}
+
+class Account {
+  private readonly logger = new Logger('accounts');
+  private readonly breaker: CircuitBreakerPolicy;
+  private readonly unanswered = new Set<{ startedMs: number }>();
+  private lastAnswerMs = -Infinity;
+  /** Usual time of an answer; undefined before the first one. */
+  private usualMs: number | undefined;
+  private failures = 0;
+  private lastReason = '';
+  private latest: SendResult | undefined;
+  private pauseUntilMs = 0;
+
+  constructor(private readonly provider: Provider) {
+    this.breaker = circuitBreaker(
+      handleWhenResult((result) => this.isFailure(result as SendResult)),
+      {
+        halfOpenAfter: new DelegateBackoff<{ attempt: number }>(({ attempt }) => this.pauseMs(attempt)),
+        breaker: { state: undefined, success: () => this.succeeded(), failure: () => this.failed() },
+      },
+    );
+    this.breaker.onReset(() => this.resumed());
+  }
+
+  get pause(): Pause | undefined {
+    const { state } = this.breaker;
+    if (state === CircuitState.Closed) return undefined;
+    const waitMs = this.pauseUntilMs - performance.now();
+    // The pause is over: the next message probes the account.
+    if (state === CircuitState.Open && waitMs <= 0) return undefined;
+    return { reason: this.lastReason, waitMs: Math.max(waitMs, FIRST_PAUSE_MS) };
+  }
+
+  get isHanging(): boolean {
+    if (this.unanswered.size < UNANSWERED_MAX) return false;
+    const [oldest] = this.unanswered;
+    if (oldest === undefined || this.lastAnswerMs > oldest.startedMs) return false;
+    const limitMs = Math.max(HANGING_MS, HANGING_FACTOR * (this.usualMs ?? 0));
+    return performance.now() - oldest.startedMs > limitMs;
+  }
+
+  async send(work: () => Promise<SendResult>): Promise<SendResult | undefined> {
+    if (this.pause !== undefined) return undefined;
+    const request = { startedMs: performance.now() };
+    this.unanswered.add(request);
+    try {
+      return await this.breaker.execute(async () => {
+        const result = await work();
+        this.noteAnswer(result, request.startedMs);
+        return result;
+      });
+    } catch (error) {
+      if (error instanceof BrokenCircuitError) return undefined;
+      throw error;
+    } finally {
+      this.unanswered.delete(request);
+    }
+  }
+
+  private noteAnswer(result: SendResult, startedMs: number): void {
+    this.latest = result;
+    if (result.httpStatus === null) return;
+    this.lastAnswerMs = performance.now();
+    const tookMs = this.lastAnswerMs - startedMs;
+    this.usualMs = this.usualMs === undefined ? tookMs : this.usualMs + LATEST_WEIGHT * (tookMs - this.usualMs);
+  }
+
+  /** A rejected message says nothing about the account. Refusals are the business of the quota, where there is one. */
+  private isFailure({ outcome }: SendResult): boolean {
+    if (outcome === 'delivered' || outcome === 'rejected') return false;
+    return outcome !== 'refused' || this.provider.quota === undefined;
+  }
+
+  private succeeded(): void {
+    this.failures = 0;
+    this.lastReason = '';
+  }
+
+  /** @returns whether the account is paused from now on */
+  private failed(): boolean {
+    const { latest } = this;
+    this.failures += 1;
+    const reason = latest === undefined || latest.outcome === 'delivered' ? 'failed' : latest.reason;
+    if (reason !== this.lastReason) {
+      this.logger.warn('provider account failed', { account: this.provider.key, status: latest?.httpStatus, reason });
+    }
+    this.lastReason = reason;
+    const isFinal = latest?.outcome === 'unauthorized' || latest?.outcome === 'refused';
+    return isFinal || this.failures >= FAILURES_MAX;
+  }
+
+  /** Doubles with each failed probe; at least as long as a refusal says, at least as long as a time-out takes. */
+  private pauseMs(attempt: number): number {
+    const { latest, provider } = this;
+    const retryAfterMs = latest?.settlement.outcome === 'refused' ? latest.settlement.announced?.retryAfterMs : undefined;
+    const isTimeout = latest?.outcome === 'unknown';
+    const firstMs = isTimeout ? Math.max(FIRST_PAUSE_MS, 2 * provider.timeoutMs) : FIRST_PAUSE_MS;
+    const growingMs = Math.min(PAUSE_MAX_MS, firstMs * 2 ** Math.max(0, attempt - 1));
+    const spread = 1 + SPREAD * (2 * Math.random() - 1);
+    const delayMs = Math.ceil(Math.max(growingMs, retryAfterMs ?? 0) * spread);
+    this.pauseUntilMs = performance.now() + delayMs;
+    pauses.inc({ account: provider.key });
+    pausedAccounts.set({ account: provider.key }, 1);
+    if (attempt <= 1) this.logger.warn('provider account paused', { account: provider.key, reason: this.lastReason, pauseMs: delayMs });
+    return delayMs;
+  }
+
+  private resumed(): void {
+    pausedAccounts.set({ account: this.provider.key }, 0);
+    this.logger.log('provider account resumed', { account: this.provider.key });
+  }
+}
