@@ -22,6 +22,8 @@ export class Octo {
         JWT_PRIVATE_KEY_FILE: join(testbed.dir, 'jwt.pem'),
         REDIS_URL: testbed.redis.url,
         DATABASE_URL: testbed.postgres.url,
+        WAITING_MESSAGES_MAX: '1000000',
+        WAITING_BYTES_MAX: '1000000000',
         FREE_POLICY: 'count-then-block',
         FREE_LIMIT: String(limit),
         FREE_BLOCK_MS: String(blockMs),
