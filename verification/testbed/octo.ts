@@ -50,20 +50,20 @@ export class Octo {
     return statsAt(this.origins[provider]);
   }
 
-  /** The value of one metric at each gateway. */
+  /** The value of one metric at each gateway; 0 while the gateway has not counted anything under this name. */
   metric(name: string): Promise<number[]> {
-    return Promise.all(this.origins.gateways.map((origin) => metricAt(origin, name)));
+    const pattern = new RegExp(String.raw`^${name} (.*)$`, 'm');
+    return Promise.all(
+      this.origins.gateways.map(async (origin) => {
+        const text = await (await fetch(`${origin}/metrics`)).text();
+        return Number(pattern.exec(text)?.[1] ?? 0);
+      }),
+    );
   }
 
   stop(): Promise<void> {
     return this.testbed.stop();
   }
-}
-
-/** 0 while the gateway has not counted anything under this name. */
-export async function metricAt(gateway: string, name: string): Promise<number> {
-  const text = await (await fetch(`${gateway}/metrics`)).text();
-  return Number(new RegExp(String.raw`^${name} (.*)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
 export async function statsAt(provider: string): Promise<ProviderStats> {
