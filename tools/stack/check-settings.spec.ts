@@ -50,7 +50,7 @@ describe('checkSettings', () => {
   it.each(['FREE_PROVIDER', 'PAID_PROVIDER'])('gives any providers file ${%s_URL}', (provider) => {
     const PROVIDERS_FILE = providersFile(`url: "\${${provider}_URL}"`);
     const { providers } = checkSettings({ PROVIDERS_FILE, [`${provider}_PORT`]: '4101' });
-    expect(providers[0]?.url).toBe('http://127.0.0.1:4101/messages');
+    expect(providers[0]?.request.origin).toBe('http://127.0.0.1:4101');
   });
 
   it('lists a bad field of the providers file', () => {

@@ -30,7 +30,7 @@ export interface CheckedSettings extends LauncherSettings {
   /** Whether auth creates the demo accounts. */
   hasDemoAccounts: boolean;
   /** From the providers file, in the order the gateways try them. */
-  providers: Provider[];
+  providers: readonly Provider[];
 }
 
 /** Placeholders for settings that the launcher gives to the apps itself. */
@@ -90,11 +90,11 @@ function originsAt(ports: Record<AppName, number>): { free: string; paid: string
  * @throws SettingsError when the file's entry for it has another policy
  */
 function checkFreeQuota(
-  providers: Provider[],
+  providers: readonly Provider[],
   { path, free, port }: { path: string; free: FreeProviderSettings; port: number },
 ): void {
   const hosts = new Set([`127.0.0.1:${port}`, `localhost:${port}`]);
-  const entry = providers.find(({ url }) => hosts.has(new URL(url).host));
+  const entry = providers.find(({ request }) => hosts.has(new URL(request.origin).host));
   if (entry?.quota === undefined) return;
   const { name: provider, quota } = entry;
   const pairs = [

@@ -1,23 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { type QuotaPolicyInput, quotaPolicySchema } from '#quota';
-import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
-import { describeProviders } from './describe-providers.js';
+import { type DescribedProvider, describeProviders } from './describe-providers.js';
 
-const provider = (fields: Partial<Provider>): Provider => ({
-  name: 'one',
-  url: 'http://127.0.0.1/messages',
+const provider = (fields: Partial<DescribedProvider>): DescribedProvider => ({
+  key: 'one',
   priceMicros: 0,
   currency: 'EUR',
-  timeoutMs: 1_000,
-  headers: {},
-  idempotent: false,
   quota: undefined,
   ...fields,
 });
 
 describe('describeProviders', () => {
   it('aligns names and prices', () => {
-    const providers = [provider({ name: 'trial' }), provider({ name: 'mine', priceMicros: 2_500 })];
+    const providers = [provider({ key: 'trial' }), provider({ key: 'mine', priceMicros: 2_500 })];
     expect(describeProviders(providers)).toEqual([
       'trial   free of charge   no quota',
       'mine    0.0025 EUR       no quota',

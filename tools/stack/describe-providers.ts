@@ -1,10 +1,12 @@
 import type { LimitedPolicy } from '#quota';
 import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
 
-/** One row for each provider: name, price of a message, quota. */
-export function describeProviders(providers: Provider[]): string[] {
-  const rows = providers.map(({ name, priceMicros, currency, quota }) => ({
-    name,
+export type DescribedProvider = Pick<Provider, 'key' | 'priceMicros' | 'currency' | 'quota'>;
+
+/** One row for each provider account: name, price of a message, quota. */
+export function describeProviders(providers: readonly DescribedProvider[]): string[] {
+  const rows = providers.map(({ key, priceMicros, currency, quota }) => ({
+    name: key,
     price: priceMicros === 0 ? 'free of charge' : `${priceMicros / 1_000_000} ${currency}`,
     quota: quota === undefined ? 'no quota' : describeQuota(quota),
   }));

@@ -4,7 +4,9 @@ import { formatTrace } from './format-trace.js';
 
 const record: MessageRecord = {
   id: '01a1fe14-630a-72ef-ac64-facc85fd6421',
+  channel: 'default',
   status: 'delivered',
+  account: 'paid',
   message: 'hello',
   mayPay: true,
   provider: 'free',

@@ -11,13 +11,21 @@ import {
   wasSent,
 } from './message.js';
 
-const idempotent: Recipient = { name: 'idempotent', priceMicros: 7, idempotent: true };
-const plain: Recipient = { name: 'plain', priceMicros: 7, idempotent: false };
+const recipient = (name: string, isIdempotent: boolean): Recipient => ({
+  name,
+  account: name,
+  key: name,
+  priceMicros: 7,
+  idempotent: isIdempotent,
+});
+const idempotent = recipient('idempotent', true);
+const plain = recipient('plain', false);
 const DAY_MS = 86_400_000;
 const UNDELIVERED = { outcome: 'undelivered', unknownAt: undefined } as const;
 
 function messageWith(...hops: Omit<Hop, 'at' | 'pod'>[]): Message {
   const message = newMessage({
+    channel: 'default',
     message: 'a',
     deliverBy: undefined,
     callbackUrl: undefined,
@@ -76,7 +84,7 @@ describe('afterAttempt', () => {
   it('ends a delivered message with its price', () => {
     const change = afterAttempt(
       messageWith(),
-      { outcome: 'delivered', provider: idempotent, response: 'b' },
+      { outcome: 'delivered', provider: idempotent, response: 'b', costMicros: 7 },
       Date.now(),
     );
     expect(change).toMatchObject({ status: 'delivered', ending: { provider: 'idempotent', costMicros: 7 } });

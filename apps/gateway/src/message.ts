@@ -154,6 +154,8 @@ const RESOLVE_BACK_OFF_MAX_MS = 600_000;
 /** What became of an attempt to send a waiting message. */
 export type AttemptOutcome<Provider extends Recipient = Recipient> =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
+  /** A provider says that the message itself is wrong. */
+  | { outcome: 'rejected'; detail: string }
   /** `waitMs`: time until a quota opens, when nothing else is in the way. `unknownAt`: sent there without an answer. */
   | { outcome: 'undelivered'; unknownAt: Provider | undefined; waitMs?: number | undefined };
 
@@ -207,6 +209,9 @@ export function resolveAt(message: Message, provider: Recipient, nowMs: number):
  */
 export function afterAttempt(message: Message, attempt: AttemptOutcome, nowMs: number): Change {
   if (attempt.outcome === 'delivered') return markDelivered(message, attempt);
+  if (attempt.outcome === 'rejected') {
+    return markUndelivered(message, { status: 'failed', reason: 'message_rejected', detail: attempt.detail });
+  }
   const isOld = nowMs - firstSentMs(message) >= RESOLVE_MS;
   const { unknownAt } = attempt;
   if (unknownAt === undefined) {

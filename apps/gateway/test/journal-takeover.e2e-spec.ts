@@ -9,18 +9,9 @@ import type { GatewaySettings } from '../src/gateway.settings.js';
 import { Journal } from '../src/journal/journal.service.js';
 import { addHop, markDelivered, markUnknown, type Message, newMessage } from '../src/message.js';
 import { ensurePartitions } from '../src/journal/partitions.js';
-import type { Provider } from '../src/providers/providers-file.js';
+import type { ProvidersFile } from '../src/providers/providers-file.js';
 
-const PROVIDER: Provider = {
-  name: 'one',
-  currency: 'USD',
-  url: 'http://127.0.0.1',
-  priceMicros: 7,
-  timeoutMs: 1_000,
-  headers: {},
-  idempotent: false,
-  quota: undefined,
-};
+const PROVIDER = { name: 'one', account: 'one', key: 'one', priceMicros: 7, idempotent: false };
 
 let postgres: Awaited<ReturnType<typeof startPostgres>>;
 let db: Database;
@@ -33,7 +24,8 @@ beforeAll(async () => {
   await ensurePartitions(db, new Date());
   const settings = { JOURNAL_DOWN: 'refuse', CALLBACK_SECRETS: [] } as unknown as GatewaySettings;
   const callbacks = new CallbackDelivery(new PendingCallbacks(db), { settings });
-  journal = new Journal(db, { currency: 'USD', providers: [PROVIDER] }, settings, callbacks);
+  const config: ProvidersFile = { currency: 'USD', providers: [], channels: new Map(), redact: (text) => text };
+  journal = new Journal(db, config, settings, callbacks);
 });
 afterAll(async () => {
   journal.onApplicationShutdown();
@@ -44,6 +36,7 @@ afterAll(async () => {
 /** A message in flight as two pods know it: the pod that sent it, and one that believes the first dead. */
 async function inFlight(): Promise<{ ours: Message; theirs: Message }> {
   const ours = newMessage({
+    channel: 'default',
     message: 'a',
     deliverBy: undefined,
     callbackUrl: undefined,
@@ -69,14 +62,14 @@ it('records a delivery by a pod that was believed dead after another pod took ov
   expect(await journal.change(theirs, markUnknown(theirs, PROVIDER))).toBe(true);
   expect(await rowOf(ours)).toMatchObject({ status: 'unknown', costMicros: 0 });
 
-  const isOurs = await journal.change(ours, markDelivered(ours, { provider: PROVIDER, response: 'b' }));
+  const isOurs = await journal.change(ours, markDelivered(ours, { provider: PROVIDER, response: 'b', costMicros: 7 }));
   expect(isOurs).toBe(false);
   expect(await rowOf(ours)).toMatchObject({ status: 'delivered', provider: 'one', costMicros: 7, reason: null });
 });
 
 it('ignores every other change by a pod whose message was taken over', async () => {
   const { ours, theirs } = await inFlight();
-  await journal.change(theirs, markDelivered(theirs, { provider: PROVIDER, response: 'b' }));
+  await journal.change(theirs, markDelivered(theirs, { provider: PROVIDER, response: 'b', costMicros: 7 }));
   expect(await journal.change(ours, markUnknown(ours, PROVIDER))).toBe(false);
   expect(await rowOf(ours)).toMatchObject({ status: 'delivered', costMicros: 7 });
 });

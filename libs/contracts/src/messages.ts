@@ -70,7 +70,10 @@ const ATTEMPT_OUTCOMES = ['delivered', 'refused', 'rejected', 'failed', 'unknown
 export const attemptSchema = z
   .object({
     provider: z.string(),
-    account: z.string().optional().meta({ description: 'whose quota was used; left out by releases before this field' }),
+    account: z
+      .string()
+      .optional()
+      .meta({ description: 'whose quota was used; left out by releases before this field' }),
     outcome: z.enum(ATTEMPT_OUTCOMES).meta({
       description:
         '`refused`: the provider is out of quota; `rejected`: it says that the message is wrong; `failed`: it answered with an error or could not be reached; `unknown`: it did not answer',
@@ -159,7 +162,9 @@ export const messageRecordSchema = z
     id: z.uuid(),
     status: messageStatusSchema,
     channel: z.string(),
-    message: z.unknown().meta({ description: 'text or JSON; null when the message is older than the retention of texts' }),
+    message: z
+      .unknown()
+      .meta({ description: 'text or JSON; null when the message is older than the retention of texts' }),
     mayPay: z.boolean(),
     provider: z.string().nullable(),
     account: z.string().nullable(),

@@ -5,17 +5,16 @@ import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } fro
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import type { SendResult } from '../providers/answer-reader.js';
+import type { Channel } from '../providers/channel.js';
 import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
-import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { OutgoingRequest } from '../providers/request-template.js';
 import { chooseRoute } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
 
 /** Why a message was not sent to a provider: no permit, or the account is paused. */
-export type Denial =
-  | Extract<Reservation, { granted: false }>
-  | { granted: false; reason: 'paused'; waitMs: number };
+export type Denial = Extract<Reservation, { granted: false }> | { granted: false; reason: 'paused'; waitMs: number };
 
 export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
@@ -58,6 +57,19 @@ export class DeliveryService {
     return { status: 'sending', claimMs: claimMsOf(this.config.providers) };
   }
 
+  /** The channel of a request; the default one if it names none. Undefined if there is no such channel. */
+  channelNamed(name: string | undefined): Channel | undefined {
+    const { channels } = this.config;
+    if (name !== undefined) return channels.get(name);
+    const [only] = channels.values();
+    return channels.size === 1 ? only : channels.get(DEFAULT_CHANNEL);
+  }
+
+  /** Whether a rejection by one provider ends the message. */
+  stopsAtRejection({ channel }: Message): boolean {
+    return this.config.channels.get(channel)?.onRejected !== 'next';
+  }
+
   /**
    * Tries the providers of a route in turn.
    * @param recordIntent called before each send: puts on disk that the message is being sent. False when another pod
@@ -68,7 +80,7 @@ export class DeliveryService {
     route: readonly Provider[],
     recordIntent?: () => Promise<boolean>,
   ): Promise<Delivery> {
-    const { onRejected = 'stop', onNoAnswer = 'next' } = this.config.channels.get(message.channel) ?? {};
+    const stopsAtUnknown = this.config.channels.get(message.channel)?.onNoAnswer === 'stop';
     const denials: Denial[] = [];
     let unknownAt: Provider | undefined;
     for (const [index, provider] of route.entries()) {
@@ -82,11 +94,12 @@ export class DeliveryService {
       }
       const result = await this.send(message, provider, reservation.permit);
       if (result.outcome === 'delivered') return { ...result, provider };
-      if (result.outcome === 'rejected' && onRejected === 'stop') return { outcome: 'rejected', detail: result.detail };
+      if (result.outcome === 'rejected' && this.stopsAtRejection(message))
+        return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
       if (result.outcome !== 'unknown') continue;
       unknownAt = provider;
-      if (onNoAnswer === 'stop') break;
+      if (stopsAtUnknown) break;
     }
     return { outcome: 'undelivered', denials, unknownAt };
   }

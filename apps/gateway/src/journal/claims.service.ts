@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { hopSchema } from '#contracts';
+import { type Hop, hopSchema } from '#contracts';
 import { type Database, InjectDatabase, type Queries } from '#database';
 import { type Message, POD } from '../message.js';
 import type { Rates } from '../routing/arrival-rate.js';
@@ -64,6 +64,13 @@ const countSchema = z.tuple([
  */
 const MAY_GO = sql`status = 'waiting' and (only_provider > '') is not true and (next_at > now()) is not true`;
 
+/** The channels that a provider delivers; undefined: all of them. */
+export type Channels = readonly string[] | undefined;
+
+function mayGo(channels: Channels): SQL {
+  return channels === undefined ? MAY_GO : sql`${MAY_GO} and channel = any(${sql.param([...channels])})`;
+}
+
 /** Pods that have reported lately, without this one. */
 const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
 
@@ -72,6 +79,10 @@ function hop(step: string, details: SQL = sql``): SQL {
   const at = sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
   const fields = sql`'at', ${at}, 'pod', ${POD}::text, 'step', ${step}::text${details}`;
   return sql`jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(${fields})))`;
+}
+
+function placeFields({ provider, account }: Pick<Hop, 'provider' | 'account'>): SQL {
+  return sql`, 'provider', ${provider ?? null}::text, 'account', ${account ?? null}::text`;
 }
 
 /** The reason in the record of a message that does not take an open slot. */
@@ -84,23 +95,25 @@ export class Claims {
 
   /** For granted permits: as many messages as there are slots, nearest deadline first, with the intent to send. */
   async claimForSlots({
-    provider,
+    place,
+    channels,
     epoch,
     count,
     claimMs,
   }: {
-    provider: string;
+    place: Pick<Hop, 'provider' | 'account'>;
+    channels: Channels;
     /** The window of the permits, where there is a quota. */
     epoch: number | undefined;
     count: number;
     claimMs: number;
   }) {
-    const sending = hop('sending', sql`, 'provider', ${provider}::text, 'epoch', ${epoch ?? null}::bigint`);
+    const sending = hop('sending', sql`${placeFields(place)}, 'epoch', ${epoch ?? null}::bigint`);
     return claim(
       this.db,
       sql`
       with picked as materialized (
-        select id from messages where ${MAY_GO} and (deliver_by <= now()) is not true
+        select id from messages where ${mayGo(channels)} and (deliver_by <= now()) is not true
         order by send_by, id limit ${count} for update skip locked)
       update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms',
         hops = m.hops || ${sending}
@@ -160,16 +173,22 @@ export class Claims {
    * Adds a hop to the first `count` messages that would take a slot now, if their record does not say yet that they are
    * held back. Its wait is the longest one: until the last safe moment.
    */
-  async noteHeldBack({ provider, count }: { provider: string; count: number }): Promise<void> {
+  async noteHeldBack({
+    place,
+    channels,
+    count,
+  }: {
+    place: Pick<Hop, 'provider' | 'account'>;
+    channels: Channels;
+    count: number;
+  }): Promise<void> {
     const waitMs = sql`ceil(extract(epoch from greatest(m.send_by - now(), interval '0')) * 1000)`;
-    const heldBack = hop(
-      'waiting',
-      sql`, 'provider', ${provider}::text, 'reason', ${HELD_BACK}::text, 'waitMs', ${waitMs}`,
-    );
+    const heldBack = hop('waiting', sql`${placeFields(place)}, 'reason', ${HELD_BACK}::text, 'waitMs', ${waitMs}`);
     journalStatements.inc();
     await this.db.execute(sql`
       with first as materialized (
-        select id, hops -> -1 ->> 'reason' as reason from messages where ${MAY_GO} order by send_by, id limit ${count})
+        select id, hops -> -1 ->> 'reason' as reason from messages
+        where ${mayGo(channels)} order by send_by, id limit ${count})
       update messages m set hops = m.hops || ${heldBack}
       from first where m.id = first.id and first.reason is distinct from ${HELD_BACK} and m.status = 'waiting'`);
   }
@@ -211,14 +230,17 @@ export class Claims {
    * How many messages may take a permit now, at most `max`; how many of them must be sent within each threshold; and the
    * urgent traffic of the other pods.
    */
-  async countWaiting(thresholdsMs: readonly number[], max: number): Promise<{ waiting: Waiting; others: Rates }> {
+  async countWaiting(
+    thresholdsMs: readonly number[],
+    { max, channels }: { max: number; channels: Channels },
+  ): Promise<{ waiting: Waiting; others: Rates }> {
     const dueWithin = thresholdsMs.map((ms) => sql`count(*) filter (where send_by <= now() + ${ms} * interval '1 ms')`);
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
       select count(*)::int as total, array[${sql.join(dueWithin, sql`, `)}]::int[] as due_within,
         (select coalesce(sum(recent_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as recent,
         (select coalesce(sum(usual_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as usual
-      from (select send_by from messages where ${MAY_GO} order by send_by limit ${max}) w`);
+      from (select send_by from messages where ${mayGo(channels)} order by send_by limit ${max}) w`);
     const [{ total, due_within: dueCounts, recent, usual }] = countSchema.parse(rows);
     return { waiting: { total, dueWithin: dueCounts }, others: { recent, usual } };
   }

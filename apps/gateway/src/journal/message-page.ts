@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageStatusSchema } from '#contracts';
 import { wholeNumber } from '#service';
-import { providerNameSchema } from '../providers/providers-file.js';
+import { providerNameSchema } from '../providers/provider-schema.js';
 
 /** A page begins after this message: its id, as 16 bytes in base64url. */
 const cursorSchema = z

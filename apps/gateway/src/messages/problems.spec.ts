@@ -15,6 +15,7 @@ const blocked = (waitMs: number): Denial => ({ granted: false, reason: 'blocked'
 
 function problemOf({ attempts = [], denials = [], mayPay = false }: Given) {
   const message: Message = newMessage({
+    channel: 'default',
     message: 'a',
     deliverBy: undefined,
     callbackUrl: undefined,

@@ -2,6 +2,7 @@ import type { Attempt } from '#contracts';
 import { ProblemException } from '#service';
 import type { Denial } from '../delivery/delivery.service.js';
 import { attemptsOf, type Message } from '../message.js';
+import type { FieldError } from '../providers/channel.js';
 
 /** Why no provider delivered a message, as the problem its caller gets. */
 export function undelivered(
@@ -28,6 +29,27 @@ export function undelivered(
     'Send again after Retry-After, or use an account with paid access and do not set "paid" to "never".',
     { ...extra, retryAfterMs: waitMs, freeReopensAt: new Date(nowMs + waitMs).toISOString() },
   );
+}
+
+/** A provider says that the message itself is wrong, in its own words. */
+export function messageRejected({ id, hops }: Pick<Message, 'id' | 'hops'>, detail: string): ProblemException {
+  return new ProblemException('message_rejected', detail, { id, attempts: attemptsOf(hops) });
+}
+
+export function unknownChannel(name: string | undefined): ProblemException {
+  const what = name === undefined ? 'Name a channel: there are several, and none is the default.' : 'Use another one.';
+  const errors = [{ pointer: '/channel', detail: name === undefined ? 'is required' : 'is not a channel' }];
+  return new ProblemException('unknown_channel', what, { errors });
+}
+
+/** @throws ProblemException `invalid_message`, or `message_too_large`, with every bad field */
+export function refuseInvalid(errors: readonly FieldError[]): void {
+  if (errors.length === 0) return;
+  const code = errors.some(({ isTooLarge }) => isTooLarge) ? 'message_too_large' : 'invalid_message';
+  const fields = errors.map(({ pointer, detail }) => ({ pointer, detail }));
+  throw new ProblemException(code, fields.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; '), {
+    errors: fields,
+  });
 }
 
 /** No provider is free. */

@@ -24,10 +24,13 @@ import {
   cannotBeRecorded,
   deadlineHasPassed,
   keyReused,
+  messageRejected,
   notRecordedYet,
   paidAccessRequired,
+  refuseInvalid,
   takenOver,
   undelivered,
+  unknownChannel,
 } from './problems.js';
 import type { SendOptions } from './send-options.js';
 
@@ -51,9 +54,13 @@ export class SendMessageService {
    * Sends a message by the cheapest provider it may use, or accepts it to be sent later.
    * @throws ProblemException saying why no provider delivered it
    */
-  send(body: SendMessage, caller: Caller, options: SendOptions): Promise<SendAnswer> {
+  async send(body: SendMessage, caller: Caller, options: SendOptions): Promise<SendAnswer> {
     const { idempotencyKey, requestId, traceparent } = options;
+    const channel = this.delivery.channelNamed(body.channel);
+    if (channel === undefined) throw unknownChannel(body.channel);
+    refuseInvalid(channel.errorsOf(body.message));
     const message = newMessage({
+      channel: channel.name,
       message: body.message,
       deliverBy: body.deliverBy,
       callbackUrl: body.callbackUrl,
@@ -82,7 +89,7 @@ export class SendMessageService {
     message.sendBy = this.waiting.lastSafeMoment(message);
     const isDue = message.mayPay && message.sendBy.getTime() <= Date.now();
     if (isDue) return this.conclude(message, await this.deliver(message, route));
-    if (!this.waiting.isIdle && this.waiting.comesInTime(message)) return this.accept(message);
+    if (!this.waiting.isIdle(message) && this.waiting.comesInTime(message)) return this.accept(message);
     const free = await this.deliver(message, route.filter(isFree));
     if (free.outcome !== 'undelivered') return this.conclude(message, free);
     if (free.unknownAt === undefined && this.waiting.comesInTime(message)) return this.accept(message);
@@ -114,11 +121,16 @@ export class SendMessageService {
       await this.recordUndelivered(message, problem, result.unknownAt);
       throw problem;
     }
-    const { provider, response } = result;
+    if (result.outcome === 'rejected') {
+      const problem = messageRejected(message, result.detail);
+      await this.recordUndelivered(message, problem, undefined);
+      throw problem;
+    }
+    const { provider, response, costMicros } = result;
     const recorded = await this.journal.record(message, markDelivered(message, result));
     if (recorded === 'late') throw notRecordedYet();
-    const { name, priceMicros: costMicros, currency } = provider;
-    return deliveredAnswer(message, { provider: name, response, costMicros, currency });
+    const { name, account, currency } = provider;
+    return deliveredAnswer(message, { provider: name, account, response, costMicros, currency });
   }
 
   private async recordUndelivered(

@@ -26,11 +26,11 @@ export class WaitingLimits {
   ) {}
 
   /** @throws ProblemException `too_many_requests` */
-  async admit({ accountId, text }: Message): Promise<void> {
+  async admit({ accountId, content }: Message): Promise<void> {
     const { WAITING_MESSAGES_MAX, WAITING_BYTES_MAX } = this.settings;
     const known = await this.countOf(accountId);
     known.count += 1;
-    known.bytes += Buffer.byteLength(text);
+    known.bytes += Buffer.byteLength(typeof content === 'string' ? content : JSON.stringify(content));
     if (known.count <= WAITING_MESSAGES_MAX && known.bytes <= WAITING_BYTES_MAX) return;
     const limits = `${WAITING_MESSAGES_MAX} messages or ${WAITING_BYTES_MAX} bytes of text`;
     const detail = `This account has as many waiting messages as it may have: ${limits}. Wait until some are sent.`;

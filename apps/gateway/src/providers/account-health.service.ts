@@ -168,7 +168,8 @@ class Account {
   /** Doubles with each failed probe; at least as long as a refusal says, at least as long as a time-out takes. */
   private pauseMs(attempt: number): number {
     const { latest, provider } = this;
-    const retryAfterMs = latest?.settlement.outcome === 'refused' ? latest.settlement.announced?.retryAfterMs : undefined;
+    const retryAfterMs =
+      latest?.settlement.outcome === 'refused' ? latest.settlement.announced?.retryAfterMs : undefined;
     const isTimeout = latest?.outcome === 'unknown';
     const firstMs = isTimeout ? Math.max(FIRST_PAUSE_MS, 2 * provider.timeoutMs) : FIRST_PAUSE_MS;
     const growingMs = Math.min(PAUSE_MAX_MS, firstMs * 2 ** Math.max(0, attempt - 1));
@@ -177,7 +178,8 @@ class Account {
     this.pauseUntilMs = performance.now() + delayMs;
     pauses.inc({ account: provider.key });
     pausedAccounts.set({ account: provider.key }, 1);
-    if (attempt <= 1) this.logger.warn('provider account paused', { account: provider.key, reason: this.lastReason, pauseMs: delayMs });
+    if (attempt <= 1)
+      this.logger.warn('provider account paused', { account: provider.key, reason: this.lastReason, pauseMs: delayMs });
     return delayMs;
   }
 

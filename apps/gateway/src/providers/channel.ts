@@ -1,6 +1,6 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import { messageTextSchema } from '#contracts';
+import { MESSAGE_MAX_BYTES, messageTextSchema } from '#contracts';
 import type { ChannelInput } from './provider-schema.js';
 import type { Provider } from './providers-file.js';
 
@@ -8,7 +8,11 @@ export interface FieldError {
   /** JSON pointer from the root of the request body (RFC 6901). */
   pointer: string;
   detail: string;
+  isTooLarge?: boolean;
 }
+
+/** Errors of one message that an answer names. */
+const ERRORS_MAX = 20;
 
 /** What a message of this channel is, and the provider accounts that can deliver it. */
 export interface Channel {
@@ -47,7 +51,7 @@ export function compileChannel(
 }
 
 function schemaErrors(schema: object, problems: Problem[]): Channel['errorsOf'] {
-  const ajv = new Ajv2020({ allErrors: false, strict: true });
+  const ajv = new Ajv2020({ allErrors: true, strict: true });
   formats.default(ajv);
   let validate: ValidateFunction;
   try {
@@ -56,8 +60,17 @@ function schemaErrors(schema: object, problems: Problem[]): Channel['errorsOf'] 
     problems.push({ field: ['message'], message: `is not a JSON Schema: ${(error as Error).message}` });
     return () => [];
   }
-  return (message) => (validate(message) ? [] : (validate.errors ?? []).map(fieldError));
+  return (message) => {
+    if (!validate(message)) return (validate.errors ?? []).slice(0, ERRORS_MAX).map(fieldError);
+    return Buffer.byteLength(JSON.stringify(message)) <= MESSAGE_MAX_BYTES ? [] : [TOO_LARGE];
+  };
 }
+
+const TOO_LARGE: FieldError = {
+  pointer: '/message',
+  detail: `must have at most ${MESSAGE_MAX_BYTES} bytes of JSON`,
+  isTooLarge: true,
+};
 
 function fieldError({ instancePath, message = 'is not valid', keyword, params }: ErrorObject): FieldError {
   const extra = params as { missingProperty?: string; additionalProperty?: string };
@@ -72,5 +85,10 @@ function fieldError({ instancePath, message = 'is not valid', keyword, params }:
 
 function textErrors(message: unknown): FieldError[] {
   const { success, error } = messageTextSchema.safeParse(message);
-  return success ? [] : error.issues.map(({ message: detail }) => ({ pointer: '/message', detail }));
+  if (success) return [];
+  return error.issues.map((issue) => ({
+    pointer: '/message',
+    detail: issue.message,
+    isTooLarge: issue.code === 'custom' && issue.params?.['problem'] === 'message_too_large',
+  }));
 }

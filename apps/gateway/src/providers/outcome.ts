@@ -12,10 +12,7 @@ const REFUSED_WITH_WAIT = new Set([403, 420, 503, 529]);
  * The outcome of an answer that no rule of the providers file matches.
  * @param namesWait whether the answer says how long to stay away
  */
-export function outcomeOf({ status, namesWait }: { status: number; namesWait: boolean }): Exclude<
-  Outcome,
-  'notSent'
-> {
+export function outcomeOf({ status, namesWait }: { status: number; namesWait: boolean }): Exclude<Outcome, 'notSent'> {
   if (status >= 200 && status <= 299) return 'delivered';
   if (status === 429 || (namesWait && REFUSED_WITH_WAIT.has(status))) return 'refused';
   if (REJECTED.has(status)) return 'rejected';

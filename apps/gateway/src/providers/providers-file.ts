@@ -1,4 +1,5 @@
-import { type LimitedPolicy } from '#quota';
+import { isDeepStrictEqual } from 'node:util';
+import type { LimitedPolicy } from '#quota';
 import { SettingsError } from '#service';
 import { type AnswerReader, compileAnswer } from './answer-reader.js';
 import { type Channel, compileChannel } from './channel.js';
@@ -42,6 +43,7 @@ export interface ProvidersFile {
   redact(text: string): string;
 }
 
+/** The channel of a request that names none, if there are several. */
 export const DEFAULT_CHANNEL = 'default';
 
 /** Shorter values are no secrets, such as a limit; replacing them would garble texts. */
@@ -57,9 +59,10 @@ export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): Provide
   if (!parsed.success) throw new SettingsError(problemsOf(file, parsed.error));
   const { currency, channels = {}, providers: inputs } = parsed.data;
   const problems: string[] = [];
-  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, { file, problems }));
-  findDuplicates(inputs, { file, problems });
-  const providers = compiled.toSorted((one, other) => one.priceMicros - other.priceMicros);
+  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, { file, env, problems }));
+  findDuplicates(inputs, { file, env, problems });
+  const shared = shareQuotas(compiled, inputs, { file, env, problems });
+  const providers = shared.toSorted((one, other) => one.priceMicros - other.priceMicros);
   const all = { providers: inputs.map(({ name }) => name), onNoAnswer: 'next', onRejected: 'stop' } as const;
   const inputsOfChannels = Object.keys(channels).length === 0 ? { [DEFAULT_CHANNEL]: all } : channels;
   const compiledChannels = Object.entries(inputsOfChannels).map(([name, input]) => {
@@ -75,6 +78,7 @@ export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): Provide
 
 interface Found {
   file: YamlFile;
+  env: NodeJS.ProcessEnv;
   problems: string[];
 }
 
@@ -82,7 +86,7 @@ function accountsOf(input: ProviderInput, index: number, currency: string, found
   const { name, accounts } = input;
   const at = ['providers', index] as const;
   if (accounts === undefined) {
-    return [compileProvider(input, { key: name, account: input.account ?? name, currency, at, found })].flat();
+    return compileProvider(input, { key: name, account: input.account ?? name, currency, at, found });
   }
   return accounts.flatMap(({ name: account, url, headers, quota, quotas }, place) => {
     const own = { url: url ?? input.url, quota: quota ?? input.quota, quotas: quotas ?? input.quotas };
@@ -131,11 +135,24 @@ function compileProvider(
       idempotent: idempotent || idempotencyKey !== undefined,
       idempotencyHeader: idempotencyHeader?.toLowerCase(),
       quota: input.quota ?? input.quotas?.[0],
-      proxyUrl: proxyFor(request.origin, env),
+      proxyUrl: proxyFor(request.origin, found.env),
       request,
       readAnswer,
     },
   ];
+}
+
+/** The proxy that the environment names for an origin, by the usual variables. */
+function proxyFor(origin: string, env: NodeJS.ProcessEnv): string | undefined {
+  const { protocol, hostname } = new URL(origin);
+  const name = protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY';
+  const proxy = env[name.toLowerCase()] || env[name];
+  const exceptions = (env['no_proxy'] || env['NO_PROXY'] || '').split(/[\s,]+/).filter((entry) => entry !== '');
+  const isExcepted = exceptions.some((entry) => {
+    const suffix = entry.replace(/^\*?\./, '');
+    return entry === '*' || hostname === suffix || hostname.endsWith(`.${suffix}`);
+  });
+  return proxy && !isExcepted ? proxy : undefined;
 }
 
 function bodyOf({ json, form, text, method }: ProviderInput): BodyTemplate {
@@ -155,6 +172,20 @@ function findDuplicates(inputs: readonly ProviderInput[], { file, problems }: Fo
       problems.push(file.problemAt(['providers', index, 'accounts', place, 'name'], 'names must differ'));
     }
   }
+}
+
+/** Providers that share an account share its quota, which any of them may define. */
+function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { file, problems }: Found): Provider[] {
+  const quotas = new Map<string, LimitedPolicy>();
+  for (const { account, name, quota } of providers) {
+    const known = quotas.get(account);
+    if (quota === undefined) continue;
+    quotas.set(account, quota);
+    if (known === undefined || isDeepStrictEqual(known, quota)) continue;
+    const index = inputs.findIndex((input) => input.name === name);
+    problems.push(file.problemAt(['providers', index, 'account'], `the quota of account "${account}" differs`));
+  }
+  return providers.map((provider) => Object.assign(provider, { quota: quotas.get(provider.account) }));
 }
 
 function redactor({ secrets }: YamlFile): (text: string) => string {

@@ -1,9 +1,9 @@
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { openQuotaRedis, Quota } from '#quota';
+import { openQuotaRedis, Quota, type QuotaOptions } from '#quota';
 import type { RedisConnection } from '#redis';
 import { logTransitions, Readiness } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
-import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
@@ -52,13 +52,23 @@ function openRedis({ REDIS_URL }: GatewaySettings): RedisConnection {
 function createQuota(redis: RedisConnection, settings: GatewaySettings, { providers }: ProvidersFile): Quota {
   const quota = new Quota({
     redis,
-    providers: providers.flatMap(({ name, quota: policy, timeoutMs }) =>
-      policy === undefined ? [] : [{ name, policy, timeoutMs }],
-    ),
+    providers: quotasOf(providers),
     whenForgotten: settings.QUOTA_WHEN_FORGOTTEN,
     budgetMs: settings.QUOTA_BUDGET_MS,
     onEvent: reportQuotaEvents(),
   });
   reportTrips(quota);
   return quota;
+}
+
+/** One quota for each account; the providers of a shared account have the same one. */
+function quotasOf(providers: readonly Provider[]): QuotaOptions['providers'] {
+  const accounts = new Map(providers.map((provider) => [provider.account, provider]));
+  return [...accounts.values()].flatMap(({ account, quota: policy }) => {
+    // The permit of a slow provider must outlive the answer of any of them.
+    const timeoutMs = Math.max(
+      ...providers.filter((other) => other.account === account).map((other) => other.timeoutMs),
+    );
+    return policy === undefined ? [] : [{ name: account, policy, timeoutMs }];
+  });
 }

@@ -28,6 +28,8 @@ export interface DispatcherWork {
   claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]>;
   /** Sends a claimed message. Never fails. */
   send(message: Message, provider: Provider, slot: Slot): Promise<void>;
+  /** How long the gateway does not send to an account because it failed, in milliseconds. */
+  pausedForMs(provider: Provider): number;
   failed(error: unknown): void;
 }
 
@@ -54,8 +56,10 @@ export class FreeQuotaDispatcher {
 
   /** How long the quota is known to stay closed, in milliseconds. */
   get opensInMs(): number {
-    const { name, quota } = this.provider;
-    return quota === undefined ? 0 : Math.max(this.opensAtMs - performance.now(), this.quota.blockedForMs(name));
+    const { account, quota } = this.provider;
+    const pausedMs = this.work.pausedForMs(this.provider);
+    if (quota === undefined) return pausedMs;
+    return Math.max(this.opensAtMs - performance.now(), this.quota.blockedForMs(account), pausedMs);
   }
 
   start(): void {
@@ -97,9 +101,9 @@ export class FreeQuotaDispatcher {
   }
 
   private async reserve(count: number): Promise<Slot[]> {
-    const { name, quota } = this.provider;
+    const { account, quota } = this.provider;
     if (quota === undefined) return Array.from({ length: count }, () => undefined);
-    const reservations = await Promise.all(Array.from({ length: count }, () => this.quota.reserve(name)));
+    const reservations = await Promise.all(Array.from({ length: count }, () => this.quota.reserve(account)));
     for (const reservation of reservations) {
       if (reservation.granted) continue;
       const waitMs = reservation.reason === 'unavailable' ? RETRY_MS : reservation.waitMs;

@@ -1,6 +1,7 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { limitOf, periodMsOf, Quota } from '#quota';
 import type { Message } from '../message.js';
+import { AccountHealth } from '../providers/account-health.service.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { isFree } from '../routing/choose-route.js';
 import { FreeQuotaDispatcher, type Slot } from './free-quota-dispatcher.js';
@@ -16,15 +17,17 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
   private readonly dispatchers: FreeQuotaDispatcher[];
 
   constructor(
-    @Inject(PROVIDERS) config: ProvidersFile,
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
     quota: Quota,
     private readonly queue: WaitingQueue,
     delivery: WaitingDelivery,
+    health: AccountHealth,
   ) {
     const work = {
       share: (provider: Provider) => queue.share(provider),
       claim: (provider: Provider, slots: readonly Slot[]) => queue.claim(provider, slots),
       send: (message: Message, provider: Provider, slot: Slot) => delivery.sendWithPermit(message, provider, slot),
+      pausedForMs: (provider: Provider) => health.pauseOf(provider)?.waitMs ?? 0,
       failed: (error: unknown) => delivery.noteFailure(error),
     };
     this.dispatchers = config.providers
@@ -41,14 +44,19 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
     await Promise.all(this.dispatchers.map((dispatcher) => dispatcher.close()));
   }
 
-  /** Free quota of at least one provider is not known to be closed. */
-  get areOpen(): boolean {
-    return this.dispatchers.some(({ opensInMs }) => opensInMs === 0);
+  /** Free quota of at least one provider of the channel is not known to be closed. */
+  areOpen(channel: string): boolean {
+    return this.of(channel).some(({ opensInMs }) => opensInMs === 0);
   }
 
-  /** Time until a message that starts to wait now will probably find a free slot, in milliseconds. */
-  get nextSlotInMs(): number {
-    return Math.min(NEVER_MS, ...this.dispatchers.map((dispatcher) => slotInMs(dispatcher, this.queue.length)));
+  /** Time until a message of a channel that starts to wait now will probably find a free slot, in milliseconds. */
+  nextSlotInMs(channel: string): number {
+    return Math.min(NEVER_MS, ...this.of(channel).map((dispatcher) => slotInMs(dispatcher, this.queue.length)));
+  }
+
+  private of(channel: string): FreeQuotaDispatcher[] {
+    const providers = this.config.channels.get(channel)?.providers ?? [];
+    return this.dispatchers.filter(({ provider }) => providers.includes(provider));
   }
 
   private wake(): void {

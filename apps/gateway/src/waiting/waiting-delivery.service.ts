@@ -24,7 +24,7 @@ export class WaitingDelivery {
   /** By any provider the message may use, or by the one that may have delivered it already. Never fails. */
   async send(message: Message): Promise<void> {
     const { onlyProvider } = message;
-    const only = this.config.providers.filter(({ name }) => name === onlyProvider);
+    const only = this.config.providers.filter(({ key }) => key === onlyProvider);
     const route = onlyProvider === undefined ? this.delivery.routeOf(message) : only;
     await this.conclude(message, async () => {
       const claim = this.delivery.claim();
@@ -37,7 +37,8 @@ export class WaitingDelivery {
   async sendWithPermit(message: Message, provider: Provider, permit: Permit | undefined): Promise<void> {
     await this.conclude(message, async () => {
       const result = await this.delivery.send(message, provider, permit);
-      if (result.outcome === 'delivered') return { outcome: 'delivered', provider, response: result.response };
+      if (result.outcome === 'delivered') return { ...result, provider };
+      if (result.outcome === 'rejected' && this.delivery.stopsAtRejection(message)) return result;
       return { outcome: 'undelivered', unknownAt: result.outcome === 'unknown' ? provider : undefined };
     });
   }
@@ -68,7 +69,7 @@ export class WaitingDelivery {
 /** Undefined when another pod has taken the message over. */
 function outcomeOf(delivery: Delivery, route: readonly Provider[]): AttemptOutcome<Provider> | undefined {
   if (delivery.outcome === 'takenOver') return undefined;
-  if (delivery.outcome === 'delivered') return delivery;
+  if (delivery.outcome === 'delivered' || delivery.outcome === 'rejected') return delivery;
   const { denials, unknownAt } = delivery;
   const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [denial.waitMs]));
   const isOnlyBlocked = waits.length > 0 && waits.length === route.length;

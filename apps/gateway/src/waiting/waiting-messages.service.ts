@@ -25,8 +25,8 @@ export class WaitingMessages {
   ) {}
 
   /** No message waits, and free quota is not known to be closed: a new message need not queue. */
-  get isIdle(): boolean {
-    return this.queue.length === 0 && this.dispatchers.areOpen;
+  isIdle({ channel }: Message): boolean {
+    return this.queue.length === 0 && this.dispatchers.areOpen(channel);
   }
 
   /** See `routing/deadlines.ts`. */
@@ -35,9 +35,9 @@ export class WaitingMessages {
   }
 
   /** Whether a message will probably find a free slot while it can still wait. */
-  comesInTime({ mayPay, sendBy, deliverBy }: Message): boolean {
+  comesInTime({ channel, mayPay, sendBy, deliverBy }: Message): boolean {
     const last = mayPay ? sendBy : deliverBy;
-    return last !== undefined && Date.now() + this.dispatchers.nextSlotInMs <= last.getTime();
+    return last !== undefined && Date.now() + this.dispatchers.nextSlotInMs(channel) <= last.getTime();
   }
 
   /** Puts a message on disk as waiting. Without a deadline it waits only if it may not be paid for. */
@@ -47,7 +47,7 @@ export class WaitingMessages {
     const isUrgent = message.deliverBy === undefined && mayPay;
     message.deliverBy = deliverBy;
     message.sendBy ??= isUrgent ? createdAt : this.lastSafeMoment(message);
-    addHop(message, { step: 'waiting', waitMs: this.expectedInMs(message.sendBy, mayPay) });
+    addHop(message, { step: 'waiting', waitMs: this.expectedInMs(message, message.sendBy) });
     const isNew = message.hopsOnDisk === 0;
     const isOurs = await (isNew
       ? this.journal.insert(message, { status: 'waiting' })
@@ -58,8 +58,8 @@ export class WaitingMessages {
   }
 
   /** While urgent messages come steadily they get the free slots: then only the last safe moment is certain. */
-  private expectedInMs(sendBy: Date, mayPay: boolean): number {
-    const freeInMs = Math.max(this.dispatchers.nextSlotInMs, this.queue.urgentTrafficEndsInMs);
+  private expectedInMs({ channel, mayPay }: Message, sendBy: Date): number {
+    const freeInMs = Math.max(this.dispatchers.nextSlotInMs(channel), this.queue.urgentTrafficEndsInMs);
     const untilSendByMs = Math.max(0, sendBy.getTime() - Date.now());
     const isCapped = mayPay || freeInMs === Infinity;
     return Math.round(isCapped ? Math.min(freeInMs, untilSendByMs) : freeInMs);

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type LimitedPolicy, limitOf, periodMsOf, Quota } from '#quota';
-import { Claims } from '../journal/claims.service.js';
-import type { Message } from '../message.js';
+import { type Channels, Claims } from '../journal/claims.service.js';
+import { type Message, placeOf } from '../message.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import { claimMsOf } from '../routing/deadlines.js';
@@ -28,16 +28,13 @@ export class WaitingQueue {
   private others: Rates = { recent: 0, usual: 0 };
   private heldBackNotedMs = -Infinity;
   private readonly addedListeners: (() => void)[] = [];
-  private readonly claimMs: number;
 
   constructor(
-    @Inject(PROVIDERS) { providers }: ProvidersFile,
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly claims: Claims,
     private readonly quota: Quota,
     private readonly urgent: UrgentTraffic,
-  ) {
-    this.claimMs = claimMsOf(providers);
-  }
+  ) {}
 
   /** How many messages wait, as of the last poll. */
   get length(): number {
@@ -70,40 +67,50 @@ export class WaitingQueue {
 
   /** How many messages may take a slot of a provider now, and when to ask again. */
   async share(provider: Provider): Promise<PatientShare> {
-    const { name, quota: policy } = provider;
+    const { account, quota: policy } = provider;
     if (policy === undefined || this.waiting === 0) return { take: this.waiting, heldBack: 0, lookAgainMs: POLL_MS };
     const thresholdsMs = dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS });
     const max = this.countMax(policy);
-    const { waiting, others } = await this.claims.countWaiting(thresholdsMs, max);
-    if (waiting.total < max) this.waiting = waiting.total;
+    const { waiting, others } = await this.claims.countWaiting(thresholdsMs, {
+      max,
+      channels: this.channelsOf(provider),
+    });
+    if (waiting.total < max && this.channelsOf(provider) === undefined) this.waiting = waiting.total;
     this.others = others;
     if (waiting.total === 0) return { take: 0, heldBack: 0, lookAgainMs: POLL_MS };
     const urgentPerSecond = this.urgentPerSecond();
-    const open = await this.openSlots(name, policy, urgentPerSecond);
+    const open = await this.openSlots(account, policy, urgentPerSecond);
     const share = patientShare({ policy, ...open, urgentPerSecond, waiting, roundTripMs: ROUND_TRIP_MS });
     if (share.heldBack > 0) await this.noteHeldBack(provider, share.heldBack);
     return share;
   }
 
   /** As many messages as there are slots, nearest deadline first. */
-  async claim({ name }: Provider, slots: readonly Slot[]): Promise<Message[]> {
+  async claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]> {
     const claimed = await this.claims.claimForSlots({
-      provider: name,
+      place: placeOf(provider),
+      channels: this.channelsOf(provider),
       epoch: slots[0]?.epoch,
       count: slots.length,
-      claimMs: this.claimMs,
+      claimMs: claimMsOf(this.config.providers),
     });
     this.waiting = Math.max(0, this.waiting - claimed.length);
     return claimed;
   }
 
   claimDue(count: number): Promise<Message[]> {
-    return this.claims.claimDue({ count, claimMs: this.claimMs });
+    return this.claims.claimDue({ count, claimMs: claimMsOf(this.config.providers) });
   }
 
   /** @returns how many messages expired */
   expire(count: number): Promise<number> {
     return this.claims.expire(count);
+  }
+
+  private channelsOf(provider: Provider): Channels {
+    const channels = [...this.config.channels.values()];
+    const own = channels.filter(({ providers }) => providers.includes(provider));
+    return own.length === channels.length ? undefined : own.map(({ name }) => name);
   }
 
   /** Without urgent messages one window's worth may go; with them, later deadlines matter too. */
@@ -119,9 +126,9 @@ export class WaitingQueue {
   }
 
   /** Without urgent messages there is no share to compute: the permits themselves say how many slots are open. */
-  private async openSlots(name: string, policy: LimitedPolicy, urgent: Rates): Promise<OpenSlots> {
+  private async openSlots(account: string, policy: LimitedPolicy, urgent: Rates): Promise<OpenSlots> {
     if (urgent.recent + urgent.usual === 0) return { slots: limitOf(policy) };
-    const state = await this.quota.state(name);
+    const state = await this.quota.state(account);
     if (state === undefined) return { slots: 0 };
     // Reserving a permit tells how long a closed quota stays closed.
     if (state.state !== 'open') return { slots: limitOf(policy) };
@@ -130,10 +137,10 @@ export class WaitingQueue {
   }
 
   /** Records why messages do not take open slots. */
-  private async noteHeldBack({ name }: Provider, count: number): Promise<void> {
+  private async noteHeldBack(provider: Provider, count: number): Promise<void> {
     const nowMs = performance.now();
     if (nowMs - this.heldBackNotedMs < HELD_BACK_NOTE_MS) return;
     this.heldBackNotedMs = nowMs;
-    await this.claims.noteHeldBack({ provider: name, count });
+    await this.claims.noteHeldBack({ place: placeOf(provider), channels: this.channelsOf(provider), count });
   }
 }
