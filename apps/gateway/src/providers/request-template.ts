@@ -68,7 +68,7 @@ export function compileRequest({ method, url, headers, body }: RequestSource): R
   const mediaType = MEDIA_TYPES[body.kind];
   const defaults = { accept: 'application/json', ...(mediaType && { 'content-type': mediaType }) };
   const values = Object.entries({ ...defaults, ...Object.fromEntries(named) });
-  const templates = values.map(([name, value]) => [name, compileTemplate(value)] as const);
+  const templates = values.map(([name, value]) => [name, compileHeader(name, value)] as const);
   const write = compileBody(body);
   if (path.isConstant && templates.every(([, { isConstant }]) => isConstant) && body.kind === 'message') {
     const constant = { method, path: String(path.value), headers: values.flat() };
@@ -119,11 +119,22 @@ async function pathOf(path: Template, context: RequestContext, origin: string): 
   return normalized(origin, String(await path.evaluate(context)));
 }
 
+function compileHeader(name: string, value: string): Template {
+  const template = compileTemplate(value);
+  if (template.isConstant) requireHeaderValue(name, value);
+  return template;
+}
+
+/** @throws ExpressionError */
+function requireHeaderValue(name: string, value: string): void {
+  if (!HEADER_VALUE.test(value)) throw new ExpressionError(`header "${name}" must be one line of ASCII`);
+}
+
 async function headerOf(name: string, template: Template, context: RequestContext): Promise<string | undefined> {
   const value = await valueOf(template, context);
   if (value === undefined || value === null) return undefined;
   const text = typeof value === 'string' ? value.trim() : JSON.stringify(value);
-  if (!HEADER_VALUE.test(text)) throw new ExpressionError(`header "${name}" must be one line of ASCII`);
+  requireHeaderValue(name, text);
   return text;
 }
 
