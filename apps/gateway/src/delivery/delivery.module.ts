@@ -1,10 +1,10 @@
 import { Module } from '@nestjs/common';
-import { AccountHealth } from '../providers/account-health.service.js';
-import { ProviderClient } from '../providers/provider-client.js';
+import { ProvidersModule } from '../providers/providers.module.js';
 import { DeliveryService } from './delivery.service.js';
 
 @Module({
-  providers: [DeliveryService, ProviderClient, AccountHealth],
-  exports: [DeliveryService, AccountHealth],
+  imports: [ProvidersModule],
+  providers: [DeliveryService],
+  exports: [DeliveryService],
 })
 export class DeliveryModule {}

@@ -98,7 +98,7 @@ async function read(
 }
 
 async function firstMatch(rules: readonly Rule[], context: AnswerContext): Promise<Rule | undefined> {
-  for (const rule of rules) if (Boolean(await rule.when.evaluate(context))) return rule;
+  for (const rule of rules) if (await rule.when.evaluate(context)) return rule;
   return undefined;
 }
 

@@ -87,14 +87,15 @@ function compileText(text: string): Template {
   return {
     isConstant: false,
     async evaluate(input) {
-      const texts = parts.map((part) => (typeof part === 'string' ? part : insertion(part, input)));
-      return (await Promise.all(texts)).join('');
+      const texts = await Promise.all(parts.map((part) => insertion(part, input)));
+      return texts.join('');
     },
   };
 }
 
-async function insertion(expression: Compiled, input: unknown): Promise<string> {
-  const value = await expression.evaluate(input);
+async function insertion(part: string | Compiled, input: unknown): Promise<string> {
+  if (typeof part === 'string') return part;
+  const value = await part.evaluate(input);
   if (value === undefined || value === null) throw new ExpressionError('an expression inside a text has no value');
   return typeof value === 'string' ? value : JSON.stringify(value);
 }

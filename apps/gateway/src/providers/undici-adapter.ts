@@ -52,7 +52,7 @@ export function undiciAdapter(
   const pool = open();
   const dispatch = ({ request, isOnFreshConnection }: Outgoing, exchange: Exchange): void => {
     const dispatcher = isOnFreshConnection ? new Client(origin, options) : pool;
-    dispatcher.dispatch({ origin, ...request, method: request.method as Dispatcher.HttpMethod }, exchange);
+    dispatcher.dispatch({ origin, ...request, method: request.method }, exchange);
     if (isOnFreshConnection) void dispatcher.close();
   };
   const adapter = (config: InternalAxiosRequestConfig<Outgoing>) =>
@@ -148,7 +148,7 @@ const DECODERS: Readonly<Record<string, (body: Buffer, options: { maxOutputLengt
 /** Undoes the content codings of an answer, the last one first (RFC 9110, 8.4). */
 async function decompress(body: Buffer, encodings: string): Promise<Buffer> {
   let bytes = body;
-  for (const encoding of encodings.toLowerCase().split(',').reverse()) {
+  for (const encoding of encodings.toLowerCase().split(',').toReversed()) {
     const decode = DECODERS[encoding.trim()];
     if (decode === undefined) throw new TypeError(`unknown content coding "${encoding.trim()}"`);
     bytes = await decode(bytes, { maxOutputLength: MAX_ANSWER_BYTES });

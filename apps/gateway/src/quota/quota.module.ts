@@ -3,6 +3,7 @@ import { openQuotaRedis, Quota, type QuotaOptions } from '#quota';
 import type { RedisConnection } from '#redis';
 import { logTransitions, Readiness } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
+import { ProvidersModule } from '../providers/providers.module.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
@@ -18,6 +19,7 @@ export class QuotaModule implements OnApplicationShutdown {
     return {
       module: QuotaModule,
       global: true,
+      imports: [ProvidersModule],
       controllers: [QuotaController],
       providers: [
         { provide: QUOTA_REDIS, inject: [SETTINGS], useFactory: openRedis },

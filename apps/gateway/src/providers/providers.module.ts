@@ -1,0 +1,7 @@
+import { Module } from '@nestjs/common';
+import { AccountHealth } from './account-health.service.js';
+import { ProviderClient } from './provider-client.js';
+
+/** The connections to provider accounts, and their health. */
+@Module({ providers: [ProviderClient, AccountHealth], exports: [ProviderClient, AccountHealth] })
+export class ProvidersModule {}
