@@ -4,6 +4,7 @@ import { DatabaseModule } from '#database';
 import { ServiceModule } from '#service';
 import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
+import { LiveProviders } from './providers/live-providers.js';
 import { PROVIDERS, readProvidersFile } from './providers/providers-file.js';
 import { QuotaModule } from './quota/quota.module.js';
 
@@ -29,7 +30,7 @@ export class GatewayModule {
       ],
       providers: [
         { provide: SETTINGS, useValue: settings },
-        { provide: PROVIDERS, useValue: readProvidersFile(settings.PROVIDERS_FILE, process.env) },
+        { provide: PROVIDERS, useValue: new LiveProviders(readProvidersFile(settings.PROVIDERS_FILE, process.env)) },
       ],
       exports: [SETTINGS, PROVIDERS],
     };

@@ -67,13 +67,16 @@ export class AccountHealth {
   /** Sends through the circuit breaker. Undefined when the account was paused meanwhile: nothing was sent. */
   async send(provider: Provider, work: () => Promise<SendResult>): Promise<SendResult | undefined> {
     let account = this.accounts.get(provider.key);
-    if (account === undefined) {
+    if (account === undefined || account.isOutdatedFor(provider)) {
       account = new Account(provider);
       this.accounts.set(provider.key, account);
     }
     return account.send(work);
   }
 }
+
+/** As many requests are in flight as the account may have; one of them ends soon. */
+const BUSY: Pause = { reason: 'maxConcurrent requests are in flight', waitMs: 100 };
 
 class Account {
   private readonly logger = new Logger('accounts');
@@ -100,11 +103,19 @@ class Account {
 
   get pause(): Pause | undefined {
     const { state } = this.breaker;
+    if (this.unanswered.size >= this.provider.maxConcurrent) return BUSY;
     if (state === CircuitState.Closed) return undefined;
     const waitMs = this.pauseUntilMs - performance.now();
     // The pause is over: the next message probes the account.
     if (state === CircuitState.Open && waitMs <= 0) return undefined;
     return { reason: this.lastReason, waitMs: Math.max(waitMs, FIRST_PAUSE_MS) };
+  }
+
+  /** The providers file was reloaded with other values for this account. */
+  isOutdatedFor({ maxConcurrent, timeoutMs, quota }: Provider): boolean {
+    const { provider } = this;
+    const isSame = provider.maxConcurrent === maxConcurrent && provider.timeoutMs === timeoutMs;
+    return !isSame || (provider.quota === undefined) !== (quota === undefined);
   }
 
   get isHanging(): boolean {

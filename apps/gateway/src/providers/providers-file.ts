@@ -22,6 +22,8 @@ export interface Provider {
   readonly currency: string;
   /** Longest time from the start of a send to the end of its answer. */
   readonly timeoutMs: number;
+  /** Most requests in flight to this account, from one pod. */
+  readonly maxConcurrent: number;
   /** The provider delivers a repeated message once: it honours the message's id as idempotency key. */
   readonly idempotent: boolean;
   /** The header that carries the message's id. */
@@ -132,6 +134,7 @@ function compileProvider(
       priceMicros,
       currency,
       timeoutMs,
+      maxConcurrent: input.maxConcurrent ?? Infinity,
       idempotent: idempotent || idempotencyKey !== undefined,
       idempotencyHeader: idempotencyHeader?.toLowerCase(),
       quota: input.quota ?? input.quotas?.[0],

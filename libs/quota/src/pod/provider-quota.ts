@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, QuotaState, Reservation, Settlement } from '../permit.js';
 import type { QuotaStore, StepReply } from '../store/quota-store.js';
@@ -97,6 +98,19 @@ export class ProviderQuota {
   /** How long the quota is known to stay blocked. */
   get blockedForMs(): number {
     return this.known.blockedForMs(performance.now());
+  }
+
+  /** Whether this quota granted the permit, and it is not settled yet. */
+  owns(permit: Permit): boolean {
+    return this.ledger.inHand.has(permit);
+  }
+
+  get isSettled(): boolean {
+    return this.ledger.inHand.areAllSettled;
+  }
+
+  isConfiguredAs({ policy, timeoutMs }: Pick<ProviderQuotaOptions, 'policy' | 'timeoutMs'>): boolean {
+    return this.options.timeoutMs === timeoutMs && isDeepStrictEqual(this.options.policy, policy);
   }
 
   /** Reports what became of a permit. A second settlement of the same permit changes nothing. */
