@@ -63,7 +63,7 @@ async function take(quota: Quota): Promise<Permit | undefined> {
  * its pod sees it (`unavailable`): the pod returns it, and the next call takes its slot.
  */
 async function spend(quota: Quota): Promise<number> {
-  for (let spent = 0; ; ) {
+  for (let spent = 0; ;) {
     const reservation = await quota.reserve(provider);
     if (!reservation.granted && reservation.reason !== 'unavailable') return spent;
     if (!reservation.granted) continue;
