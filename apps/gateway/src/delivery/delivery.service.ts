@@ -20,8 +20,8 @@ export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
   /** A provider says that the message itself is wrong, in its own words. */
   | { outcome: 'rejected'; detail: string }
-  /** `unknownAt`: the provider that was sent the message last without an answer. */
-  | { outcome: 'undelivered'; denials: Denial[]; unknownAt: Provider | undefined }
+  /** `silentProvider`: the provider that was sent the message last without an answer. */
+  | { outcome: 'undelivered'; denials: Denial[]; silentProvider: Provider | undefined }
   /** Another pod works on the message: this one must not send it. */
   | { outcome: 'takenOver' };
 
@@ -82,7 +82,7 @@ export class DeliveryService {
   ): Promise<Delivery> {
     const stopsAtUnknown = this.config.channels.get(message.channel)?.onNoAnswer === 'stop';
     const denials: Denial[] = [];
-    let unknownAt: Provider | undefined;
+    let silentProvider: Provider | undefined;
     for (const [index, provider] of route.entries()) {
       const hasNext = index < route.length - 1;
       const reservation = this.pauseOf(provider, hasNext) ?? (await this.reserve(message, provider, recordIntent));
@@ -98,10 +98,10 @@ export class DeliveryService {
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
       if (result.outcome !== 'unknown') continue;
-      unknownAt = provider;
+      silentProvider = provider;
       if (stopsAtUnknown) break;
     }
-    return { outcome: 'undelivered', denials, unknownAt };
+    return { outcome: 'undelivered', denials, silentProvider };
   }
 
   /** Sends a message whose intent is recorded, settles its permit and adds a hop with the answer. */

@@ -60,7 +60,7 @@ export function refuseInvalid(errors: readonly FieldError[]): void {
   });
 }
 
-/** No provider is free. */
+/** Every provider of the channel costs money. */
 export function paidAccessRequired(): ProblemException {
   return new ProblemException('paid_access_required', 'Every provider costs money, and this message may not use one.');
 }

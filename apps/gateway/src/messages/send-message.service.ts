@@ -12,7 +12,7 @@ import {
   markUndelivered,
   type Message,
   newMessage,
-  resolveAt,
+  resolveWith,
   wasSent,
 } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
@@ -71,11 +71,12 @@ export class SendMessageService {
       requestId,
       traceparent,
     });
-    return this.limits.admit(message, () => this.sendOnce(message, options));
+    return this.limits.admit(message, () => this.sendOrAccept(message, options));
   }
 
-  private async sendOnce(message: Message, { respondAsync }: SendOptions): Promise<SendAnswer> {
+  private async sendOrAccept(message: Message, { respondAsync }: SendOptions): Promise<SendAnswer> {
     const { deliverBy, createdAt } = message;
+    // A repeated request may come after its deadline: it gets the first answer.
     if (deliverBy !== undefined && deliverBy <= createdAt) return this.repeatAnswer(message, deadlineHasPassed);
     if (respondAsync) return this.accept(message);
     if (deliverBy !== undefined) return this.sendOrWait(message);
@@ -92,7 +93,7 @@ export class SendMessageService {
     if (!this.waiting.isIdle(message) && this.waiting.comesInTime(message)) return this.accept(message);
     const free = await this.deliver(message, route.filter(isFree));
     if (free.outcome !== 'undelivered') return this.conclude(message, free);
-    const canWait = free.unknownAt === undefined && this.waiting.comesInTime(message);
+    const canWait = free.silentProvider === undefined && this.waiting.comesInTime(message);
     if (canWait && this.canRecord({ mustBeOnDisk: true })) return this.accept(message);
     const paid = await this.deliver(
       message,
@@ -100,7 +101,7 @@ export class SendMessageService {
     );
     if (paid.outcome !== 'undelivered') return this.conclude(message, paid);
     const denials = [...free.denials, ...paid.denials];
-    return this.conclude(message, { ...paid, denials, unknownAt: paid.unknownAt ?? free.unknownAt });
+    return this.conclude(message, { ...paid, denials, silentProvider: paid.silentProvider ?? free.silentProvider });
   }
 
   /** A message with an idempotency key is on disk before anything is sent, one without when it has ended. */
@@ -119,7 +120,7 @@ export class SendMessageService {
     if (result.outcome === 'takenOver') throw takenOver(message);
     if (result.outcome === 'undelivered') {
       const problem = undelivered(message, result.denials, Date.now());
-      await this.recordUndelivered(message, problem, result.unknownAt);
+      await this.recordUndelivered(message, problem, result.silentProvider);
       throw problem;
     }
     if (result.outcome === 'rejected') {
@@ -137,11 +138,11 @@ export class SendMessageService {
   private async recordUndelivered(
     message: Message,
     problem: ProblemException,
-    unknownAt: Provider | undefined,
+    silentProvider: Provider | undefined,
   ): Promise<void> {
     // No provider was tried: without a row on disk there is nothing to record.
     if (message.hopsOnDisk === 0 && attemptsOf(message.hops).length === 0) return;
-    await this.journal.record(message, changeAfter(message, problem, unknownAt));
+    await this.journal.record(message, changeAfter(message, problem, silentProvider));
     // The caller may send again with the same key.
     if (!wasSent(message.hops)) await this.journal.retryUntilRecorded(() => this.idempotency.release(message));
   }
@@ -170,11 +171,15 @@ export class SendMessageService {
   }
 }
 
-function changeAfter(message: Message, { code, detail }: ProblemException, unknownAt: Provider | undefined): Change {
+function changeAfter(
+  message: Message,
+  { code, detail }: ProblemException,
+  silentProvider: Provider | undefined,
+): Change {
   // The caller can repeat the request with its key, and then learns the outcome.
-  if (unknownAt?.idempotent === true && message.idempotencyKey !== undefined) {
-    return resolveAt(message, unknownAt, Date.now());
+  if (silentProvider?.idempotent === true && message.idempotencyKey !== undefined) {
+    return resolveWith(message, silentProvider, Date.now());
   }
-  const status = unknownAt === undefined ? 'failed' : 'unknown';
+  const status = silentProvider === undefined ? 'failed' : 'unknown';
   return markUndelivered(message, { status, reason: code, detail });
 }

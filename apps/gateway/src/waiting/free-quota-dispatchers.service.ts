@@ -78,7 +78,7 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
   }
 }
 
-/** Behind the messages that wait already, one window's worth in each period. */
+/** Time until the messages that wait already have gone, one window's worth in a period. */
 function slotInMs({ provider: { quota }, opensInMs }: FreeQuotaDispatcher, waiting: number): number {
   return quota === undefined ? 0 : opensInMs + Math.floor(waiting / limitOf(quota)) * periodMsOf(quota);
 }
