@@ -63,10 +63,11 @@ export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): Provide
   findDuplicates(inputs, { file, env, problems });
   const shared = shareQuotas(compiled, inputs, { file, env, problems });
   const providers = shared.toSorted((one, other) => one.priceMicros - other.priceMicros);
-  const all = { providers: inputs.map(({ name }) => name), onNoAnswer: 'next', onRejected: 'stop' } as const;
+  const providerNames = inputs.map(({ name }) => name);
+  const all = { providers: providerNames, onNoAnswer: 'next', onRejected: 'stop' } as const;
   const inputsOfChannels = Object.keys(channels).length === 0 ? { [DEFAULT_CHANNEL]: all } : channels;
   const compiledChannels = Object.entries(inputsOfChannels).map(([name, input]) => {
-    const channel = compileChannel(name, input, providers);
+    const channel = compileChannel(name, input, { all: providers, providerNames });
     problems.push(
       ...channel.problems.map(({ field, message }) => file.problemAt(['channels', name, ...field], message)),
     );
