@@ -21,7 +21,7 @@ export async function startStubProvider(port: number): Promise<StubProvider> {
   });
   const stub: StubProvider = {
     requests: [],
-    answer: (response) => sendJson(response, DELIVERED),
+    answer: deliver,
     stop: async () => {
       server.close();
       server.closeAllConnections();
@@ -31,6 +31,10 @@ export async function startStubProvider(port: number): Promise<StubProvider> {
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return stub;
+}
+
+export function deliver(response: ServerResponse): void {
+  sendJson(response, DELIVERED);
 }
 
 export function sendJson(response: ServerResponse, body: unknown): void {
