@@ -18,6 +18,7 @@ export {
 } from './accounts.js';
 export {
   attemptSchema,
+  contentSchema,
   DELIVER_BY_MAX_MS,
   deliveredMessageSchema,
   hopSchema,

@@ -26,4 +26,4 @@ export {
   SettingsError,
   wholeNumber,
 } from './settings.js';
-export { ValidBody, ValidQuery } from './valid-body.js';
+export { parse, ValidBody, ValidQuery } from './valid-body.js';

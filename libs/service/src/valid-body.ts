@@ -15,8 +15,8 @@ export function ValidQuery(schema: z.ZodType, code: ProblemCode = 'invalid_reque
   return parsed('query', Query({ schema }), { schema, code });
 }
 
-interface Parser {
-  schema: z.ZodType;
+interface Parser<Schema extends z.ZodType = z.ZodType> {
+  schema: Schema;
   code: ProblemCode;
 }
 
@@ -32,7 +32,7 @@ function parsed(part: 'body' | 'query', documented: ParameterDecorator, parser: 
 }
 
 /** @throws ProblemException naming every bad field */
-export function parse(value: unknown, { schema, code }: Parser): unknown {
+export function parse<Schema extends z.ZodType>(value: unknown, { schema, code }: Parser<Schema>): z.output<Schema> {
   const result = schema.safeParse(value, { error: describeIssue });
   if (result.success) return result.data;
   const { issues } = result.error;

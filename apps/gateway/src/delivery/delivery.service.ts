@@ -4,7 +4,7 @@ import type { Hop } from '#contracts';
 import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
-import type { SendResult } from '../providers/answer-reader.js';
+import { printable, type SendResult } from '../providers/answer-reader.js';
 import type { Channel } from '../providers/channel.js';
 import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
 import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
@@ -118,10 +118,9 @@ export class DeliveryService {
       httpStatus: result.httpStatus,
       costMicros,
       durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
-      reason: result.outcome === 'delivered' ? undefined : this.config.redact(result.reason),
+      reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
     });
-    if (result.outcome === 'rejected') return { ...result, detail: this.config.redact(result.detail) };
     return result.outcome === 'delivered' ? { ...result, costMicros } : result;
   }
 

@@ -1,4 +1,4 @@
-import { Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiCookieAuth, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AccessTokenGuard, type Caller, CurrentCaller } from '#access-token';
@@ -8,12 +8,11 @@ import {
   messageListSchema,
   type MessageRecord,
   messageRecordSchema,
-  type SendMessage,
   sendMessageSchema,
   waitingMessageSchema,
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
-import { ApiProblems, ValidBody, ValidQuery } from '#service';
+import { ApiProblems, ValidQuery } from '#service';
 import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
 import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
@@ -60,12 +59,12 @@ export class MessagesController {
     'deadline_missed',
   )
   async send(
-    @ValidBody(sendMessageSchema, 'invalid_message') message: SendMessage,
+    @Body({ schema: sendMessageSchema }) body: unknown,
     @CurrentCaller() caller: Caller,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SendAnswer> {
-    const answer = await this.messages.send(message, caller, readSendOptions(request.headers, request.id));
+    const answer = await this.messages.send(body, caller, readSendOptions(request.headers, request.id));
     if (answer.status === 'waiting') reply.status(202).header('location', `/messages/${answer.id}`);
     return answer;
   }

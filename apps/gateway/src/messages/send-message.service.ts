@@ -1,7 +1,14 @@
 import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
 import type { Caller } from '#access-token';
-import type { DeliveredMessage, SendMessage, WaitingMessage } from '#contracts';
-import type { ProblemException } from '#service';
+import {
+  contentSchema,
+  type DeliveredMessage,
+  type SendMessage,
+  sendMessageSchema,
+  type WaitingMessage,
+} from '#contracts';
+import { parse, ProblemException } from '#service';
 import { type Delivery, DeliveryService } from '../delivery/delivery.service.js';
 import { fingerprintOf, IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';
@@ -36,6 +43,9 @@ import type { SendOptions } from './send-options.js';
 
 export type SendAnswer = DeliveredMessage | WaitingMessage;
 
+/** What is needed of a body with bad fields to check its message as well. */
+const namedContentSchema = z.object({ message: contentSchema, channel: z.string().optional() });
+
 /** `keyTaken`: an earlier request used the idempotency key, and nothing was sent. */
 type SendResult = Delivery | { outcome: 'keyTaken' };
 
@@ -54,8 +64,9 @@ export class SendMessageService {
    * Sends a message by the cheapest provider it may use, or accepts it to be sent later.
    * @throws ProblemException saying why no provider delivered it
    */
-  async send(body: SendMessage, caller: Caller, options: SendOptions): Promise<SendAnswer> {
+  async send(json: unknown, caller: Caller, options: SendOptions): Promise<SendAnswer> {
     const { idempotencyKey, requestId, traceparent } = options;
+    const body = this.parse(json);
     const channel = this.delivery.channelNamed(body.channel);
     if (channel === undefined) throw unknownChannel(body.channel);
     refuseInvalid(channel.errorsOf(body.message));
@@ -72,6 +83,20 @@ export class SendMessageService {
       traceparent,
     });
     return this.limits.admit(message, () => this.sendOrAccept(message, options));
+  }
+
+  /** @throws ProblemException with every bad field, those of the message included */
+  private parse(json: unknown): SendMessage {
+    try {
+      return parse(json, { schema: sendMessageSchema, code: 'invalid_message' });
+    } catch (error) {
+      const found = namedContentSchema.safeParse(json);
+      if (!(error instanceof ProblemException) || !found.success) throw error;
+      const { message, channel } = found.data;
+      const contentErrors = this.delivery.channelNamed(channel)?.errorsOf(message) ?? [];
+      refuseInvalid([...(error.extra.errors ?? []), ...contentErrors]);
+      throw error;
+    }
   }
 
   private async sendOrAccept(message: Message, { respondAsync }: SendOptions): Promise<SendAnswer> {

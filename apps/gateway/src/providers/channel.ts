@@ -32,15 +32,18 @@ interface Problem {
   message: string;
 }
 
-/** Compiles a channel. Its problems are relative to the channel's place in the file. */
+/**
+ * Compiles a channel. Its problems are relative to the channel's place in the file.
+ * @param providerNames of the whole file; a provider with a problem of its own is among them, and not among `all`
+ */
 export function compileChannel(
   name: string,
   { message: schema, providers: names, onNoAnswer, onRejected }: ChannelInput,
-  all: readonly Provider[],
+  { all, providerNames }: { all: readonly Provider[]; providerNames: readonly string[] },
 ): { channel: Channel; problems: Problem[] } {
   const problems: Problem[] = [];
   for (const [index, wanted] of names.entries()) {
-    if (!all.some((provider) => provider.name === wanted)) {
+    if (!providerNames.includes(wanted)) {
       problems.push({ field: ['providers', index], message: `there is no provider "${wanted}"` });
     }
   }

@@ -48,8 +48,9 @@ export interface ProvidersFile {
 /** The channel of a request that names none, if there are several. */
 export const DEFAULT_CHANNEL = 'default';
 
-/** Shorter values are no secrets, such as a limit; replacing them would garble texts. */
-const SECRET_MIN_CHARS = 8;
+/** Shorter values, and short numbers such as a limit, are no secrets; replacing them would garble texts. */
+const SECRET_MIN_CHARS = 4;
+const NO_SECRET = /^\d{1,7}$/;
 
 /**
  * Reads the providers and channels of the gateway.
@@ -61,27 +62,33 @@ export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): Provide
   if (!parsed.success) throw new SettingsError(problemsOf(file, parsed.error));
   const { currency, channels = {}, providers: inputs } = parsed.data;
   const problems: string[] = [];
-  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, { file, env, problems }));
-  findDuplicates(inputs, { file, env, problems });
-  const shared = shareQuotas(compiled, inputs, { file, env, problems });
+  const secrets = new Set(file.secrets);
+  const redact = redactor(secrets);
+  const found: Found = { file, env, problems, redact };
+  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, found));
+  for (const { request } of compiled) for (const secret of request.secrets) secrets.add(secret);
+  findDuplicates(inputs, found);
+  const shared = shareQuotas(compiled, inputs, found);
   const providers = shared.toSorted((one, other) => one.priceMicros - other.priceMicros);
-  const all = { providers: inputs.map(({ name }) => name), onNoAnswer: 'next', onRejected: 'stop' } as const;
+  const providerNames = inputs.map(({ name }) => name);
+  const all = { providers: providerNames, onNoAnswer: 'next', onRejected: 'stop' } as const;
   const inputsOfChannels = Object.keys(channels).length === 0 ? { [DEFAULT_CHANNEL]: all } : channels;
   const compiledChannels = Object.entries(inputsOfChannels).map(([name, input]) => {
-    const channel = compileChannel(name, input, providers);
+    const channel = compileChannel(name, input, { all: providers, providerNames });
     problems.push(
       ...channel.problems.map(({ field, message }) => file.problemAt(['channels', name, ...field], message)),
     );
     return [name, channel.channel] as const;
   });
   if (problems.length > 0) throw new SettingsError(problems);
-  return { currency, providers, channels: new Map(compiledChannels), redact: redactor(file) };
+  return { currency, providers, channels: new Map(compiledChannels), redact };
 }
 
 interface Found {
   file: YamlFile;
   env: NodeJS.ProcessEnv;
   problems: string[];
+  redact: (text: string) => string;
 }
 
 function accountsOf(input: ProviderInput, index: number, currency: string, found: Found): Provider[] {
@@ -114,14 +121,20 @@ function compileProvider(
       return work();
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
-      found.problems.push(found.file.problemAt([...at, field], error.message));
+      found.problems.push(found.file.problemAt([...at, field], found.redact(error.message)));
       return undefined;
     }
   };
   const { method, url, headers } = input;
   const request = compile('url', () => compileRequest({ method, url, headers, body: bodyOf(input) }));
   const { response, cost, outcomes } = input;
-  const source = { isSmallContract: isSmallContract && outcomes.length === 0, response, cost, outcomes };
+  const source = {
+    isSmallContract: isSmallContract && outcomes.length === 0,
+    response,
+    cost,
+    outcomes,
+    redact: found.redact,
+  };
   const readAnswer = compile('outcomes', () => compileAnswer(source));
   if (request === undefined || readAnswer === undefined) return [];
   const { name, priceMicros, timeoutMs, idempotent, idempotencyKey } = input;
@@ -191,7 +204,13 @@ function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { 
   return providers.map((provider) => Object.assign(provider, { quota: quotas.get(provider.account) }));
 }
 
-function redactor({ secrets }: YamlFile): (text: string) => string {
-  const long = [...secrets].filter(({ length }) => length >= SECRET_MIN_CHARS);
-  return (text) => long.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
+/** Masks secrets as they are, and as URLs and JSON write them. */
+function redactor(secrets: ReadonlySet<string>): (text: string) => string {
+  return (text) => {
+    const found = [...secrets].filter((secret) => secret.length >= SECRET_MIN_CHARS && !NO_SECRET.test(secret));
+    const forms = found.flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]);
+    // The longest first: a secret may be a part of another one.
+    const inOrder = forms.toSorted((one, other) => other.length - one.length);
+    return inOrder.reduce((masked, form) => masked.replaceAll(form, '***'), text);
+  };
 }
