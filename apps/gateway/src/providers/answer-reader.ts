@@ -173,7 +173,7 @@ function bodyOf(text: string): unknown {
   }
 }
 
-/** Where providers put their explanation: `error`, `error.message`, `message`, `detail`, `title`, `errors[0]`. */
+/** Where providers put their explanation: `error`, `error.message`, `message`, `detail`, `description`, `errors[0]`, `title`. */
 const explanationSchema = z.object({
   error: z
     .union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)])
@@ -181,6 +181,7 @@ const explanationSchema = z.object({
     .catch(undefined),
   message: z.string().optional().catch(undefined),
   detail: z.string().optional().catch(undefined),
+  description: z.string().optional().catch(undefined),
   title: z.string().optional().catch(undefined),
   errors: z
     .array(z.union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)]))
@@ -191,7 +192,9 @@ const explanationSchema = z.object({
 /** Why a provider rejected a message, in its own words, bounded. */
 function explanationOf(text: string): string {
   const { success, data } = explanationSchema.safeParse(bodyOf(text));
-  const found = success ? (data.error ?? data.message ?? data.detail ?? data.errors?.[0] ?? data.title) : undefined;
+  const found = success
+    ? (data.error ?? data.message ?? data.detail ?? data.description ?? data.errors?.[0] ?? data.title)
+    : undefined;
   return printable(found ?? text).trim() || 'The provider gave no explanation.';
 }
 

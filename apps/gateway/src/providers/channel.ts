@@ -54,7 +54,7 @@ export function compileChannel(
 }
 
 function schemaErrors(schema: object, problems: Problem[]): Channel['errorsOf'] {
-  const ajv = new Ajv2020({ allErrors: true, strict: true });
+  const ajv = new Ajv2020({ allErrors: true, strict: true, allowUnionTypes: true });
   formats.default(ajv);
   let validate: ValidateFunction;
   try {

@@ -6,7 +6,7 @@ import { type Channel, compileChannel } from './channel.js';
 import { ExpressionError } from './expressions.js';
 import { type ProviderInput, providersFileSchema } from './provider-schema.js';
 import { type BodyTemplate, compileRequest, type RequestTemplate } from './request-template.js';
-import { problemsOf, readYamlFile, type YamlFile } from './yaml-file.js';
+import { type Lookup, lookupIn, problemsOf, readYamlFile, type YamlFile } from './yaml-file.js';
 
 /** Injection token of the parsed providers file. */
 export const PROVIDERS = Symbol('PROVIDERS');
@@ -54,10 +54,11 @@ const NO_SECRET = /^\d{1,7}$/;
 
 /**
  * Reads the providers and channels of the gateway.
+ * @param lookup the values of the file's variables
  * @throws SettingsError with every problem of the file, each with file, line, column and field
  */
-export function readProvidersFile(path: string, env: NodeJS.ProcessEnv): ProvidersFile {
-  const file = readYamlFile(path, env);
+export function readProvidersFile(path: string, env: NodeJS.ProcessEnv, lookup: Lookup = lookupIn(env)): ProvidersFile {
+  const file = readYamlFile(path, lookup);
   const parsed = providersFileSchema.safeParse(file.value);
   if (!parsed.success) throw new SettingsError(problemsOf(file, parsed.error));
   const { currency, channels = {}, providers: inputs } = parsed.data;

@@ -12,14 +12,24 @@ export interface YamlFile {
   problemAt(field: readonly PropertyKey[], message: string): string;
 }
 
+/** Something that a value of the file takes from outside; one of `name` and `file` is set. */
+export interface Variable {
+  name: string | undefined;
+  file: string | undefined;
+  fallback: string | undefined;
+}
+
+/** Finds the value of a variable. Undefined: it has none, and the default counts. */
+export type Lookup = (variable: Variable) => string | undefined;
+
 /** `${NAME}`, `${NAME:-default}` or `${file:/path}`. */
 const VARIABLE = /\$\{(?:file:([^}]+)|(\w+)(?::-([^}]*))?)\}/g;
 
 /**
- * Reads a YAML file. `${NAME}` and `${NAME:-default}` come from the environment, `${file:/path}` from a file.
+ * Reads a YAML file and substitutes its variables.
  * @throws SettingsError naming every syntax error and every missing variable with its line and column
  */
-export function readYamlFile(path: string, env: NodeJS.ProcessEnv): YamlFile {
+export function readYamlFile(path: string, lookup: Lookup): YamlFile {
   const lines = new LineCounter();
   const document = parseDocument(read(path), { lineCounter: lines });
   const placed = (offset: number, message: string): string => {
@@ -35,7 +45,7 @@ export function readYamlFile(path: string, env: NodeJS.ProcessEnv): YamlFile {
     placed(offsetOf(document, field), field.length === 0 ? message : `${field.map(String).join('.')}: ${message}`);
   const value = substitute(document.toJS(), [], (text, field) =>
     text.replaceAll(VARIABLE, (_, file: string | undefined, name: string | undefined, fallback: string | undefined) => {
-      const found = file === undefined ? env[name ?? ''] || fallback : readSecret(file);
+      const found = lookup({ name, file, fallback }) ?? fallback;
       if (found === undefined)
         problems.push(problemAt(field, `${file ?? name} ${file ? 'cannot be read' : 'is not set'}`));
       else if (found !== fallback) secrets.add(found);
@@ -44,6 +54,11 @@ export function readYamlFile(path: string, env: NodeJS.ProcessEnv): YamlFile {
   );
   if (problems.length > 0) throw new SettingsError(problems);
   return { value, secrets, problemAt };
+}
+
+/** `${NAME}` comes from the environment, where an empty variable counts as not set; `${file:/path}` from a file. */
+export function lookupIn(env: NodeJS.ProcessEnv): Lookup {
+  return ({ name = '', file }) => (file === undefined ? env[name] || undefined : readSecret(file));
 }
 
 /** Every issue of a schema, with the place of its field. */

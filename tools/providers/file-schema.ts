@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { providersFileSchema } from '../../apps/gateway/src/providers/provider-schema.js';
+
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/** A number may come from a variable. */
+const VARIABLE = { type: 'string' as const, pattern: String.raw`^\$\{.+\}$` };
+
+/** JSON Schema 2020-12 of the providers file as it is written, for editors. */
+export function providersFileJsonSchema(): string {
+  const schema = z.toJSONSchema(providersFileSchema, {
+    target: 'draft-2020-12',
+    io: 'input',
+    override: ({ jsonSchema, path }) => {
+      if (jsonSchema.type === 'integer' || jsonSchema.type === 'number') allowVariable(jsonSchema);
+      if (path.at(-1) === 'quotas') allowNames(jsonSchema);
+    },
+  });
+  return `${JSON.stringify({ ...schema, title: 'Providers file of Octo' }, null, 2)}\n`;
+}
+
+function allowVariable(schema: JsonSchema): void {
+  const number = { ...schema };
+  for (const key of Object.keys(schema)) delete schema[key];
+  schema.anyOf = [number, VARIABLE];
+}
+
+/** The schema of a quota is strict, and a step before it takes the name away. */
+function allowNames({ items }: JsonSchema): void {
+  const { oneOf = [] } = items as JsonSchema;
+  for (const policy of oneOf)
+    (policy as JsonSchema).properties = { name: { type: 'string' }, ...(policy as JsonSchema).properties };
+}
