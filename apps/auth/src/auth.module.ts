@@ -6,8 +6,11 @@ import { AccountsController } from './accounts/accounts.controller.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import { DemoAccounts } from './accounts/demo-accounts.js';
 import { AttemptLimits } from './attempt-limits.js';
-import type { AuthSettings } from './auth.settings.js';
+import { AUTH_SETTINGS, type AuthSettings } from './auth.settings.js';
+import { EndSessions } from './sessions/end-sessions.service.js';
+import { KnownDevices } from './sessions/known-devices.js';
 import { LoginService } from './sessions/login.service.js';
+import { LogoutService } from './sessions/logout.service.js';
 import { RefreshTokens } from './sessions/refresh-tokens.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
 import { SessionCookies } from './sessions/session-cookies.js';
@@ -18,13 +21,21 @@ import { JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js'
 
 @Module({
   controllers: [AccountsController, SessionsController, JwksController],
-  providers: [AccountsService, LoginService, RevokedAccess, SessionsService, SessionSweeper],
+  providers: [
+    AccountsService,
+    DemoAccounts,
+    EndSessions,
+    LoginService,
+    LogoutService,
+    RevokedAccess,
+    SessionsService,
+    SessionSweeper,
+  ],
 })
 export class AuthModule {
   static with(settings: AuthSettings): DynamicModule {
     const { privateKey, publicKeys } = loadSigningKeys(settings);
     const issued = { issuer: settings.JWT_ISSUER, audience: settings.JWT_AUDIENCE };
-    const seeds = settings.SEED_DEMO_ACCOUNTS && settings.NODE_ENV !== 'production';
     return {
       module: AuthModule,
       imports: [
@@ -38,16 +49,17 @@ export class AuthModule {
         }),
       ],
       providers: [
+        { provide: AUTH_SETTINGS, useValue: settings },
         { provide: PUBLIC_KEYS, useValue: publicKeys },
         { provide: AccessTokenSigner, useFactory: () => new AccessTokenSigner({ privateKey, ...issued }) },
         { provide: RefreshTokens, useFactory: () => new RefreshTokens(privateKey) },
+        { provide: KnownDevices, useFactory: () => new KnownDevices(privateKey) },
         { provide: SessionCookies, useFactory: () => new SessionCookies(settings.PUBLIC_ORIGIN) },
         {
           provide: AttemptLimits,
           inject: [Readiness],
           useFactory: (readiness: Readiness) => new AttemptLimits(settings, readiness),
         },
-        ...(seeds ? [DemoAccounts] : []),
       ],
     };
   }

@@ -1,6 +1,5 @@
-import { Controller, Get, Param, Patch, Post, Req, UseFilters, UseGuards } from '@nestjs/common';
+import { Controller, Get, Param, Patch, Post, UseFilters, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { AccessTokenGuard, Roles } from '#access-token';
 import {
@@ -18,8 +17,11 @@ import {
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ProblemException, ValidBody, ValidQuery } from '#service';
 import { AttemptLimits } from '../attempt-limits.js';
+import { type AuthSettings, InjectSettings } from '../auth.settings.js';
+import { type Client, RequestClient } from '../client.js';
 import { type AccountPage, accountPageSchema } from './account-page.js';
 import { AccountsService } from './accounts.service.js';
+import { inPasswordQueue } from './passwords.js';
 
 @ApiTags('accounts')
 @Controller('auth')
@@ -28,18 +30,24 @@ export class AccountsController {
   constructor(
     private readonly accounts: AccountsService,
     private readonly limits: AttemptLimits,
+    @InjectSettings() private readonly settings: AuthSettings,
   ) {}
 
   @Post('register')
   @ApiOperation({ summary: 'Create an account without paid access' })
   @ApiResponse({ status: 201, standardSchema: accountSchema })
-  @ApiProblems('invalid_request', 'email_taken', 'too_many_requests', 'unavailable')
+  @ApiProblems('invalid_request', 'forbidden', 'email_taken', 'too_many_requests', 'unavailable')
   async register(
     @ValidBody(registrationSchema) registration: Registration,
-    @Req() { ip }: FastifyRequest,
+    @RequestClient() { address, gone }: Client,
   ): Promise<Account> {
-    await this.limits.registration(ip);
-    return this.accounts.register(registration);
+    if (this.settings.REGISTRATION === 'closed') {
+      throw new ProblemException('forbidden', 'Registration is closed. Ask an operator for an account.');
+    }
+    return inPasswordQueue(gone, async (place) => {
+      await this.limits.registration(address);
+      return this.accounts.register(registration, { place });
+    });
   }
 
   @Get('users')

@@ -3,34 +3,47 @@ import { and, asc, eq, ne, sql } from 'drizzle-orm';
 import type { Account, AccountList, AccountPatch, Credentials, ManagedAccount, Registration } from '#contracts';
 import { accounts, ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
 import { ProblemException } from '#service';
-import { RevokedAccess } from '../sessions/revoked-access.service.js';
-import { SessionsService } from '../sessions/sessions.service.js';
+import { EndSessions } from '../sessions/end-sessions.service.js';
 import { type AccountPage, cursorAfter } from './account-page.js';
+import type { Place } from './hash-queue.js';
 import { hashPassword, isPasswordOf } from './passwords.js';
 
 type AccountRow = typeof accounts.$inferSelect;
+
+/** An account and the password hash that was checked. */
+export type Authenticated = Pick<AccountRow, 'id' | 'email' | 'passwordHash' | 'disabled'>;
 
 @Injectable()
 export class AccountsService {
   constructor(
     @InjectDatabase() private readonly db: Database,
-    private readonly sessions: SessionsService,
-    private readonly revokedAccess: RevokedAccess,
+    private readonly endSessions: EndSessions,
   ) {}
 
   /** @throws ProblemException email_taken */
-  async register({ email, password }: Registration): Promise<Account> {
-    const passwordHash = await hashPassword(password);
-    const [created] = await this.db.insert(accounts).values({ email, passwordHash }).onConflictDoNothing().returning();
+  async register(
+    { email, password }: Registration,
+    { place, ...rights }: Partial<Pick<AccountRow, 'role' | 'paidAccess'>> & { place?: Place } = {},
+  ): Promise<Account> {
+    const passwordHash = await hashPassword(password, place);
+    const row = { email, passwordHash, ...rights };
+    const [created] = await this.db.insert(accounts).values(row).onConflictDoNothing().returning();
     if (created === undefined) throw new ProblemException('email_taken', 'Log in, or register another e-mail address.');
     return publicPartOf(created);
   }
 
-  /** The account's id, or `undefined` if the password is wrong or the account disabled. Takes the same time in each case. */
-  async authenticate({ email, password }: Credentials): Promise<string | undefined> {
+  /**
+   * `undefined` if the password is wrong or the account disabled. Takes the same time in each case.
+   */
+  async authenticate({ email, password }: Credentials, place: Place): Promise<Authenticated | undefined> {
+    const account = await this.findByEmail(email);
+    const right = await isPasswordOf(account?.passwordHash, password, place);
+    return right && account?.disabled === false ? account : undefined;
+  }
+
+  async findByEmail(email: string): Promise<Authenticated | undefined> {
     const [account] = await this.db.select().from(accounts).where(eq(accounts.email, email));
-    const right = await isPasswordOf(account?.passwordHash, password);
-    return right && account?.disabled === false ? account.id : undefined;
+    return account;
   }
 
   /** `undefined` if the account is deleted or disabled. */
@@ -66,11 +79,26 @@ export class AccountsService {
       const [after = before] = await tx.update(accounts).set(patch).where(eq(accounts.id, id)).returning();
       if (isActiveAdmin(before) && !isActiveAdmin(after)) await requireAnotherAdmin(tx, id);
       const stale = tokensAreStale(before, after);
-      const revoked = stale ? await this.sessions.revokeAccess(tx, { accountId: id, ended: after.disabled }) : [];
+      const revoked = stale ? await this.endSessions.ofAccount(tx, { accountId: id, ended: after.disabled }) : [];
       return { account: after, accessIds: revoked };
     });
-    await this.revokedAccess.announce(accessIds);
+    await this.endSessions.announce(accessIds);
     return managedPartOf(account);
+  }
+
+  /**
+   * Replaces the password and ends all sessions.
+   * @param except the access id of a session that goes on
+   * @throws ProblemException not_found
+   */
+  async setPassword(id: string, password: string, { except, place }: { except?: string; place?: Place } = {}) {
+    const passwordHash = await hashPassword(password, place);
+    const accessIds = await inTransaction(this.db, async (tx) => {
+      await lockAccount(tx, id);
+      await tx.update(accounts).set({ passwordHash }).where(eq(accounts.id, id));
+      return this.endSessions.ofAccount(tx, { accountId: id, ended: true, ...(except && { except }) });
+    });
+    await this.endSessions.announce(accessIds);
   }
 }
 

@@ -13,8 +13,10 @@ import { type Credentials, credentialsSchema, type Login, loginSchema } from '#c
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ProblemException, ValidBody } from '#service';
 import { AccountsService } from '../accounts/accounts.service.js';
+import { type Client, RequestClient } from '../client.js';
 import { LoginService } from './login.service.js';
-import { SessionCookies } from './session-cookies.js';
+import { LogoutService } from './logout.service.js';
+import { DEVICE_COOKIE, SessionCookies } from './session-cookies.js';
 import { type IssuedSession, SessionsService } from './sessions.service.js';
 
 @ApiTags('accounts')
@@ -23,6 +25,7 @@ import { type IssuedSession, SessionsService } from './sessions.service.js';
 export class SessionsController {
   constructor(
     private readonly logins: LoginService,
+    private readonly logouts: LogoutService,
     private readonly sessions: SessionsService,
     private readonly accounts: AccountsService,
     private readonly cookies: SessionCookies,
@@ -35,10 +38,13 @@ export class SessionsController {
   @ApiProblems('invalid_request', 'invalid_credentials', 'too_many_attempts', 'unavailable')
   async login(
     @ValidBody(credentialsSchema) credentials: Credentials,
-    @Req() request: FastifyRequest,
+    @RequestClient() client: Client,
+    @Req() { headers }: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Login> {
-    return this.answer(reply, await this.logins.login(credentials, request.ip));
+    const device = readCookie(headers.cookie, DEVICE_COOKIE);
+    const { session, deviceCookie } = await this.logins.login(credentials, client, device);
+    return this.answer(reply, session, deviceCookie);
   }
 
   @Post('refresh')
@@ -70,7 +76,7 @@ export class SessionsController {
   async logout(@Req() { headers }: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
     this.cookies.clear(reply);
     const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
-    await this.logins.logout({ accessToken: readAccessToken(headers), refreshToken });
+    await this.logouts.logout({ accessToken: readAccessToken(headers), refreshToken });
   }
 
   @Get('me')
@@ -86,8 +92,8 @@ export class SessionsController {
     throw new ProblemException('unauthenticated', 'The account was deleted or disabled.');
   }
 
-  private answer(reply: FastifyReply, session: IssuedSession): Login {
-    this.cookies.set(reply, session);
+  private answer(reply: FastifyReply, session: IssuedSession, deviceCookie?: string): Login {
+    this.cookies.set(reply, session, deviceCookie);
     return session.login;
   }
 }

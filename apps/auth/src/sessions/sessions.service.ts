@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { and, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, eq, isNull } from 'drizzle-orm';
 import { AccessTokenSigner } from '#access-token';
 import type { Login } from '#contracts';
 import { accounts, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { EndSessions } from './end-sessions.service.js';
 import { RefreshTokens, type Rotation, SESSION_END } from './refresh-tokens.js';
-import { RevokedAccess } from './revoked-access.service.js';
 
 export interface IssuedSession {
   login: Login;
@@ -36,15 +36,26 @@ export class SessionsService {
     @InjectDatabase() private readonly db: Database,
     private readonly signer: AccessTokenSigner,
     private readonly refreshTokens: RefreshTokens,
-    private readonly revokedAccess: RevokedAccess,
+    private readonly ends: EndSessions,
   ) {}
 
-  /** `undefined` if the account is deleted or disabled. */
-  async start(accountId: string): Promise<IssuedSession | undefined> {
+  /** `undefined` if the account was deleted or disabled, or its password changed, since the password was checked. */
+  async start({
+    id: accountId,
+    passwordHash,
+  }: {
+    id: string;
+    passwordHash: string;
+  }): Promise<IssuedSession | undefined> {
+    const isSame = and(
+      eq(accounts.id, accountId),
+      eq(accounts.passwordHash, passwordHash),
+      eq(accounts.disabled, false),
+    );
     const grant = await inTransaction(this.db, async (tx): Promise<Grant | undefined> => {
       // Serializes with a change of the account: either this session sees the change, or the change sees this session
       // and revokes its tokens.
-      const [account] = await tx.select(PUBLIC_COLUMNS).from(accounts).where(isEnabled(accountId)).for('share');
+      const [account] = await tx.select(PUBLIC_COLUMNS).from(accounts).where(isSame).for('share');
       if (account === undefined) return undefined;
       const session = { id: randomUUID(), accountId, accessId: randomUUID(), expiresAt: SESSION_END };
       await tx.insert(sessions).values(session);
@@ -61,39 +72,19 @@ export class SessionsService {
     });
     if (rotation.outcome === 'reused') {
       this.logger.warn('refresh token reused, session revoked', { sessionId: rotation.sessionId });
-      await this.endWhere(eq(sessions.id, rotation.sessionId));
+      await this.ends.one(eq(sessions.id, rotation.sessionId));
     }
     return grant && this.issue(grant);
   }
 
   /** @param accessId the `sid` of an access token. @returns whether that session was live */
   endByAccessId(accessId: string): Promise<boolean> {
-    return this.endWhere(eq(sessions.accessId, accessId));
+    return this.ends.one(eq(sessions.accessId, accessId));
   }
 
   async endByRefreshToken(refreshToken: string): Promise<void> {
     const sessionId = await this.refreshTokens.sessionOf(this.db, refreshToken);
-    if (sessionId !== undefined) await this.endWhere(eq(sessions.id, sessionId));
-  }
-
-  /**
-   * Revokes all access tokens of an account and, with `ended`, its refresh tokens, in the transaction that changes the
-   * account.
-   * @returns access ids that the caller must announce after the commit
-   */
-  async revokeAccess(tx: Queries, { accountId, ended }: { accountId: string; ended: boolean }): Promise<string[]> {
-    const live = await tx
-      .select({ id: sessions.id, accessId: sessions.accessId })
-      .from(sessions)
-      .where(and(eq(sessions.accountId, accountId), isNull(sessions.revokedAt)))
-      .for('update');
-    if (live.length === 0) return [];
-    const ids = live.map((session) => session.id);
-    const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
-    await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
-    const accessIds = live.map((session) => session.accessId);
-    await this.revokedAccess.record(tx, accessIds);
-    return accessIds;
+    if (sessionId !== undefined) await this.ends.one(eq(sessions.id, sessionId));
   }
 
   private async issue({ account, accessId, refreshToken }: Grant): Promise<IssuedSession> {
@@ -101,24 +92,7 @@ export class SessionsService {
     const { token, expiresAt } = await this.signer.sign({ sub: account.id, sid: accessId, paidAccess, role });
     return { login: { ...account, expiresAt: expiresAt.toISOString() }, accessToken: token, refreshToken };
   }
-
-  private async endWhere(condition: SQL): Promise<boolean> {
-    const accessIds = await inTransaction(this.db, async (tx) => {
-      const ended = await tx
-        .update(sessions)
-        .set({ revokedAt: sql`now()` })
-        .where(and(condition, isNull(sessions.revokedAt)))
-        .returning({ accessId: sessions.accessId });
-      const ids = ended.map((session) => session.accessId);
-      await this.revokedAccess.record(tx, ids);
-      return ids;
-    });
-    await this.revokedAccess.announce(accessIds);
-    return accessIds.length > 0;
-  }
 }
-
-const isEnabled = (accountId: string) => and(eq(accounts.id, accountId), eq(accounts.disabled, false));
 
 /** Extends the session of a rotated token. `undefined` if it is revoked, or its account is disabled. */
 async function extend(tx: Queries, rotation: Rotation): Promise<Grant | undefined> {

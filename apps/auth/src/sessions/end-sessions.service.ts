@@ -1,0 +1,58 @@
+import { Injectable } from '@nestjs/common';
+import { and, eq, inArray, isNull, ne, type SQL, sql } from 'drizzle-orm';
+import { type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { RevokedAccess } from './revoked-access.service.js';
+
+/** Ends sessions, so that every pod refuses their access tokens. */
+@Injectable()
+export class EndSessions {
+  constructor(
+    @InjectDatabase() private readonly db: Database,
+    private readonly revokedAccess: RevokedAccess,
+  ) {}
+
+  /** Ends one session. @returns whether it was live */
+  async one(condition: SQL | undefined): Promise<boolean> {
+    const accessIds = await inTransaction(this.db, async (tx) => {
+      const ended = await tx
+        .update(sessions)
+        .set({ revokedAt: sql`now()` })
+        .where(and(condition, isNull(sessions.revokedAt)))
+        .returning({ accessId: sessions.accessId });
+      const ids = ended.map((session) => session.accessId);
+      await this.revokedAccess.record(tx, ids);
+      return ids;
+    });
+    await this.revokedAccess.announce(accessIds);
+    return accessIds.length > 0;
+  }
+
+  /**
+   * Revokes all access tokens of an account and, with `ended`, its refresh tokens, in the transaction that changes the
+   * account.
+   * @param except the access id of a session that goes on
+   * @returns access ids that the caller must announce after the commit
+   */
+  async ofAccount(
+    tx: Queries,
+    { accountId, ended, except }: { accountId: string; ended: boolean; except?: string },
+  ): Promise<string[]> {
+    const isOther = except === undefined ? undefined : ne(sessions.accessId, except);
+    const live = await tx
+      .select({ id: sessions.id, accessId: sessions.accessId })
+      .from(sessions)
+      .where(and(eq(sessions.accountId, accountId), isNull(sessions.revokedAt), isOther))
+      .for('update');
+    if (live.length === 0) return [];
+    const ids = live.map((session) => session.id);
+    const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
+    await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
+    const accessIds = live.map((session) => session.accessId);
+    await this.revokedAccess.record(tx, accessIds);
+    return accessIds;
+  }
+
+  announce(accessIds: string[]): Promise<void> {
+    return this.revokedAccess.announce(accessIds);
+  }
+}
