@@ -1,5 +1,5 @@
 // `npm start [-- --pods N] [--fresh]`: engines and apps, each a process of its own, until Ctrl-C.
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,9 +7,9 @@ import { SettingsError } from '#service';
 import { checkSettings, type StackSettings } from './stack/check-settings.js';
 import { lockDataDir } from './stack/data-dir-lock.js';
 import { describeFreeQuota } from './stack/describe-free-quota.js';
+import { recordEngineUrls } from './stack/engine-urls.js';
 import { formatLog } from './stack/format-log.js';
 import { type Stack, startStack } from './stack/stack.js';
-import { databaseUrlFile } from './trace/database-url.js';
 
 const USAGE = `npm start [-- options]
   --pods N   how many gateways (default 1)
@@ -55,7 +55,7 @@ async function main(): Promise<void> {
   });
   stopOnSignal(starting, unlock);
   const stack = await starting.catch(unlockAndThrow(unlock));
-  writeFileSync(databaseUrlFile(settings.DATA_DIR), stack.databaseUrl, { mode: 0o600 });
+  recordEngineUrls(settings.DATA_DIR, { DATABASE_URL: stack.databaseUrl, REDIS_URL: stack.redisUrl });
   announce(stack, settings);
 }
 

@@ -26,8 +26,9 @@ export interface Stack {
   /** Base URLs, such as `http://127.0.0.1:3000`. */
   origins: { auth: string; free: string; paid: string; gateways: string[] };
   processes: ManagedProcess[];
-  /** Of the server given, or of the embedded one. */
+  /** Of the servers given, or of the embedded ones. */
   databaseUrl: string;
+  redisUrl: string;
   stop: () => Promise<void>;
 }
 
@@ -57,7 +58,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // Reference providers need no engine, and gateways nothing of auth until somebody logs in.
     await startAll([...engines.processes, ...planned.providers]);
     await startAll([...planned.auth, ...planned.gateways]);
-    return { origins, processes, databaseUrl: env['DATABASE_URL'] ?? '', stop };
+    const urls = { databaseUrl: env['DATABASE_URL'] ?? '', redisUrl: env['REDIS_URL'] ?? '' };
+    return { origins, processes, ...urls, stop };
   } catch (error) {
     await stop();
     throw error;
