@@ -10,16 +10,21 @@ const emailSchema = z
   .transform((email) => email.toLowerCase());
 
 /** Half a surrogate pair cannot be encoded in UTF-8: different passwords would become the same bytes. */
-const passwordSchema = z
+export const passwordSchema = z
   .string()
   .max(256, 'must have at most 256 characters')
   .refine((password) => password.isWellFormed(), 'must be well-formed Unicode');
 
-/** Length is the only rule for passwords (NIST SP 800-63B, 5.1.1.2); the upper bound keeps hashing affordable. */
+/**
+ * Length is the only rule of the schema (NIST SP 800-63B, 5.1.1.2); the upper bound keeps hashing affordable. Auth also
+ * refuses passwords that are known from breaches.
+ */
+export const newPasswordSchema = passwordSchema.min(10, 'must have at least 10 characters');
+
 export const registrationSchema = z
   .strictObject({
     email: emailSchema,
-    password: passwordSchema.min(10, 'must have at least 10 characters'),
+    password: newPasswordSchema,
   })
   .meta({ id: 'Registration', example: { email: 'you@example.com', password: 'correct horse battery' } });
 export type Registration = z.infer<typeof registrationSchema>;
@@ -52,12 +57,21 @@ export const accountListSchema = z
   .meta({ id: 'AccountList' });
 export type AccountList = z.infer<typeof accountListSchema>;
 
+/** Of the admin who asks: instead of a recent login. */
+export const currentPasswordSchema = passwordSchema
+  .min(1, 'must not be empty')
+  .meta({ description: 'your own password; needed if your login is older than 15 minutes' });
+
 export const accountPatchSchema = z
   .strictObject({
     paidAccess: z.boolean().optional(),
     role: roleSchema.optional(),
     disabled: z.boolean().optional(),
+    currentPassword: currentPasswordSchema.optional(),
   })
-  .refine((patch) => Object.keys(patch).length > 0, 'name at least one of paidAccess, role, disabled')
+  .refine(
+    ({ currentPassword: _, ...patch }) => Object.keys(patch).length > 0,
+    'name at least one of paidAccess, role, disabled',
+  )
   .meta({ id: 'AccountPatch', example: { paidAccess: true } });
 export type AccountPatch = z.infer<typeof accountPatchSchema>;

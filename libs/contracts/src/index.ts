@@ -1,4 +1,23 @@
 export {
+  passwordChangeSchema,
+  passwordResetSchema,
+  reauthenticationSchema,
+  resetTokenSchema,
+  SECURITY_EVENTS,
+  securityEventSchema,
+  securityLogSchema,
+  sessionListSchema,
+  sessionSchema,
+  type PasswordChange,
+  type PasswordReset,
+  type Reauthentication,
+  type ResetToken,
+  type SecurityEvent,
+  type SecurityLogPage,
+  type Session,
+  type SessionList,
+} from './account-security.js';
+export {
   accountListSchema,
   accountPatchSchema,
   accountSchema,

@@ -8,10 +8,12 @@ import { attemptSchema } from './messages.js';
 export const PROBLEMS = {
   invalid_request: [400, 'The request is not valid'],
   invalid_message: [400, 'The message is not valid'],
+  invalid_reset_token: [400, 'The reset token is not valid'],
   unauthenticated: [401, 'Not logged in'],
   invalid_credentials: [401, 'Wrong e-mail address or password'],
   budget_exhausted: [402, 'The spending limit is reached'],
   forbidden: [403, 'Not allowed'],
+  reauthentication_required: [403, 'A recent login is required'],
   paid_access_required: [403, 'Free quota is used up and paid providers are not allowed'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],

@@ -1,3 +1,4 @@
+export { passwordResets, securityEvents } from './account-security.js';
 export { accounts } from './accounts.js';
 export { ADVISORY_LOCKS } from './advisory-locks.js';
 export { callbacks } from './callbacks.js';

@@ -13,7 +13,10 @@ export const sessions = pgTable(
       .references(() => accounts.id, { onDelete: 'cascade' }),
     /** The `sid` of its access tokens. Replaced when a claim changes: that revokes the tokens but not the session. */
     accessId: uuid('access_id').notNull().unique().defaultRandom(),
+    userAgent: text('user_agent'),
     createdAt: moment('created_at').notNull().defaultNow(),
+    /** Time of the login or the last refresh. */
+    lastUsedAt: moment('last_used_at').notNull().defaultNow(),
     expiresAt: moment('expires_at').notNull(),
     revokedAt: moment('revoked_at'),
   },
