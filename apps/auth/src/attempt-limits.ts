@@ -21,6 +21,8 @@ export interface LoginAttempt {
   email: string;
   /** Of a device that has logged in to the account before. */
   deviceId?: string | undefined;
+  /** Called for the first attempt that a limit refuses, not for those after it. */
+  onLocked?: () => Promise<void>;
 }
 
 /** One count that an attempt takes from. */
@@ -72,7 +74,7 @@ export class AttemptLimits implements OnApplicationShutdown {
    * @throws ProblemException too_many_attempts
    */
   login<Result>(
-    { address, email, deviceId }: LoginAttempt,
+    { address, email, deviceId, onLocked }: LoginAttempt,
     attempt: () => Promise<Result | undefined>,
   ): Promise<Result | undefined> {
     const network = networkOf(address);
@@ -84,7 +86,7 @@ export class AttemptLimits implements OnApplicationShutdown {
             { limiter: this.failuresOfEmail, key: hashed(email), isClearedBySuccess: false },
           ]
         : [{ limiter: this.failuresOfDevice, key: deviceId, isClearedBySuccess: true }];
-    return countFailures(counts, attempt);
+    return countFailures(counts, attempt, onLocked);
   }
 
   /**
@@ -97,7 +99,7 @@ export class AttemptLimits implements OnApplicationShutdown {
 
   /** @throws ProblemException too_many_requests */
   async registration(address: string): Promise<void> {
-    await take(this.registrations, networkOf(address), 'too_many_requests');
+    await take({ limiter: this.registrations, key: networkOf(address) }, 'too_many_requests');
   }
 
   private limiter({ name, points, windowMs }: { name: string; points: number; windowMs: number }): RateLimiterRedis {
@@ -113,13 +115,14 @@ export class AttemptLimits implements OnApplicationShutdown {
 async function countFailures<Result>(
   counts: readonly Count[],
   attempt: () => Promise<Result | undefined>,
+  onLocked?: () => Promise<void>,
 ): Promise<Result | undefined> {
   const taken: Count[] = [];
   const uncount = () => Promise.all(taken.map(({ limiter, key }) => limiter.reward(key)));
   let result: Result | undefined;
   try {
     for (const count of counts) {
-      await take(count.limiter, count.key, 'too_many_attempts');
+      await take(count, 'too_many_attempts', onLocked);
       taken.push(count);
     }
     result = await attempt();
@@ -142,11 +145,16 @@ function hashed(key: string): string {
   return createHash('sha256').update(key).digest('base64url');
 }
 
-async function take(limiter: RateLimiterRedis, key: string, code: ProblemCode): Promise<void> {
+async function take(
+  { limiter, key }: Pick<Count, 'limiter' | 'key'>,
+  code: ProblemCode,
+  onFirstRefusal?: () => Promise<void>,
+): Promise<void> {
   try {
     await limiter.consume(key);
   } catch (refusal) {
     if (!(refusal instanceof RateLimiterRes)) throw refusal;
+    if (refusal.consumedPoints === limiter.points + 1) await onFirstRefusal?.();
     throw new ProblemException(code, 'Try again after Retry-After.', { retryAfterMs: refusal.msBeforeNext });
   }
 }

@@ -5,27 +5,45 @@ import { Readiness, ServiceModule } from '#service';
 import { AccountsController } from './accounts/accounts.controller.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import { DemoAccounts } from './accounts/demo-accounts.js';
+import { PasswordController } from './accounts/password.controller.js';
+import { PasswordService } from './accounts/password.service.js';
+import { Reauthentication } from './accounts/reauthentication.service.js';
 import { AttemptLimits } from './attempt-limits.js';
 import { AUTH_SETTINGS, type AuthSettings } from './auth.settings.js';
+import { SecurityLogController } from './security-log/security-log.controller.js';
+import { EMAIL_HASH_KEY, SecurityLog } from './security-log/security-log.service.js';
 import { EndSessions } from './sessions/end-sessions.service.js';
 import { KnownDevices } from './sessions/known-devices.js';
 import { LoginService } from './sessions/login.service.js';
 import { LogoutService } from './sessions/logout.service.js';
+import { OwnSessionsController } from './sessions/own-sessions.controller.js';
+import { OwnSessions } from './sessions/own-sessions.service.js';
 import { RefreshTokens } from './sessions/refresh-tokens.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
 import { SessionCookies } from './sessions/session-cookies.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
-import { JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
+import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
 
 @Module({
-  controllers: [AccountsController, SessionsController, JwksController],
+  controllers: [
+    AccountsController,
+    PasswordController,
+    SessionsController,
+    OwnSessionsController,
+    SecurityLogController,
+    JwksController,
+  ],
   providers: [
     AccountsService,
     DemoAccounts,
     EndSessions,
     LoginService,
+    OwnSessions,
+    PasswordService,
+    Reauthentication,
+    SecurityLog,
     LogoutService,
     RevokedAccess,
     SessionsService,
@@ -53,6 +71,7 @@ export class AuthModule {
         { provide: PUBLIC_KEYS, useValue: publicKeys },
         { provide: AccessTokenSigner, useFactory: () => new AccessTokenSigner({ privateKey, ...issued }) },
         { provide: RefreshTokens, useFactory: () => new RefreshTokens(privateKey) },
+        { provide: EMAIL_HASH_KEY, useValue: deriveKey(privateKey, 'octo security log') },
         { provide: KnownDevices, useFactory: () => new KnownDevices(privateKey) },
         { provide: SessionCookies, useFactory: () => new SessionCookies(settings.PUBLIC_ORIGIN) },
         {

@@ -33,6 +33,10 @@ export const authSettings = z
     REGISTRATION: z.enum(['open', 'closed']).default('open'),
     /** Per network. */
     REGISTRATIONS_PER_HOUR: wholeNumber({ min: 1, max: 1_000_000 }).default(20),
+    /** Longest lifetime of a session; without a refresh it ends after 30 days. */
+    SESSION_MAX_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(90),
+    /** How long the security log is kept. */
+    SECURITY_LOG_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(365),
     /** Ignored in production. */
     SEED_DEMO_ACCOUNTS: flag(true),
   })

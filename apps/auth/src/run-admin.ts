@@ -9,6 +9,8 @@ import { registrationSchema } from '#contracts';
 import { accounts, type Database, migrate, openDatabase } from '#database';
 import { describeIssue, postgresUrl, readSettings, redisUrl } from '#service';
 import { AccountsService } from './accounts/accounts.service.js';
+import { refuseBreachedPassword } from './accounts/breached-passwords.js';
+import { type Actor, SecurityLog } from './security-log/security-log.service.js';
 import { EndSessions } from './sessions/end-sessions.service.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
 
@@ -31,26 +33,35 @@ interface Options {
 interface Context {
   db: Database;
   service: AccountsService;
+  log: SecurityLog;
 }
+
+/** Neither an account nor a network address. */
+const OPERATOR: Actor = {};
 
 const COMMANDS: Record<string, (context: Context, options: Options) => Promise<string>> = {
   create: async ({ service }, { email, admin, paid }) => {
     const registration = await readRegistration(email);
-    const { id } = await service.register(registration, { role: admin ? 'admin' : 'user', paidAccess: paid });
+    const { id } = await service.register(registration, {
+      role: admin ? 'admin' : 'user',
+      paidAccess: paid,
+      actor: OPERATOR,
+    });
     return `created ${registration.email}${admin ? ', admin' : ''}${paid ? ', paid access' : ''} (${id})`;
   },
-  'set-password': async ({ db, service }, { email }) => {
+  'set-password': async ({ db, service, log }, { email }) => {
     const id = await idOf(db, email);
     const { password } = await readRegistration(email);
     await service.setPassword(id, password);
+    await log.record({ event: 'password_changed', actor: OPERATOR, accountId: id });
     return `the password of ${email} is set; its sessions have ended`;
   },
   disable: async ({ db, service }, { email }) => {
-    await service.update(await idOf(db, email), { disabled: true });
+    await service.update(await idOf(db, email), { disabled: true }, OPERATOR);
     return `disabled ${email}; its sessions have ended`;
   },
   enable: async ({ db, service }, { email }) => {
-    await service.update(await idOf(db, email), { disabled: false });
+    await service.update(await idOf(db, email), { disabled: false }, OPERATOR);
     return `enabled ${email}`;
   },
   list: async ({ db }) => {
@@ -97,10 +108,9 @@ async function connected(env: NodeJS.ProcessEnv, work: (context: Context) => Pro
   try {
     await migrate(db);
     await untilConnected(revocations);
-    return await work({
-      db,
-      service: new AccountsService(db, new EndSessions(db, new RevokedAccess(db, revocations))),
-    });
+    const log = new SecurityLog(db, undefined);
+    const ends = new EndSessions(db, new RevokedAccess(db, revocations), log);
+    return await work({ db, log, service: new AccountsService(db, ends, log) });
   } finally {
     revocations.onApplicationShutdown();
     await db.$client.end();
@@ -125,7 +135,10 @@ async function idOf(db: Database, email = ''): Promise<string> {
 
 async function readRegistration(email: string | undefined): Promise<z.infer<typeof registrationSchema>> {
   const parsed = registrationSchema.safeParse({ email, password: await readPassword() }, { error: describeIssue });
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    refuseBreachedPassword(parsed.data.password, 'password');
+    return parsed.data;
+  }
   throw new Error(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('\n'));
 }
 

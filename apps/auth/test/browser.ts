@@ -26,6 +26,10 @@ export class Browser {
     return this.call('PATCH', path, { body });
   }
 
+  delete(path: string): Promise<Answer> {
+    return this.call('DELETE', path, {});
+  }
+
   login(email: string, password = PASSWORD): Promise<Answer> {
     return this.post('/auth/login', { email, password });
   }

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { and, eq, inArray, isNull, ne, type SQL, sql } from 'drizzle-orm';
 import { type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import type { Client } from '../client.js';
+import { SecurityLog } from '../security-log/security-log.service.js';
 import { RevokedAccess } from './revoked-access.service.js';
 
 /** Ends sessions, so that every pod refuses their access tokens. */
@@ -9,22 +11,30 @@ export class EndSessions {
   constructor(
     @InjectDatabase() private readonly db: Database,
     private readonly revokedAccess: RevokedAccess,
+    private readonly log: SecurityLog,
   ) {}
 
-  /** Ends one session. @returns whether it was live */
-  async one(condition: SQL | undefined): Promise<boolean> {
-    const accessIds = await inTransaction(this.db, async (tx) => {
-      const ended = await tx
+  /** Ends one session, for the reason `event`. @returns whether it was live */
+  async one(
+    condition: SQL | undefined,
+    { event, client }: { event: 'logout' | 'session_ended' | 'refresh_token_reused'; client: Client },
+  ): Promise<boolean> {
+    const ended = await inTransaction(this.db, async (tx) => {
+      const rows = await tx
         .update(sessions)
         .set({ revokedAt: sql`now()` })
         .where(and(condition, isNull(sessions.revokedAt)))
-        .returning({ accessId: sessions.accessId });
-      const ids = ended.map((session) => session.accessId);
-      await this.revokedAccess.record(tx, ids);
-      return ids;
+        .returning({ accessId: sessions.accessId, accountId: sessions.accountId });
+      await this.revokedAccess.record(tx, accessIdsOf(rows));
+      return rows;
     });
-    await this.revokedAccess.announce(accessIds);
-    return accessIds.length > 0;
+    await this.revokedAccess.announce(accessIdsOf(ended));
+    for (const { accountId } of ended) {
+      // A reused refresh token does not show which of its two holders is the account's owner.
+      const actor = event === 'refresh_token_reused' ? { client } : { accountId, client };
+      await this.log.record({ event, actor, accountId });
+    }
+    return ended.length > 0;
   }
 
   /**
@@ -47,7 +57,7 @@ export class EndSessions {
     const ids = live.map((session) => session.id);
     const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
     await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
-    const accessIds = live.map((session) => session.accessId);
+    const accessIds = accessIdsOf(live);
     await this.revokedAccess.record(tx, accessIds);
     return accessIds;
   }
@@ -55,4 +65,8 @@ export class EndSessions {
   announce(accessIds: string[]): Promise<void> {
     return this.revokedAccess.announce(accessIds);
   }
+}
+
+function accessIdsOf(rows: readonly { accessId: string }[]): string[] {
+  return rows.map((row) => row.accessId);
 }

@@ -5,6 +5,7 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { inPasswordQueue } from '../accounts/passwords.js';
 import { AttemptLimits } from '../attempt-limits.js';
 import type { Client } from '../client.js';
+import { SecurityLog } from '../security-log/security-log.service.js';
 import { KnownDevices } from './known-devices.js';
 import { type IssuedSession, SessionsService } from './sessions.service.js';
 
@@ -21,6 +22,7 @@ export class LoginService {
     private readonly accounts: AccountsService,
     private readonly sessions: SessionsService,
     private readonly devices: KnownDevices,
+    private readonly log: SecurityLog,
   ) {}
 
   /**
@@ -31,12 +33,19 @@ export class LoginService {
     return inPasswordQueue(client.gone, async (place) => {
       const { email } = credentials;
       const deviceId = deviceCookie && (await this.knownDevice(email, deviceCookie));
-      const account = await this.limits.login({ address: client.address, email, deviceId }, () =>
-        this.accounts.authenticate(credentials, place),
+      const refused = (event: 'login' | 'login_locked') =>
+        this.log.record({ event, result: 'refused', actor: { client }, email });
+      const account = await this.limits.login(
+        { address: client.address, email, deviceId, onLocked: () => refused('login_locked') },
+        () => this.accounts.authenticate(credentials, place),
       );
-      const session = account && (await this.sessions.start(account));
-      if (session) return { session, deviceCookie: this.devices.remember(account, deviceId) };
-      throw new ProblemException('invalid_credentials', 'Check the e-mail address and the password.');
+      const session = account && (await this.sessions.start(account, client.userAgent));
+      if (!session) {
+        await refused('login');
+        throw new ProblemException('invalid_credentials', 'Check the e-mail address and the password.');
+      }
+      await this.log.record({ event: 'login', actor: { client }, accountId: account.id, email });
+      return { session, deviceCookie: this.devices.remember(account, deviceId) };
     });
   }
 

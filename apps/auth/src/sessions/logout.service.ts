@@ -1,6 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { AccessTokenVerifier } from '#access-token';
+import type { Client } from '../client.js';
 import { SessionsService } from './sessions.service.js';
+
+interface Tokens {
+  accessToken: string | undefined;
+  refreshToken: string | undefined;
+}
 
 @Injectable()
 export class LogoutService {
@@ -10,13 +16,13 @@ export class LogoutService {
   ) {}
 
   /** Ends the session of the access token or, if that is not valid, of the refresh token. */
-  async logout(tokens: { accessToken: string | undefined; refreshToken: string | undefined }): Promise<void> {
-    if (tokens.accessToken !== undefined && (await this.endByAccessToken(tokens.accessToken))) return;
-    if (tokens.refreshToken !== undefined) await this.sessions.endByRefreshToken(tokens.refreshToken);
+  async logout({ accessToken, refreshToken }: Tokens, client: Client): Promise<void> {
+    if (accessToken !== undefined && (await this.endByAccessToken(accessToken, client))) return;
+    if (refreshToken !== undefined) await this.sessions.logOutByRefreshToken(refreshToken, client);
   }
 
-  private async endByAccessToken(accessToken: string): Promise<boolean> {
+  private async endByAccessToken(accessToken: string, client: Client): Promise<boolean> {
     const checked = await this.verifier.checkSignature(accessToken);
-    return checked.outcome === 'valid' && this.sessions.endByAccessId(checked.caller.sessionId);
+    return checked.outcome === 'valid' && this.sessions.logOut(checked.caller.sessionId, client);
   }
 }

@@ -57,9 +57,13 @@ export class SessionsController {
   })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
   @ApiProblems('unauthenticated', 'unavailable')
-  async refresh(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<Login> {
-    const refreshToken = readCookie(request.headers.cookie, REFRESH_COOKIE);
-    const session = refreshToken && (await this.sessions.refresh(refreshToken));
+  async refresh(
+    @RequestClient() client: Client,
+    @Req() { headers }: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Login> {
+    const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
+    const session = refreshToken && (await this.sessions.refresh(refreshToken, client));
     if (session) return this.answer(reply, session);
     this.cookies.clear(reply);
     throw new ProblemException('unauthenticated', 'The refresh token is missing, expired or revoked. Log in again.');
@@ -73,10 +77,14 @@ export class SessionsController {
   })
   @ApiResponse({ status: 204, description: 'Logged out, or was not logged in' })
   @ApiProblems('unavailable')
-  async logout(@Req() { headers }: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
+  async logout(
+    @RequestClient() client: Client,
+    @Req() { headers }: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
     this.cookies.clear(reply);
     const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
-    await this.logouts.logout({ accessToken: readAccessToken(headers), refreshToken });
+    await this.logouts.logout({ accessToken: readAccessToken(headers), refreshToken }, client);
   }
 
   @Get('me')

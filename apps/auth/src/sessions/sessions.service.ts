@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { and, eq, isNull } from 'drizzle-orm';
+import { and, eq, gt, isNull, sql } from 'drizzle-orm';
 import { AccessTokenSigner } from '#access-token';
 import type { Login } from '#contracts';
 import { accounts, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { type AuthSettings, InjectSettings } from '../auth.settings.js';
+import type { Client } from '../client.js';
 import { EndSessions } from './end-sessions.service.js';
 import { RefreshTokens, type Rotation, SESSION_END } from './refresh-tokens.js';
+
+const USER_AGENT_MAX = 256;
 
 export interface IssuedSession {
   login: Login;
@@ -37,16 +41,14 @@ export class SessionsService {
     private readonly signer: AccessTokenSigner,
     private readonly refreshTokens: RefreshTokens,
     private readonly ends: EndSessions,
+    @InjectSettings() private readonly settings: AuthSettings,
   ) {}
 
   /** `undefined` if the account was deleted or disabled, or its password changed, since the password was checked. */
-  async start({
-    id: accountId,
-    passwordHash,
-  }: {
-    id: string;
-    passwordHash: string;
-  }): Promise<IssuedSession | undefined> {
+  async start(
+    { id: accountId, passwordHash }: { id: string; passwordHash: string },
+    userAgent: string | undefined,
+  ): Promise<IssuedSession | undefined> {
     const isSame = and(
       eq(accounts.id, accountId),
       eq(accounts.passwordHash, passwordHash),
@@ -57,7 +59,13 @@ export class SessionsService {
       // and revokes its tokens.
       const [account] = await tx.select(PUBLIC_COLUMNS).from(accounts).where(isSame).for('share');
       if (account === undefined) return undefined;
-      const session = { id: randomUUID(), accountId, accessId: randomUUID(), expiresAt: SESSION_END };
+      const session = {
+        id: randomUUID(),
+        accountId,
+        accessId: randomUUID(),
+        expiresAt: sql`least(${SESSION_END}, now() + ${this.settings.SESSION_MAX_DAYS} * interval '1 day')`,
+        userAgent: userAgent?.slice(0, USER_AGENT_MAX),
+      };
       await tx.insert(sessions).values(session);
       return { account, accessId: session.accessId, refreshToken: await this.refreshTokens.add(tx, session.id) };
     });
@@ -65,26 +73,26 @@ export class SessionsService {
   }
 
   /** Trades a refresh token for new tokens. `undefined` if it is not valid; a reuse revokes its session. */
-  async refresh(presented: string): Promise<IssuedSession | undefined> {
+  async refresh(presented: string, client: Client): Promise<IssuedSession | undefined> {
     const { rotation, grant } = await inTransaction(this.db, async (tx) => {
       const rotated = await this.refreshTokens.rotate(tx, presented);
-      return { rotation: rotated, grant: await extend(tx, rotated) };
+      return { rotation: rotated, grant: await extend(tx, rotated, this.settings.SESSION_MAX_DAYS) };
     });
     if (rotation.outcome === 'reused') {
       this.logger.warn('refresh token reused, session revoked', { sessionId: rotation.sessionId });
-      await this.ends.one(eq(sessions.id, rotation.sessionId));
+      await this.ends.one(eq(sessions.id, rotation.sessionId), { event: 'refresh_token_reused', client });
     }
     return grant && this.issue(grant);
   }
 
   /** @param accessId the `sid` of an access token. @returns whether that session was live */
-  endByAccessId(accessId: string): Promise<boolean> {
-    return this.ends.one(eq(sessions.accessId, accessId));
+  logOut(accessId: string, client: Client): Promise<boolean> {
+    return this.ends.one(eq(sessions.accessId, accessId), { event: 'logout', client });
   }
 
-  async endByRefreshToken(refreshToken: string): Promise<void> {
+  async logOutByRefreshToken(refreshToken: string, client: Client): Promise<void> {
     const sessionId = await this.refreshTokens.sessionOf(this.db, refreshToken);
-    if (sessionId !== undefined) await this.ends.one(eq(sessions.id, sessionId));
+    if (sessionId !== undefined) await this.ends.one(eq(sessions.id, sessionId), { event: 'logout', client });
   }
 
   private async issue({ account, accessId, refreshToken }: Grant): Promise<IssuedSession> {
@@ -94,16 +102,21 @@ export class SessionsService {
   }
 }
 
-/** Extends the session of a rotated token. `undefined` if it is revoked, or its account is disabled. */
-async function extend(tx: Queries, rotation: Rotation): Promise<Grant | undefined> {
+/** Extends the session of a rotated token. `undefined` if it has ended, was revoked, or its account is disabled. */
+async function extend(tx: Queries, rotation: Rotation, maxDays: number): Promise<Grant | undefined> {
   if (rotation.outcome !== 'rotated') return undefined;
   const { sessionId, refreshToken } = rotation;
+  const lastEnd = sql`${sessions.createdAt} + ${maxDays} * interval '1 day'`;
+  const isLive = and(isNull(sessions.revokedAt), gt(lastEnd, sql`now()`), eq(accounts.disabled, false));
   const [found] = await tx
     .select({ account: PUBLIC_COLUMNS, accessId: sessions.accessId })
     .from(sessions)
     .innerJoin(accounts, eq(accounts.id, sessions.accountId))
-    .where(and(eq(sessions.id, sessionId), isNull(sessions.revokedAt), eq(accounts.disabled, false)));
+    .where(and(eq(sessions.id, sessionId), isLive));
   if (found === undefined) return undefined;
-  await tx.update(sessions).set({ expiresAt: SESSION_END }).where(eq(sessions.id, sessionId));
+  await tx
+    .update(sessions)
+    .set({ expiresAt: sql`least(${SESSION_END}, ${lastEnd})`, lastUsedAt: sql`now()` })
+    .where(eq(sessions.id, sessionId));
   return { ...found, refreshToken };
 }
