@@ -24,6 +24,8 @@ import { SessionCookies } from './sessions/session-cookies.js';
 import { SessionSweeper } from './sessions/session-sweeper.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
+import { TotpController } from './totp/totp.controller.js';
+import { TotpService } from './totp/totp.service.js';
 import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
 
 @Module({
@@ -33,6 +35,7 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     SessionsController,
     OwnSessionsController,
     SecurityLogController,
+    TotpController,
     JwksController,
   ],
   providers: [
@@ -48,6 +51,7 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     RevokedAccess,
     SessionsService,
     SessionSweeper,
+    TotpService,
   ],
 })
 export class AuthModule {

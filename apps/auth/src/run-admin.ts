@@ -11,6 +11,7 @@ import { describeIssue, postgresUrl, readSettings, redisUrl } from '#service';
 import { AccountsService } from './accounts/accounts.service.js';
 import { refuseBreachedPassword } from './accounts/breached-passwords.js';
 import { type Actor, SecurityLog } from './security-log/security-log.service.js';
+import { removeTotp } from './totp/totp.service.js';
 import { EndSessions } from './sessions/end-sessions.service.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
 
@@ -19,6 +20,7 @@ const USAGE = `admin COMMAND
   set-password --email E                replaces the password and ends all sessions
   disable --email E                     ends all sessions and refuses logins
   enable --email E
+  disable-totp --email E                removes one-time codes, of a user who has lost the authenticator
   list                                  all accounts, oldest first
 The password comes from the terminal or from standard input. DATABASE_URL and REDIS_URL are those of auth.`;
 
@@ -63,6 +65,10 @@ const COMMANDS: Record<string, (context: Context, options: Options) => Promise<s
   enable: async ({ db, service }, { email }) => {
     await service.update(await idOf(db, email), { disabled: false }, OPERATOR);
     return `enabled ${email}`;
+  },
+  'disable-totp': async ({ db, log }, { email }) => {
+    await removeTotp(db, { accountId: await idOf(db, email), log, actor: OPERATOR });
+    return `${email} needs no one-time code`;
   },
   list: async ({ db }) => {
     const rows = await db.select().from(accounts).orderBy(accounts.createdAt, accounts.id);

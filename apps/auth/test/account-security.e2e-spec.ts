@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
+import { Secret, TOTP } from 'otpauth';
 import {
   type Login,
   loginSchema,
@@ -8,6 +9,7 @@ import {
   securityLogSchema,
   sessionListSchema,
   type Session,
+  totpSetupSchema,
 } from '#contracts';
 import { type Database, openDatabase } from '#database';
 import { startPostgres } from '../../../verification/engines/suite-postgres.js';
@@ -296,5 +298,75 @@ describe('GET /auth/security-log', () => {
     expect(new Set(ids).size).toBe(4);
     expect(refusalOf(await adminBrowser.get('/auth/security-log?cursor=x'))).toBe('400 invalid_request');
     expect(refusalOf(await (await loggedIn()).browser.get('/auth/security-log'))).toBe('403 forbidden');
+  });
+});
+
+describe('one-time codes', () => {
+  const totpOf = (secret: string) => new TOTP({ secret: Secret.fromBase32(secret) });
+  /** A code of this step or of the next one: both are valid now, each once, also if a step begins meanwhile. */
+  const codeOf = (secret: string, steps: 0 | 1): string =>
+    totpOf(secret).generate({ timestamp: Date.now() + steps * 30_000 });
+  const loginWith = (email: string, totp?: string): Promise<Answer> =>
+    newBrowser().post('/auth/login', { email, password: PASSWORD, ...(totp && { totp }) });
+
+  async function withTotp(): Promise<User & { secret: string }> {
+    const user = await loggedIn();
+    const setup = await user.browser.post('/auth/totp', { currentPassword: PASSWORD });
+    expect(setup.status).toBe(201);
+    const { secret, uri } = totpSetupSchema.parse(setup.body);
+    expect(uri).toContain(encodeURIComponent(user.email));
+    expect((await loginWith(user.email)).status).toBe(200);
+    expect((await user.browser.post('/auth/totp/confirm', { code: codeOf(secret, 0) })).status).toBe(204);
+    return { ...user, secret };
+  }
+
+  it('are needed at a login once they are confirmed, and work once', async () => {
+    const { email, secret } = await withTotp();
+    expect(refusalOf(await loginWith(email))).toBe('401 totp_required');
+    expect(refusalOf(await loginWith(email, codeOf(secret, 0)))).toBe('401 invalid_credentials');
+    const code = codeOf(secret, 1);
+    const answers = await Promise.all(Array.from({ length: 3 }, () => loginWith(email, code)));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 401, 401]);
+  });
+
+  it('reveal nothing to a caller without the password', async () => {
+    const { email, secret } = await withTotp();
+    const wrong = await newBrowser().post('/auth/login', { email, password: 'a guess', totp: codeOf(secret, 1) });
+    expect(refusalOf(wrong)).toBe('401 invalid_credentials');
+    expect(refusalOf(await newBrowser().login(email, 'a guess'))).toBe('401 invalid_credentials');
+    expect((await loginWith(email, codeOf(secret, 1))).status).toBe(200);
+  });
+
+  it('cannot be guessed: wrong codes count as failed logins, and a missing code clears none of them', async () => {
+    const { email } = await withTotp();
+    const attacker = newBrowser();
+    const guess = (totp?: string) => attacker.post('/auth/login', { email, password: PASSWORD, ...(totp && { totp }) });
+    const refusals: string[] = [];
+    for (let index = 0; index < 7; index += 1) {
+      refusals.push(refusalOf(await guess(String(index).padStart(6, '0'))));
+      await guess();
+    }
+    expect(refusals.filter((refusal) => refusal === '401 invalid_credentials')).toHaveLength(5);
+    expect(refusals.at(-1)).toBe('429 too_many_attempts');
+  });
+
+  it('are set up and disabled with the password only, and are not replaced while they are in use', async () => {
+    const { browser, email, secret } = await withTotp();
+    const wrong = { currentPassword: 'a guess' };
+    expect(refusalOf(await browser.post('/auth/totp/disable', wrong))).toBe('401 invalid_credentials');
+    expect(refusalOf(await browser.post('/auth/totp', { currentPassword: PASSWORD }))).toBe('403 forbidden');
+    expect(refusalOf(await browser.post('/auth/totp/confirm', { code: codeOf(secret, 1) }))).toBe(
+      '400 invalid_request',
+    );
+    expect((await browser.post('/auth/totp/disable', { currentPassword: PASSWORD })).status).toBe(204);
+    expect((await loginWith(email)).status).toBe(200);
+  });
+
+  it('refuse a wrong code at the confirmation, and stay off', async () => {
+    const { browser, email } = await loggedIn();
+    await browser.post('/auth/totp', { currentPassword: PASSWORD });
+    expect(refusalOf(await browser.post('/auth/totp/confirm', { code: '000000' }))).toBe('400 invalid_request');
+    expect(refusalOf(await browser.post('/auth/totp/confirm', { code: 'abcdef' }))).toBe('400 invalid_request');
+    expect((await loginWith(email)).status).toBe(200);
   });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { currentPasswordSchema, newPasswordSchema, passwordSchema } from './accounts.js';
+import { currentPasswordSchema, newPasswordSchema, passwordSchema, totpCodeSchema } from './accounts.js';
 
 export const passwordChangeSchema = z
   .strictObject({
@@ -49,6 +49,25 @@ export type Session = z.infer<typeof sessionSchema>;
 
 export const sessionListSchema = z.object({ items: z.array(sessionSchema) }).meta({ id: 'SessionList' });
 export type SessionList = z.infer<typeof sessionListSchema>;
+
+/** For changes that a stolen access token must not be enough for. */
+export const passwordConfirmationSchema = z
+  .strictObject({ currentPassword: passwordSchema.min(1, 'must not be empty') })
+  .meta({ id: 'PasswordConfirmation', example: { currentPassword: 'correct horse battery' } });
+export type PasswordConfirmation = z.infer<typeof passwordConfirmationSchema>;
+
+export const totpConfirmationSchema = z
+  .strictObject({ code: totpCodeSchema })
+  .meta({ id: 'TotpConfirmation', example: { code: '123456' } });
+export type TotpConfirmation = z.infer<typeof totpConfirmationSchema>;
+
+export const totpSetupSchema = z
+  .object({
+    secret: z.string().meta({ description: 'base32; shown once' }),
+    uri: z.string().meta({ description: 'for a QR code', example: 'otpauth://totp/Octo:you%40example.com?secret=…' }),
+  })
+  .meta({ id: 'TotpSetup' });
+export type TotpSetup = z.infer<typeof totpSetupSchema>;
 
 export const SECURITY_EVENTS = [
   'account_created',

@@ -29,10 +29,14 @@ export const registrationSchema = z
   .meta({ id: 'Registration', example: { email: 'you@example.com', password: 'correct horse battery' } });
 export type Registration = z.infer<typeof registrationSchema>;
 
+/** RFC 6238, with the defaults that authenticator apps expect. */
+export const totpCodeSchema = z.string().regex(/^\d{6}$/, 'must have 6 digits');
+
 export const credentialsSchema = z
   .strictObject({
     email: emailSchema,
     password: passwordSchema.min(1, 'must not be empty'),
+    totp: totpCodeSchema.optional().meta({ description: 'one-time code; needed once the account has set it up' }),
   })
   .meta({ id: 'Credentials', example: { email: 'paid@octo.local', password: 'octo-demo-password' } });
 export type Credentials = z.infer<typeof credentialsSchema>;

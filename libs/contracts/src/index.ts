@@ -1,5 +1,6 @@
 export {
   passwordChangeSchema,
+  passwordConfirmationSchema,
   passwordResetSchema,
   reauthenticationSchema,
   resetTokenSchema,
@@ -8,7 +9,10 @@ export {
   securityLogSchema,
   sessionListSchema,
   sessionSchema,
+  totpConfirmationSchema,
+  totpSetupSchema,
   type PasswordChange,
+  type PasswordConfirmation,
   type PasswordReset,
   type Reauthentication,
   type ResetToken,
@@ -16,6 +20,8 @@ export {
   type SecurityLogPage,
   type Session,
   type SessionList,
+  type TotpConfirmation,
+  type TotpSetup,
 } from './account-security.js';
 export {
   accountListSchema,

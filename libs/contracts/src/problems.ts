@@ -11,6 +11,7 @@ export const PROBLEMS = {
   invalid_reset_token: [400, 'The reset token is not valid'],
   unauthenticated: [401, 'Not logged in'],
   invalid_credentials: [401, 'Wrong e-mail address or password'],
+  totp_required: [401, 'A one-time code is required'],
   budget_exhausted: [402, 'The spending limit is reached'],
   forbidden: [403, 'Not allowed'],
   reauthentication_required: [403, 'A recent login is required'],

@@ -4,6 +4,7 @@ import type { Account, AccountList, AccountPatch, Credentials, ManagedAccount, R
 import { accounts, ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
 import { ProblemException } from '#service';
 import { type Actor, type NewSecurityEvent, SecurityLog } from '../security-log/security-log.service.js';
+import { useTotpCode } from '../totp/use-totp-code.js';
 import { EndSessions } from '../sessions/end-sessions.service.js';
 import { type AccountPage, cursorAfter } from './account-page.js';
 import type { Place } from './hash-queue.js';
@@ -12,7 +13,10 @@ import { hashPassword, isPasswordOf } from './passwords.js';
 type AccountRow = typeof accounts.$inferSelect;
 
 /** An account and the password hash that was checked. */
-export type Authenticated = Pick<AccountRow, 'id' | 'email' | 'passwordHash' | 'disabled'>;
+export type Authenticated = Pick<
+  AccountRow,
+  'id' | 'email' | 'passwordHash' | 'disabled' | 'totpSecret' | 'totpLastStep'
+>;
 
 interface SetPasswordOptions {
   /** The access id of a session that goes on. */
@@ -44,12 +48,18 @@ export class AccountsService {
   }
 
   /**
-   * `undefined` if the password is wrong or the account disabled. Takes the same time in each case.
+   * `undefined` if the password or the one-time code is wrong, or the account disabled. Takes the same time for every
+   * wrong password.
+   * @throws ProblemException totp_required: the password is right, but the code is missing
    */
-  async authenticate({ email, password }: Credentials, place: Place): Promise<Authenticated | undefined> {
+  async authenticate({ email, password, totp }: Credentials, place: Place): Promise<Authenticated | undefined> {
     const account = await this.findByEmail(email);
     const right = await isPasswordOf(account?.passwordHash, password, place);
-    return right && account?.disabled === false ? account : undefined;
+    if (!right || account === undefined || account.disabled) return undefined;
+    const { id, totpSecret: secret, totpLastStep } = account;
+    if (secret === null || totpLastStep === null) return account;
+    if (totp === undefined) throw new ProblemException('totp_required', 'Send the code of your authenticator as totp.');
+    return (await useTotpCode(this.db, { id, secret, code: totp })) ? account : undefined;
   }
 
   async findByEmail(email: string): Promise<Authenticated | undefined> {

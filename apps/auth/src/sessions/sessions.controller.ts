@@ -35,7 +35,7 @@ export class SessionsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Log in: sets the cookies octo_token and octo_refresh' })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
-  @ApiProblems('invalid_request', 'invalid_credentials', 'too_many_attempts', 'unavailable')
+  @ApiProblems('invalid_request', 'invalid_credentials', 'totp_required', 'too_many_attempts', 'unavailable')
   async login(
     @ValidBody(credentialsSchema) credentials: Credentials,
     @RequestClient() client: Client,
