@@ -191,7 +191,7 @@ describe('an event stream ends within 1 s', () => {
     const account = await newAccount();
     const stream = await watch(account.session, await waitingMessage(account.session));
     proxy.goDown();
-    await send('POST', '/auth/logout', account.session);
+    expect((await send('POST', '/auth/logout', account.session)).status).toBe(204);
     await expectEndWithin1s(stream);
   });
 });
