@@ -1,4 +1,4 @@
-# One image for the four apps; the command says which one runs.
+# One image for all apps; the command selects the app.
 FROM node:24-bookworm-slim AS modules
 WORKDIR /octo
 COPY package.json package-lock.json .npmrc ./
@@ -9,13 +9,13 @@ WORKDIR /octo
 COPY package.json package-lock.json .npmrc ./
 RUN npm install --no-save
 COPY . .
-# The launcher and its embedded engines stay behind.
+# The image needs neither the launcher nor its embedded engines.
 RUN node tools/setup.mjs && rm -r dist/tools dist/verification
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0
 WORKDIR /octo
-# The place for a key that is made on first start; a volume mounted here belongs to the user below.
+# For the signing key of auth. A new volume mounted here takes over the owner, which auth needs to create the key.
 RUN mkdir /keys && chown node:node /keys
 COPY package.json providers.yaml ./
 COPY --from=modules /octo/node_modules node_modules

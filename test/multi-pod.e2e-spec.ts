@@ -15,7 +15,7 @@ async function startPods(pods: number): Promise<{ started: Stack; cookie: string
   return { started: stack, cookie: await login(stack.origin.gateway, 'paid@octo.local') };
 }
 
-/** 400 messages, 50 at once, spread over the pods; a pod that is gone is left out, as a load balancer would. */
+/** 400 messages, 50 at once, over all pods; like a load balancer it skips a pod that does not accept connections. */
 function flood(started: Stack, cookie: string, onSent: (sent: number) => void = () => {}): Promise<MessageAnswer[]> {
   let sent = 0;
   return inParallel(400, 50, async (index) => {
@@ -45,12 +45,14 @@ const providersOf = (answers: MessageAnswer[]) => {
 };
 
 describe('three pods', () => {
-  it('use exactly the free quota of every window between them and run into no refusal', async () => {
+  it('together use exactly the free quota of every window, without a refusal', async () => {
     const { started, cookie } = await startPods(3);
     const answers = await flood(started, cookie);
-    await waitUntil(async () => (await windowsOf(started)).at(-1)?.reopensAt != null, { what: 'a window is spent' });
+    await waitUntil(async () => (await windowsOf(started)).at(-1)?.reopensAt != null, {
+      what: 'the quota of a window is used up',
+    });
     const reopensAtMs = Date.parse((await windowsOf(started)).at(-1)?.reopensAt ?? '');
-    // The guard against clock drift is a few milliseconds.
+    // 100 ms: more than the guard against clock drift.
     await waitUntil(() => Date.now() > reopensAtMs + 100, { what: 'the block ends' });
     answers.push(...(await flood(started, cookie)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
@@ -62,7 +64,7 @@ describe('three pods', () => {
     expect(new Set(spent.map((window) => window.accepted))).toEqual(new Set([FREE_LIMIT]));
   });
 
-  it('run into no refusal when one of them is killed half-way', async () => {
+  it('get no refusal when one of them is killed under load', async () => {
     const { started, cookie } = await startPods(3);
     const answers = await flood(started, cookie, (sent) => {
       if (sent === 200) started.process('gateway-2').kill('SIGKILL');
@@ -70,20 +72,20 @@ describe('three pods', () => {
     expect(answers.every(({ status }) => status === 200)).toBe(true);
     const { windows, refused } = await statsOf(started.origin.free);
     expect({ refused, accepted: windows[0]?.accepted }).toEqual({ refused: 0, accepted: FREE_LIMIT });
-    await waitUntil(() => started.log.some(({ event }) => event === 'ended unexpectedly, starting again'), {
-      what: 'the launcher tells of the dead pod',
+    await waitUntil(() => started.log.some(({ event }) => event === 'process ended, restarting'), {
+      what: 'the launcher logs the dead pod',
     });
     await waitUntil(() => isReady(started.gateways[1]), { what: 'the pod is back' });
   });
 });
 
-describe('a pod that is told to stop', () => {
-  it('answers the messages it has taken before it ends', async () => {
+describe('a stopping pod', () => {
+  it('answers its messages in flight before it ends', async () => {
     const { started, cookie } = await startPods(1);
     await setFaults(started.origin.free, { latencyMs: 700 });
     const sent = inParallel(FREE_LIMIT, FREE_LIMIT, () => postMessage(started.origin.gateway, cookie));
     const accepted = async () => (await statsOf(started.origin.free)).accepted;
-    await waitUntil(async () => (await accepted()) === FREE_LIMIT, { what: 'all are with the provider' });
+    await waitUntil(async () => (await accepted()) === FREE_LIMIT, { what: 'all messages are with the provider' });
     await started.process('gateway-1').stop();
     expect(providersOf(await sent)).toEqual({ free: FREE_LIMIT });
   });

@@ -19,7 +19,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** `npm start` as a user runs it, on ports and a folder of its own. */
+/** A launcher process, as `npm start` runs it, on free ports and with a data folder of its own. */
 class Launcher {
   output = '';
   readonly exited: Promise<unknown[]>;
@@ -48,7 +48,7 @@ class Launcher {
 
   ready(): Promise<void> {
     const isReady = (): boolean => {
-      if (this.child.exitCode !== null) throw new Error(`it ended instead:\n${this.output}`);
+      if (this.child.exitCode !== null) throw new Error(`the launcher ended:\n${this.output}`);
       return this.output.includes('Octo is ready');
     };
     return waitUntil(isReady, { what: 'the ready line' });
@@ -69,7 +69,7 @@ const isAlive = (pid: number): boolean => {
 };
 
 describe('npm start', () => {
-  it('names all wrong settings at once, of whatever app, and exits 1 before anything is started', async () => {
+  it('lists the bad settings of all apps and exits 1 before it starts a process', async () => {
     launcher = await Launcher.run({ FREE_LIMIT: 'ten', LOGIN_ATTEMPTS: '0', QUOTA_WHEN_FORGOTTEN: 'maybe' });
     expect(await launcher.exited).toEqual([1, null]);
     for (const name of ['FREE_LIMIT', 'LOGIN_ATTEMPTS', 'QUOTA_WHEN_FORGOTTEN'])
@@ -78,7 +78,7 @@ describe('npm start', () => {
     expect(launcher.output).not.toContain('listening');
   });
 
-  it('names the port that is in use, and the setting to change it', async () => {
+  it('names a port that is in use and the setting that changes it', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
@@ -88,7 +88,26 @@ describe('npm start', () => {
     server.close();
   });
 
-  it('ends with the log of the app that cannot start', async () => {
+  it('says how to write an option that npm took for itself', async () => {
+    launcher = await Launcher.run({ npm_config_pods: '3' });
+    expect(await launcher.exited).toEqual([1, null]);
+    expect(launcher.output).toContain('npm start -- --pods N');
+  });
+
+  it('announces the providers of the file in force, and no demo accounts when there are none', async () => {
+    const PROVIDERS_FILE = join(dir, 'own.yaml');
+    writeFileSync(
+      PROVIDERS_FILE,
+      'currency: EUR\nproviders: [{ name: mine, priceMicros: 1500, url: "${PAID_PROVIDER_URL}" }]\n',
+    );
+    launcher = await Launcher.run({ PROVIDERS_FILE, SEED_DEMO_ACCOUNTS: 'false' });
+    await launcher.ready();
+    expect(launcher.output).toMatch(/^ {2}providers {2}mine {3}0\.0015 EUR +no quota$/m);
+    expect(launcher.output).toContain('no demo accounts');
+    expect(launcher.output).not.toMatch(/octo\.local|octo-demo-password|then blocked/);
+  });
+
+  it('shows the log of an app that does not start', async () => {
     const keyFile = join(dir, 'broken.pem');
     writeFileSync(keyFile, 'no key');
     launcher = await Launcher.run({ JWT_PRIVATE_KEY_FILE: keyFile });
@@ -97,7 +116,7 @@ describe('npm start', () => {
     expect(launcher.output).toContain('JWT_PRIVATE_KEY_FILE');
   });
 
-  it('stops everything it started on SIGTERM, and starts again with the accounts it had', async () => {
+  it('stops all its processes on SIGTERM, and starts again on the same data', async () => {
     launcher = await Launcher.run();
     await launcher.ready();
     const { pids } = launcher;
@@ -109,15 +128,15 @@ describe('npm start', () => {
     await launcher.ready();
   });
 
-  it('leaves nothing running when it is killed itself', async () => {
+  it('leaves no process behind when it is killed', async () => {
     launcher = await Launcher.run();
     await launcher.ready();
     const { pids } = launcher;
     launcher.child.kill('SIGKILL');
-    await waitUntil(() => !pids.some(isAlive), { what: 'every process has ended' });
+    await waitUntil(() => !pids.some(isAlive), { what: 'all processes have ended' });
   });
 
-  it('refuses a data folder that another stack uses', async () => {
+  it('rejects a data folder that another stack uses', async () => {
     launcher = await Launcher.run();
     await waitUntil(() => launcher?.output.includes('listening') ?? false, { what: 'the first stack is starting' });
     const second = await Launcher.run();

@@ -1,5 +1,5 @@
-// `npm run demo [-- ORIGIN]`: the story in a terminal. Without an origin it starts a stack of its own, with a small
-// quota, and stops it afterwards.
+// `npm run demo [-- ORIGIN]`: sends messages until free quota is used up, then waits until it reopens. Without an origin
+// it starts its own stack with a small quota, and stops it at the end.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ const FREE_LIMIT = 4;
 const FREE_BLOCK_MS = 4_000;
 
 const [origin] = process.argv.slice(2);
-if (origin === undefined) await onOwnStack();
-else await tell(origin);
+if (origin === undefined) await runOnOwnStack();
+else await runDemo(origin);
 
-async function onOwnStack(): Promise<void> {
-  console.log('starting two gateways, the providers and their engines …');
+async function runOnOwnStack(): Promise<void> {
+  console.log('starting two gateways, two providers and the engines …');
   const dir = mkdtempSync(join(tmpdir(), 'octo-demo-'));
   const stack = await startStack({
     env: {
@@ -37,7 +37,7 @@ async function onOwnStack(): Promise<void> {
   process.once('SIGINT', () => void stop().then(() => process.exit(130)));
   process.once('SIGTERM', () => void stop().then(() => process.exit(143)));
   try {
-    await tell(...stack.origins.gateways);
+    await runDemo(...stack.origins.gateways);
   } finally {
     await stop();
   }
@@ -51,8 +51,8 @@ function stopOnce(stack: Stack, dir: string): () => Promise<void> {
   };
 }
 
-/** Messages go to the gateways in turn: they share one quota. */
-async function tell(...gateways: string[]): Promise<void> {
+/** Sends to the gateways in turn: they share one quota. */
+async function runDemo(...gateways: string[]): Promise<void> {
   const [first = ''] = gateways;
   const cookie = await logIn(first);
   console.log(`logged in as ${DEMO_ACCOUNT.email}, who may use the paid provider\n`);
@@ -75,7 +75,7 @@ async function tell(...gateways: string[]): Promise<void> {
     return message;
   };
   let number = 1;
-  // One free window, and three more that cost money.
+  // One free window, then three paid messages.
   for (let paid = 0; paid < 3; number += 1) if ((await send(number)).costMicros > 0) paid += 1;
   await waitForReopening(first, cookie);
   for (let sent = 0; sent < 2; sent += 1, number += 1) await send(number);

@@ -1,5 +1,5 @@
-// Gets a fresh clone ready, then runs a tool: installs what is missing, builds what is stale.
-// Plain JavaScript without dependencies: it runs before anything is installed.
+// Prepares a clone, then runs a tool: installs dependencies that are missing, builds output that is stale.
+// Plain JavaScript without dependencies: it runs before the installation.
 //   node tools/setup.mjs [tool [arguments…]]
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -34,7 +34,7 @@ function installIfMissing() {
   const stamp = 'node_modules/.octo-installed';
   const wanted = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  // Not `npm ci`: it refuses a lock file that was made where another system's optional binaries could not be seen.
+  // Not `npm ci`: it rejects a lock file from a system that could not see another system's optional binaries.
   run('installing dependencies', 'npm', ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error']);
   writeFileSync(stamp, wanted);
 }
@@ -52,7 +52,7 @@ function buildIfStale() {
   writeFileSync(stamp, wanted);
 }
 
-/** A source that was deleted or renamed must not live on as its old output. */
+/** Deletes the output of sources that were deleted or renamed. */
 function dropOrphans() {
   for (const output of SOURCES.flatMap((dir) => files(join('dist', dir)))) {
     const source = output.slice('dist/'.length).replace(/\.js(\.map)?$/, '.ts');
@@ -60,7 +60,7 @@ function dropOrphans() {
   }
 }
 
-/** Changes when any source is added, removed or touched. */
+/** Changes when a source is added, removed or modified. */
 function fingerprint() {
   const sources = SOURCES.flatMap(files).filter((path) => !/[.-]spec\.ts$/.test(path));
   const hash = createHash('sha256');
@@ -97,13 +97,13 @@ function runTool(name, args) {
       ...args,
     ],
     {
-      // A channel: the tool stops when this process is gone, however it ended.
+      // The IPC channel: it closes when this process ends, however it ends, and the tool stops then.
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     },
   );
-  // The terminal sends Ctrl-C to the tool as well; it decides when to end.
+  // The terminal sends Ctrl-C to the tool too, and the tool decides when to end.
   process.on('SIGINT', () => {});
-  // npm's shell does not pass signals on: told to stop, npm ends and leaves this process to another parent.
+  // npm's shell does not forward SIGTERM: npm ends, and this process gets another parent.
   const { ppid } = process;
   setInterval(() => process.ppid !== ppid && child.kill('SIGTERM'), 500).unref();
   process.on('SIGTERM', () => child.kill('SIGTERM'));

@@ -1,23 +1,24 @@
-// `npm start [-- --pods N] [--fresh]`: engines and apps, each a process of its own, until Ctrl-C.
+// `npm start [-- --pods N --fresh]`: runs engines and apps, each as a separate process, until Ctrl-C.
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SettingsError } from '#service';
-import { checkSettings, type StackSettings } from './stack/check-settings.js';
+import { checkSettings, type CheckedSettings } from './stack/check-settings.js';
 import { lockDataDir } from './stack/data-dir-lock.js';
-import { describeFreeQuota } from './stack/describe-free-quota.js';
+import { describeProviders } from './stack/describe-providers.js';
 import { formatLog } from './stack/format-log.js';
+import { DEMO_PASSWORD } from './stack/log-in.js';
 import { type Stack, startStack } from './stack/stack.js';
 import { databaseUrlFile } from './trace/database-url.js';
 
 const USAGE = `npm start [-- options]
-  --pods N   how many gateways (default 1)
-  --fresh    forget accounts and keys of earlier runs first
+  --pods N   number of gateways (default 1)
+  --fresh    delete the accounts, messages and keys of earlier runs first
 Settings come from the environment and .env; .env.example lists them.`;
 
 const startedAtMs = Date.now();
-/** What an engine writes itself is of interest only when it fails, and is shown then. */
+/** Hides lines that an engine itself writes: a failed start shows them. */
 const print = (name: string, line: string): void => {
   const isChatter = (name === 'redis' || name === 'postgres') && !line.startsWith('{');
   if (!isChatter || process.env['LOG_LEVEL'] === 'debug') console.log(formatLog(name, line));
@@ -38,10 +39,10 @@ async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const env = withoutEmpty(process.env);
   const settings = checkSettings(env);
-  // First: whoever has the folder is likely to have the ports as well, and is named.
+  // Before the ports: a running stack holds both, and the lock's error names its process.
   const unlock = lockDataDir(settings.DATA_DIR);
   await refuseBusyPorts(settings, pods).catch(unlockAndThrow(unlock));
-  if (fresh) forget(settings.DATA_DIR);
+  if (fresh) deleteData(settings.DATA_DIR);
   const starting = startStack({
     env: {
       ...env,
@@ -64,11 +65,12 @@ function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }
 
-function forget(dataDir: string): void {
+function deleteData(dataDir: string): void {
   for (const part of ['postgres', 'jwt-key.pem']) rmSync(join(dataDir, part), { recursive: true, force: true });
 }
 
 function readArguments(): { pods: number; fresh: boolean } {
+  refuseOptionsTakenByNpm();
   const { values } = parseArgs({
     options: {
       pods: { type: 'string', default: '1' },
@@ -85,6 +87,14 @@ function readArguments(): { pods: number; fresh: boolean } {
   return { pods, fresh: values.fresh };
 }
 
+/** Without `--` npm takes the options as its own configuration: `npm start --pods 3` would start one gateway. */
+function refuseOptionsTakenByNpm(): void {
+  const taken = ['pods', 'fresh'].filter((option) => process.env[`npm_config_${option}`]);
+  if (taken.length === 0) return;
+  const options = taken.map((option) => (option === 'pods' ? '--pods N' : `--${option}`));
+  throw new Error(`npm needs \`--\` before the options: npm start -- ${options.join(' ')}`);
+}
+
 function unlockAndThrow(unlock: () => void): (error: unknown) => never {
   return (error) => {
     unlock();
@@ -92,11 +102,11 @@ function unlockAndThrow(unlock: () => void): (error: unknown) => never {
   };
 }
 
-function publicOrigin({ PUBLIC_ORIGIN, ports }: StackSettings): string {
+function publicOrigin({ PUBLIC_ORIGIN, ports }: CheckedSettings): string {
   return PUBLIC_ORIGIN ?? `http://localhost:${ports.gateway}`;
 }
 
-async function refuseBusyPorts({ ports }: StackSettings, pods: number): Promise<void> {
+async function refuseBusyPorts({ ports }: CheckedSettings, pods: number): Promise<void> {
   const wanted = [
     ...Array.from({ length: pods }, (_, index) => ({ port: ports.gateway + index, setting: 'GATEWAY_PORT' })),
     { port: ports.auth, setting: 'AUTH_PORT' },
@@ -105,7 +115,7 @@ async function refuseBusyPorts({ ports }: StackSettings, pods: number): Promise<
   ];
   const busy: string[] = [];
   for (const { port, setting } of wanted) {
-    if (!(await isFree(port))) busy.push(`port ${port} is in use: stop what uses it, or set ${setting}`);
+    if (!(await isFree(port))) busy.push(`port ${port} is in use: stop the program that uses it, or set ${setting}`);
   }
   if (busy.length > 0) throw new SettingsError(busy);
 }
@@ -124,7 +134,7 @@ function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
     if (stopping) return;
     stopping = true;
     console.log('\nstopping …');
-    // A start under way is awaited: what it has started must be stopped too.
+    // Wait for a start in progress: the processes it has started must stop too.
     const stack = await starting.catch(() => undefined);
     await stack?.stop();
     unlock();
@@ -136,19 +146,28 @@ function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
   process.once('disconnect', () => void stop());
 }
 
-function announce({ origins, processes }: Stack, settings: StackSettings): void {
+function announce({ origins, processes }: Stack, settings: CheckedSettings): void {
   const rows = processes.map(
     ({ name, pid }) => `  ${name.padEnd(14)} pid ${String(pid).padEnd(8)} ${urlOf(name, origins)}`,
   );
+  const providers = describeProviders(settings.providers);
+  const seconds = ((Date.now() - startedAtMs) / 1000).toFixed(1);
   console.log(`
 ${rows.join('\n')}
 
-  accounts   admin@octo.local   paid@octo.local (may use paid providers)   free@octo.local
-  password   octo-demo-password
-  free       ${describeFreeQuota(settings.free)}
+${describeAccounts(settings)}
+  providers  ${providers.join('\n             ')}
 
-Octo is ready at ${publicOrigin(settings)} after ${((Date.now() - startedAtMs) / 1000).toFixed(1)} s. Ctrl-C stops everything.
+Octo is ready at ${publicOrigin(settings)} after ${seconds} s. Ctrl-C stops everything.
 `);
+}
+
+function describeAccounts({ hasDemoAccounts }: CheckedSettings): string {
+  if (!hasDemoAccounts) {
+    return '  accounts   no demo accounts; create an account with POST /auth/register';
+  }
+  return `  accounts   admin@octo.local   paid@octo.local (may use paid providers)   free@octo.local
+  password   ${DEMO_PASSWORD}`;
 }
 
 function urlOf(name: string, { auth, free, paid, gateways }: Stack['origins']): string {

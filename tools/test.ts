@@ -1,5 +1,5 @@
-// `npm test [-- jest arguments]`: format, lint, types, then every suite. `TEST_ENGINES=native` uses this machine's
-// redis-server and Postgres instead of the embedded engines. With arguments only Jest runs, with them.
+// `npm test [-- jest arguments]`: checks format, lint and types, then runs all suites; with arguments only Jest runs.
+// `TEST_ENGINES=native` uses this machine's redis-server and Postgres instead of the embedded engines.
 import { spawn } from 'node:child_process';
 import { PostgresServer } from '../verification/engines/postgres-server.js';
 import { RedisServer } from '../verification/engines/redis-server.js';

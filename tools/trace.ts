@@ -1,4 +1,4 @@
-// `npm run trace -- ID`: everything that happened to a message, from the journal.
+// `npm run trace -- ID`: prints what happened to a message, from the journal.
 import { existsSync } from 'node:fs';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
@@ -8,14 +8,14 @@ import { databaseUrl } from './trace/database-url.js';
 import { formatTrace } from './trace/format-trace.js';
 
 const USAGE = `npm run trace -- ID
-  Prints every hop of a message. Reads the Postgres of DATABASE_URL, or the one of a running \`npm start\`.`;
+  Prints every hop of a message. Reads the Postgres of DATABASE_URL, or of a running \`npm start\`.`;
 
 if (existsSync('.env')) process.loadEnvFile('.env');
 process.exitCode = await main(process.argv[2], databaseUrl(process.env));
 
 async function main(id: string | undefined, url: string | undefined): Promise<number> {
   if (!z.uuid().safeParse(id).success || id === undefined) return refuse(USAGE);
-  if (url === undefined) return refuse('There is no Postgres to ask: set DATABASE_URL, or run `npm start` first.');
+  if (url === undefined) return refuse('No Postgres is known: set DATABASE_URL, or run `npm start` first.');
   const db = openDatabase(url, { connections: 1 });
   try {
     const [row] = await db.select().from(messages).where(eq(messages.id, id));
@@ -23,7 +23,7 @@ async function main(id: string | undefined, url: string | undefined): Promise<nu
     console.log(formatTrace(recordOf(row)));
     return 0;
   } catch {
-    return refuse('Postgres cannot be asked: set DATABASE_URL, or run `npm start` first.');
+    return refuse('Postgres does not answer: check DATABASE_URL, or run `npm start` first.');
   } finally {
     await db.$client.end();
   }

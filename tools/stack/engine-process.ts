@@ -1,4 +1,4 @@
-/** Tells the parent that the engine is ready, and stops it when told to, or when the parent is gone. */
+/** Reports 'ready' to the parent process; stops the engine on SIGTERM or when the parent ends. */
 export function runUntilStopped(stop: () => Promise<void>): void {
   let stopping = false;
   const end = (): void => {

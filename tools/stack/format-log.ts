@@ -1,4 +1,4 @@
-/** One log line of an app for people: time, process, event, fields. What is not JSON is passed through. */
+/** Formats a JSON log line for a terminal: time, process, event, fields. Other lines keep their text. */
 export function formatLog(name: string, line: string): string {
   const parsed = parse(line);
   if (parsed === undefined) return `${name.padEnd(13)} ${line}`;

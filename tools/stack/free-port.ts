@@ -2,13 +2,13 @@ import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
-/** Below the ports that systems give to whoever connects: somebody else's connection could take it before it is used. */
+/** Below the ephemeral ports: an outgoing connection of another process could take one of those before its use. */
 const LOWEST = 10_000;
 const HIGHEST = 32_767;
 
 /**
- * A TCP port nobody listens on at the moment and nobody else is given. Between choosing it and listening on it pass seconds
- * in which others choose as well, so that it is reserved: this process holds the UDP port of that number until it ends.
+ * A free TCP port, reserved for the caller. Seconds may pass before the caller listens on it, while other processes
+ * choose ports too: this process holds the UDP port of the same number until it ends.
  */
 export async function freePort(): Promise<number> {
   const port = randomInt(LOWEST, HIGHEST + 1);

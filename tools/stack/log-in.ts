@@ -1,4 +1,5 @@
-export const DEMO_ACCOUNT = { email: 'paid@octo.local', password: 'octo-demo-password' };
+export const DEMO_PASSWORD = 'octo-demo-password';
+export const DEMO_ACCOUNT = { email: 'paid@octo.local', password: DEMO_PASSWORD };
 
 /** @returns the cookies of the demo account that may use paid providers */
 export async function logIn(gateway: string): Promise<string> {
@@ -7,7 +8,7 @@ export async function logIn(gateway: string): Promise<string> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(DEMO_ACCOUNT),
   });
-  if (!response.ok) throw new Error(`the login was answered ${response.status}`);
+  if (!response.ok) throw new Error(`login of ${DEMO_ACCOUNT.email} failed with status ${response.status}`);
   return response.headers
     .getSetCookie()
     .map((cookie) => cookie.split(';', 1)[0])

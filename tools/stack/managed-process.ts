@@ -6,20 +6,19 @@ export interface ProcessOptions {
   /** Compiled entry file. */
   entry: string;
   env: NodeJS.ProcessEnv;
-  /** Options of Node; without them it names places in the sources. */
+  /** Options of Node. By default stack traces name lines of the sources. */
   nodeOptions?: string[];
   onLine: (name: string, line: string) => void;
 }
 
-/** How long a process may take until it says it is ready, in milliseconds. */
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** How many lines are kept to explain a start that failed. */
+/** Last lines of output, shown when a start fails. */
 const KEPT_LINES = 40;
 
-/** A process of the stack: ready once it says so, started again when it dies, stopped with the stack. */
+/** A process that reports when it is ready, restarts when it dies, and stops with the stack. */
 export class ManagedProcess {
-  /** What it said when it became ready. */
+  /** The message with which the process reported that it is ready. */
   readyMessage: unknown;
 
   private child: ChildProcess | undefined;
@@ -38,14 +37,14 @@ export class ManagedProcess {
   }
 
   /**
-   * Resolves when the process is ready; from then on it is kept running.
-   * @throws with the end of its log when it ends before that
+   * Resolves when the process is ready; from then on it restarts when it dies.
+   * @throws with the end of its log when it dies before that
    */
   async start(): Promise<void> {
     const child = this.spawn();
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
-        // It must not live on beside the one that is started instead.
+        // It must not run on beside its replacement.
         child.kill('SIGKILL');
         reject(this.failed('was not ready in time'));
       }, START_TIMEOUT_MS);
@@ -60,11 +59,11 @@ export class ManagedProcess {
     });
     this.failures = 0;
     child.removeAllListeners('close');
-    child.once('close', (code, signal) => this.startAgain(signal ?? `code ${code}`));
-    if (child.exitCode !== null || child.signalCode !== null) this.startAgain('at once');
+    child.once('close', (code, signal) => this.restart(signal ?? `code ${code}`));
+    if (child.exitCode !== null || child.signalCode !== null) this.restart('at once');
   }
 
-  /** Ends it for good: SIGTERM, and SIGKILL when that is not enough. */
+  /** Stops the process for good: SIGTERM, then SIGKILL after 10 s. */
   async stop(): Promise<void> {
     this.isStopping = true;
     const { child } = this;
@@ -88,7 +87,7 @@ export class ManagedProcess {
     this.lines.length = 0;
     const child = fork(entry, {
       env,
-      // A group of its own: Ctrl-C reaches only the launcher, which stops everything in order.
+      // A separate process group: Ctrl-C reaches only the launcher, which stops the processes in order.
       detached: true,
       execArgv: [...nodeOptions, '--disable-warning=ExperimentalWarning'],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -105,16 +104,16 @@ export class ManagedProcess {
     return child;
   }
 
-  private startAgain(how: string): void {
+  private restart(how: string): void {
     if (this.isStopping) return;
     this.failures += 1;
     const delayMs = Math.min(100 * 2 ** this.failures, 5_000);
     const { name, onLine } = this.options;
-    onLine(name, JSON.stringify({ level: 'warn', event: 'ended unexpectedly, starting again', how, delayMs }));
+    onLine(name, JSON.stringify({ level: 'warn', event: 'process ended, restarting', how, delayMs }));
     setTimeout(() => {
       if (this.isStopping) return;
       this.start().catch((error: unknown) => {
-        if (error instanceof Error) this.startAgain(error.message.split('\n', 1)[0] ?? '');
+        if (error instanceof Error) this.restart(error.message.split('\n', 1)[0] ?? '');
       });
     }, delayMs);
   }

@@ -4,36 +4,37 @@ import { freePort } from './free-port.js';
 import { ManagedProcess } from './managed-process.js';
 
 const TREE = fileURLToPath(new URL('../../', import.meta.url));
-/** Apps run compiled, also when this file itself is run from its source by the tests. */
+/** Apps always run compiled, even when a test runs this file from its source. */
 const DIST = basename(TREE) === 'dist' ? TREE : join(TREE, 'dist');
 
 export type AppName = 'auth' | 'free-provider' | 'paid-provider' | 'gateway';
 
 export interface StackOptions {
-  /** Settings of all apps; `REDIS_URL` and `DATABASE_URL` win over the embedded engines. */
+  /** Settings of all apps. `REDIS_URL` and `DATABASE_URL` replace the embedded engines. */
   env: NodeJS.ProcessEnv;
-  /** How many gateways. */
+  /** Number of gateways. */
   pods: number;
-  /** First gateway's port and those of the others; 0 lets the system choose. */
+  /** Port of the first gateway and of each other app; 0 takes a free port. */
   ports: Record<AppName, number>;
-  /** Where embedded Postgres and keys are kept; undefined: only as long as the stack runs. */
+  /** Folder of the embedded Postgres; without it Postgres keeps its data in memory. */
   dataDir?: string | undefined;
   apps?: readonly AppName[];
   onLine: (name: string, line: string) => void;
 }
 
+/** A running system: engines and apps, each a process. */
 export interface Stack {
   /** Base URLs, such as `http://127.0.0.1:3000`. */
   origins: { auth: string; free: string; paid: string; gateways: string[] };
   processes: ManagedProcess[];
-  /** Of the server given, or of the embedded one. */
+  /** URL of the Postgres in use, given or embedded. */
   databaseUrl: string;
   stop: () => Promise<void>;
 }
 
 /**
- * Starts engines and apps, each as a process of its own, and resolves when all are ready.
- * @throws the log of the one that could not start, after stopping the others
+ * Starts engines and apps, each as a separate process, and resolves when all are ready.
+ * @throws with the log of a process that did not start, after stopping the others
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const ports = await choosePorts(options);
@@ -44,17 +45,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     gateways: ports.gateways.map(originAt),
   };
   const engines = await planEngines(options);
-  const env = { ...options.env, ...engines.env, ...gatewayEnv(origins, options) };
+  const addresses = { AUTH_URL: origins.auth, ...providerUrls(origins, options.env) };
+  const env: NodeJS.ProcessEnv = { ...options.env, ...engines.env, ...addresses };
   const planned = planApps(options, ports, env);
   const processes = [...engines.processes, ...planned.providers, ...planned.auth, ...planned.gateways];
   const stop = async (): Promise<void> => {
-    // Whoever uses something ends before it does.
+    // Each process stops before the ones it uses.
     await stopAll(planned.gateways);
     await stopAll([...planned.auth, ...planned.providers]);
     await stopAll(engines.processes);
   };
   try {
-    // Reference providers need no engine, and gateways nothing of auth until somebody logs in.
+    // Reference providers use no engine, and a gateway does not need auth in order to start.
     await startAll([...engines.processes, ...planned.providers]);
     await startAll([...planned.auth, ...planned.gateways]);
     return { origins, processes, databaseUrl: env['DATABASE_URL'] ?? '', stop };
@@ -85,7 +87,7 @@ async function choosePorts({ ports, pods }: StackOptions): Promise<Ports> {
   };
 }
 
-function originAt(port: number): string {
+export function originAt(port: number): string {
   return `http://127.0.0.1:${port}`;
 }
 
@@ -133,11 +135,13 @@ function appProcess(name: string, app: AppName, env: NodeJS.ProcessEnv, { onLine
   return new ManagedProcess({ name, entry: join(DIST, `apps/${app}/src/main.js`), env, onLine });
 }
 
-/** What only the launcher knows: where everything listens. */
-function gatewayEnv(origins: { auth: string; free: string; paid: string }, { env }: StackOptions): NodeJS.ProcessEnv {
+/** Variables for any providers file; by default the reference providers of this stack. */
+export function providerUrls(
+  { free, paid }: { free: string; paid: string },
+  env: NodeJS.ProcessEnv,
+): Record<'FREE_PROVIDER_URL' | 'PAID_PROVIDER_URL', string> {
   return {
-    AUTH_URL: origins.auth,
-    FREE_PROVIDER_URL: env['FREE_PROVIDER_URL'] ?? `${origins.free}/messages`,
-    PAID_PROVIDER_URL: env['PAID_PROVIDER_URL'] ?? `${origins.paid}/messages`,
+    FREE_PROVIDER_URL: env['FREE_PROVIDER_URL'] ?? `${free}/messages`,
+    PAID_PROVIDER_URL: env['PAID_PROVIDER_URL'] ?? `${paid}/messages`,
   };
 }

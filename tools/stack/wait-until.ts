@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Waits for a condition, with a deadline.
- * @throws naming what was waited for
+ * Polls a condition until it holds.
+ * @throws with `what` when the deadline passes first
  */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
@@ -10,7 +10,7 @@ export async function waitUntil(
 ): Promise<void> {
   const endMs = performance.now() + deadlineMs;
   while (!(await condition())) {
-    if (performance.now() > endMs) throw new Error(`waited ${deadlineMs} ms in vain: ${what}`);
+    if (performance.now() > endMs) throw new Error(`timed out after ${deadlineMs} ms waiting for: ${what}`);
     await delay(everyMs);
   }
 }

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where `npm start` writes down which Postgres it uses: the embedded one has another port each time. */
+/** File in which `npm start` leaves its Postgres URL: the embedded one gets another port at every start. */
 export function databaseUrlFile(dataDir: string): string {
   return join(dataDir, 'database-url');
 }
 
-/** From the environment, or as the last `npm start` had it. */
+/** The URL of the environment, otherwise of the last `npm start`. */
 export function databaseUrl(env: NodeJS.ProcessEnv): string | undefined {
   const given = env['DATABASE_URL'];
   if (given !== undefined && given !== '') return given;

@@ -28,12 +28,49 @@ const record: MessageRecord = {
   ],
 };
 
-describe('a trace', () => {
-  it('tells every hop, when, where, and what of it', () => {
+describe('formatTrace', () => {
+  it('shows step, time, place and facts of every hop, and not the message', () => {
     const text = formatTrace(record);
-    expect(text).toContain('status   delivered by free');
+    expect(text).toContain('status   delivered by free for 0 USD\n');
     expect(text).toMatch(/^ {2}1 .*\+0 ms +accepted .*\[one\]$/m);
-    expect(text).toMatch(/^ {2}2 .*\+10 ms +sending +on its way +free, window 7 {2}\[two\]$/m);
+    expect(text).toMatch(/^ {2}2 .*\+10 ms +sending +sent to the provider +free, window 7 {2}\[two\]$/m);
     expect(text).not.toContain('hello');
+  });
+
+  it('shows why a message failed, and the reason of each attempt that has one', () => {
+    const at = record.createdAt;
+    const text = formatTrace({
+      ...record,
+      status: 'failed',
+      provider: null,
+      reason: 'provider_failed',
+      detail: 'No provider could deliver it.',
+      hops: [
+        {
+          seq: 1,
+          at,
+          pod: 'one',
+          step: 'answered',
+          provider: 'free',
+          outcome: 'failed',
+          httpStatus: 500,
+          durationMs: 3,
+        },
+        {
+          seq: 2,
+          at,
+          pod: 'one',
+          step: 'answered',
+          provider: 'paid',
+          outcome: 'failed',
+          reason: 'connect ECONNREFUSED',
+        },
+        { seq: 3, at, pod: 'one', step: 'failed', reason: 'provider_failed' },
+      ],
+    });
+    expect(text).toContain('status   failed: provider_failed: No provider could deliver it.\n');
+    expect(text).toMatch(/answered .* free, failed, HTTP 500, 3 ms {2}\[one\]$/m);
+    expect(text).toMatch(/answered .* paid, failed, connect ECONNREFUSED {2}\[one\]$/m);
+    expect(text).toMatch(/failed +not delivered +provider_failed {2}\[one\]$/m);
   });
 });

@@ -1,29 +1,30 @@
 import type { MessageRecord } from '#contracts';
 
-type Told = MessageRecord['hops'][number];
+type NumberedHop = MessageRecord['hops'][number];
 
-/** What a step means, for somebody who has not read the code. */
-const MEANINGS: Record<Told['step'], string> = {
-  accepted: 'the gateway took it',
-  no_permit: 'no free slot there',
-  sending: 'on its way',
-  answered: 'the answer',
-  waiting: 'put to wait',
-  taken_over: 'its pod died; another one goes on',
+/** What each step means, for readers who do not know the code. */
+const MEANINGS: Record<NumberedHop['step'], string> = {
+  accepted: 'accepted by the gateway',
+  no_permit: 'no permit for this provider',
+  sending: 'sent to the provider',
+  answered: 'the provider answered',
+  waiting: 'waits',
+  taken_over: 'its pod died; another pod continues',
   delivered: 'delivered',
   failed: 'not delivered',
-  expired: 'its deadline came first',
-  cancelled: 'its sender cancelled it',
-  unknown: 'nobody can say whether it was delivered',
+  expired: 'the deadline passed',
+  cancelled: 'cancelled by the caller',
+  unknown: 'delivered or not: no provider confirmed it',
 };
 
-/** One message, hop by hop, for a terminal. */
+/** Formats the record of a message, hop by hop, for a terminal. */
 export function formatTrace(record: MessageRecord): string {
-  const { id, status, provider, costMicros, currency, createdAt, deliverBy, detail, requestId, traceId } = record;
-  const by = provider === null ? '' : ` by ${provider}, ${costMicros} millionths of a ${currency}`;
+  const { id, status, provider, costMicros, currency, createdAt, deliverBy, requestId, traceId } = record;
+  const by = provider === null ? '' : ` by ${provider} for ${costMicros / 1_000_000} ${currency}`;
+  const why = [record.reason, record.detail].filter((part) => part !== null).map((part) => `: ${part}`);
   return [
     `message  ${id}`,
-    `status   ${status}${by}${detail === null ? '' : `: ${detail}`}`,
+    `status   ${status}${by}${why.join('')}`,
     `created  ${createdAt}${deliverBy === null ? '' : `, to be delivered by ${deliverBy}`}`,
     `request  ${requestId}, trace ${traceId}`,
     '',
@@ -31,7 +32,7 @@ export function formatTrace(record: MessageRecord): string {
   ].join('\n');
 }
 
-function formatHop(hop: Told, createdMs: number): string {
+function formatHop(hop: NumberedHop, createdMs: number): string {
   const { seq, at, pod, step, provider, epoch, outcome, httpStatus, durationMs, waitMs, reason } = hop;
   const facts = [
     provider,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Forwards real connections between clients and a server. A test can delay or break them. */
@@ -14,9 +15,7 @@ export class TcpProxy {
 
   static async to(target: { host: string; port: number }): Promise<TcpProxy> {
     const listener = createServer();
-    await new Promise<void>((resolve) => {
-      listener.listen(0, '127.0.0.1', resolve);
-    });
+    await once(listener.listen(0, '127.0.0.1'), 'listening');
     const address = listener.address();
     const proxy = new TcpProxy(listener, typeof address === 'object' && address !== null ? address.port : 0);
     listener.on('connection', (client) => {
@@ -63,9 +62,7 @@ export class TcpProxy {
 
   async close(): Promise<void> {
     this.cut();
-    await new Promise((resolve) => {
-      this.listener.close(resolve);
-    });
+    await once(this.listener.close(), 'close');
   }
 
   private join(client: Socket, server: Socket): void {

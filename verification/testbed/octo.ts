@@ -22,6 +22,8 @@ export class Octo {
         JWT_PRIVATE_KEY_FILE: join(testbed.dir, 'jwt.pem'),
         REDIS_URL: testbed.redis.url,
         DATABASE_URL: testbed.postgres.url,
+        WAITING_MESSAGES_MAX: '1000000',
+        WAITING_BYTES_MAX: '1000000000',
         FREE_POLICY: 'count-then-block',
         FREE_LIMIT: String(limit),
         FREE_BLOCK_MS: String(blockMs),
@@ -48,20 +50,20 @@ export class Octo {
     return statsAt(this.origins[provider]);
   }
 
-  /** The value of one metric at each gateway. */
+  /** The value of one metric at each gateway; 0 while the gateway has not counted anything under this name. */
   metric(name: string): Promise<number[]> {
-    return Promise.all(this.origins.gateways.map((origin) => metricAt(origin, name)));
+    const pattern = new RegExp(String.raw`^${name} (.*)$`, 'm');
+    return Promise.all(
+      this.origins.gateways.map(async (origin) => {
+        const text = await (await fetch(`${origin}/metrics`)).text();
+        return Number(pattern.exec(text)?.[1] ?? 0);
+      }),
+    );
   }
 
   stop(): Promise<void> {
     return this.testbed.stop();
   }
-}
-
-/** 0 while the gateway has not counted anything under this name. */
-export async function metricAt(gateway: string, name: string): Promise<number> {
-  const text = await (await fetch(`${gateway}/metrics`)).text();
-  return Number(new RegExp(String.raw`^${name} (.*)$`, 'm').exec(text)?.[1] ?? 0);
 }
 
 export async function statsAt(provider: string): Promise<ProviderStats> {

@@ -28,6 +28,9 @@ export const gatewaySettings = z.object({
   MESSAGES_PER_SECOND: wholeNumber({ min: 1, max: 1_000_000 }).default(1_000),
   /** Messages in flight at one pod; more are answered 503 at once. */
   MAX_IN_FLIGHT: wholeNumber({ min: 1, max: 1_000_000 }).default(5_000),
+  /** Messages of one account that may wait, and the bytes of their texts. */
+  WAITING_MESSAGES_MAX: wholeNumber({ min: 1, max: 1_000_000 }).default(1_000),
+  WAITING_BYTES_MAX: wholeNumber({ min: 1, max: 1_000_000_000 }).default(16_777_216),
   ...callbackSettings,
 });
 export type GatewaySettings = z.infer<typeof gatewaySettings>;

@@ -1,3 +1,4 @@
+import type { Reservation } from '../src/permit.js';
 import { invariant } from './invariant.js';
 import type { Pod, PodModel, World } from './pod-model.js';
 
@@ -24,6 +25,19 @@ async function spendAll(model: PodModel, pod: Pod, limit: number): Promise<void>
   await model.isStored('blockedUntilMs', (untilMs) => untilMs > 0, 'a spent window closes with its last answer');
 }
 
+/** Reserves a permit; the reply arrives only after `meanwhile`. */
+async function reserveWithLateReply(
+  model: PodModel,
+  pod: Pod,
+  meanwhile: (sentByMs: number) => unknown,
+): Promise<Reservation> {
+  pod.proxy.holdReplies();
+  const reserving = model.reserve(pod);
+  await meanwhile(await model.turn());
+  pod.proxy.releaseReplies();
+  return reserving;
+}
+
 /** Runs while the wall clock shows random times. */
 export async function withWrongWallClock(run: () => Promise<void>): Promise<void> {
   const RightDate = globalThis.Date;
@@ -45,12 +59,8 @@ export async function withWrongWallClock(run: () => Promise<void>): Promise<void
 export const SCENARIOS = {
   'dates a permit from the first attempt of its step': {
     play: async (model, pod) => {
-      pod.proxy.holdReplies();
-      const reserving = model.reserve(pod);
-      const sentByMs = await model.turn();
-      await model.pass(50);
-      pod.proxy.releaseReplies();
-      const reservation = await reserving;
+      let sentByMs = 0;
+      const reservation = await reserveWithLateReply(model, pod, (ms) => ((sentByMs = ms), model.pass(50)));
       if (!reservation.granted) throw new Error('the pod got no permit');
       invariant(reservation.permit.sendByMs <= sentByMs + 20_000, 'a permit lasts from the first attempt');
     },
@@ -59,12 +69,7 @@ export const SCENARIOS = {
   'hands out no permit that expired on the way, and returns it': {
     world: { permitMs: 10 },
     play: async (model, pod) => {
-      pod.proxy.holdReplies();
-      const reserving = model.reserve(pod);
-      await model.turn();
-      await model.pass(300);
-      pod.proxy.releaseReplies();
-      await reserving;
+      await reserveWithLateReply(model, pod, () => model.pass(300));
     },
   },
 
@@ -200,12 +205,7 @@ export const SCENARIOS = {
   'hands out no permit that was in flight when the provider refused': {
     play: async (model, pod) => {
       await model.reserve(pod);
-      pod.proxy.holdReplies();
-      const reserving = model.reserve(pod);
-      await model.turn();
-      model.settle(pod, REFUSED);
-      pod.proxy.releaseReplies();
-      await reserving;
+      await reserveWithLateReply(model, pod, () => model.settle(pod, REFUSED));
     },
   },
 
@@ -223,12 +223,7 @@ export const SCENARIOS = {
     play: async (model, pod) => {
       await spendAll(model, pod, 3);
       const late = model.pod(1);
-      late.proxy.holdReplies();
-      const reserving = model.reserve(late);
-      await model.turn();
-      await model.pass(600);
-      late.proxy.releaseReplies();
-      model.checkBlocked(await reserving);
+      model.checkBlocked(await reserveWithLateReply(model, late, () => model.pass(600)));
       await model.checkKnowsBlock(late);
     },
   },
@@ -276,11 +271,7 @@ export const SCENARIOS = {
     play: async (model, pod) => {
       for (let times = 0; times < 2; times += 1) {
         await model.reserve(pod);
-        pod.proxy.holdReplies();
-        const reserving = model.reserve(pod);
-        await model.turn();
-        pod.proxy.cut();
-        await reserving;
+        await reserveWithLateReply(model, pod, () => pod.proxy.cut());
         await model.isConnected(pod);
         await model.reserve(pod);
       }

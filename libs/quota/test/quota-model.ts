@@ -79,34 +79,19 @@ export class QuotaModel {
     this.story.push(`${this.nowMs - 1_000_000_000} ${what}`);
   }
 
-  private act(action: Action): Promise<void> | void {
-    switch (action.do) {
-      case 'reserve':
-        return this.reserve(this.podAt(action.pod), action);
-      case 'send':
-        return this.send(this.podAt(action.pod), action);
-      case 'returnPermit':
-        return this.returnPermit(this.podAt(action.pod));
-      case 'resend':
-        return this.resend(this.podAt(action.pod));
-      case 'crash':
-        return this.crash(action.pod);
-      case 'pause':
-        return this.pause(this.podAt(action.pod), action.ms);
-      case 'forget':
-        return this.forget();
-      case 'failOver':
-        return this.failOver();
-      case 'setClockBack':
-        this.setBackMs += action.ms;
-        return undefined;
-      case 'setClockForward':
-        return this.setClockForward(action.ms);
-      case 'foreign':
-        return this.foreign();
-      case 'tick':
-        return this.tick(action.ms);
-    }
+  private async act(action: Action): Promise<void> {
+    if ('pod' in action) return this.actOn(this.podAt(action.pod), action);
+    if (action.do === 'tick') return this.tick(action.ms);
+    if (action.do === 'setClockBack') this.setBackMs += action.ms;
+    else if (action.do === 'setClockForward') this.setClockForward(action.ms);
+    else return this[action.do]();
+  }
+
+  private actOn(pod: ModelPod, action: Extract<Action, { pod: number }>): Promise<void> | void {
+    if (action.do === 'reserve') return this.reserve(pod, action);
+    if (action.do === 'send') return this.send(pod, action);
+    if (action.do === 'pause') return this.pause(pod, action.ms);
+    return this[action.do](pod);
   }
 
   private async reserve(asking: ModelPod, { want, loseReply }: { want: number; loseReply: boolean }): Promise<void> {
@@ -131,7 +116,7 @@ export class QuotaModel {
 
   private send(
     sender: ModelPod,
-    { outMs, backMs, loseAnswer }: { outMs: number; backMs: number; loseAnswer: boolean },
+    { outMs, backMs, loseAnswer }: Omit<Extract<Action, { do: 'send' }>, 'do' | 'pod'>,
   ): void {
     if (sender.isPaused(this.nowMs)) return;
     const permit = sender.held.shift();
@@ -142,13 +127,12 @@ export class QuotaModel {
     }
     const arrivesAtMs = this.nowMs + outMs;
     const inFlight = { permit, pod: sender, arrivesAtMs };
-    if (loseAnswer) {
-      this.excused += 1;
-      // No answer comes: the sender settles after its timeout.
-      this.sends.push({ ...inFlight, answersAtMs: this.nowMs + TIMEOUT_MS, settlement: { outcome: 'unknown' } });
-    } else {
-      this.sends.push({ ...inFlight, answersAtMs: arrivesAtMs + backMs, settlement: undefined });
-    }
+    if (loseAnswer) this.excused += 1;
+    // Without an answer the sender settles after its timeout.
+    const outcome = loseAnswer
+      ? { answersAtMs: this.nowMs + TIMEOUT_MS, settlement: { outcome: 'unknown' as const } }
+      : { answersAtMs: arrivesAtMs + backMs, settlement: undefined };
+    this.sends.push({ ...inFlight, ...outcome });
   }
 
   private returnPermit(holder: ModelPod): void {
@@ -167,13 +151,13 @@ export class QuotaModel {
     invariant(isSame, 'a step applied twice equals once');
   }
 
-  private crash(index: number): void {
-    const dying = this.podAt(index);
+  private crash(dying: ModelPod): void {
     const inFlight = this.sends.filter(({ pod }) => pod === dying);
     // Its requests arrive all the same, but no pod receives their answers or reports those received.
     this.excused += this.unreported(dying);
     for (const send of inFlight) send.answersAtMs = undefined;
-    this.pods[index % this.pods.length] = this.newPod(index);
+    const index = this.pods.indexOf(dying);
+    this.pods[index] = this.newPod(index);
     this.hasCrashedSinceReplica = true;
   }
 

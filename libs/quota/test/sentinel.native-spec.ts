@@ -73,7 +73,7 @@ async function firstPermit(pod: LivePod): Promise<void> {
 
 /** The exit code of a process that only connects and disconnects. */
 async function exitCodeOf(url: string): Promise<number> {
-  const script = `import { openQuotaRedis } from '../src/index.js';
+  const script = `import { openQuotaRedis } from './dist/libs/quota/src/index.js';
     const redis = openQuotaRedis(process.argv[1]);
     redis.once('ready', () => redis.disconnect());`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, url], { stdio: 'inherit' });

@@ -18,6 +18,9 @@ const override = (name: string, body: string): string => `do local intact = ${na
 /** Changes every group of settlements, `s`. */
 const everySettlement = (change: string): string =>
   override('settlementAt', `function(i) local s = intact(i); ${change}; return s end`);
+/** Adds statements after the step has read its input and before it settles, times out and grants permits. */
+const beforeSettlements = (change: string): string =>
+  override('policy.beforeSettlements', `function() intact(); ${change} end`);
 
 const MUTANTS: Mutant[] = [
   {
@@ -116,7 +119,7 @@ const MUTANTS: Mutant[] = [
   },
   {
     name: '5 once: applies a resent step again',
-    fault: override('isRepeated', 'function() return false end'),
+    fault: beforeSettlements('isRepeated = false'),
   },
   {
     name: '5 older epoch: credits settlements of older epochs',
@@ -135,7 +138,7 @@ const MUTANTS: Mutant[] = [
   },
   {
     name: '6 block: lets the clock run backwards',
-    fault: override('continueClock', 'function() end'),
+    fault: 'q.clockMs = 0',
   },
   {
     name: '6 forgotten: takes a forgotten count for a fresh one',
@@ -151,7 +154,7 @@ const MUTANTS: Mutant[] = [
   {
     name: '6 failover: does not confirm that it recorded a resent step',
     world: FAILING_OVER,
-    fault: override('isRecorded', 'function() return not isRepeated() and intact() end'),
+    fault: override('stateAndWait', 'function() isRecorded = isRecorded and not isRepeated; return intact() end'),
   },
   {
     name: "7 clocks: takes an answer's age for its time",
@@ -168,13 +171,13 @@ const MUTANTS: Mutant[] = [
   {
     name: '10 crashed pods: never times out their permits',
     world: STORMY,
-    fault: override('timeOutPermits', 'function() end'),
+    fault: beforeSettlements('q.agesMs = now + 1'),
   },
   {
     name: '10 crashed pods: times out their permits only when demand pauses',
     policy: 'sliding-window',
     world: STORMY,
-    fault: override('timeOutPermits', 'function() if now >= q.expiresMs then intact() end end'),
+    fault: beforeSettlements('q.agesMs = q.expiresMs'),
   },
 ];
 

@@ -88,7 +88,7 @@ async function measure(redis: RedisServer, child: ChildProcess, callers: number)
 }
 
 function nameOf(limiter: LimiterName, callers: number): string {
-  return `${limiter}, ${callers} callers`;
+  return `${limiter}, ${callers} ${callers === 1 ? 'caller' : 'callers'}`;
 }
 
 function goalsOf(samples: Map<string, Sample[]>): Goal[] {

@@ -108,13 +108,9 @@ function lowRatios(samples: Samples): Ratios {
   return Object.fromEntries(measured.map((name) => [`CPU, ${name} : ${BARE}`, Number(low(name).toFixed(2))]));
 }
 
-async function lowRatiosAgain(): Promise<Ratios> {
-  return lowRatios(await measure(QUICK));
-}
-
 async function record(first: Ratios): Promise<void> {
   const all = [first];
-  while (all.length < LOOKS) all.push(await lowRatiosAgain());
+  while (all.length < LOOKS) all.push(lowRatios(await measure(QUICK)));
   const medians = Object.keys(first).map((name) => [name, medianOf(all.map((ratios) => ratios[name] ?? NaN))]);
   writeFileSync(RECORDED_FILE, `${JSON.stringify(Object.fromEntries(medians), undefined, 2)}\n`);
 }
@@ -132,7 +128,7 @@ async function check(first: Ratios): Promise<number> {
   let slipped = slippedIn(first);
   for (let looks = 1; looks < LOOKS && slipped.length > 0; looks += 1) {
     console.log(`more than ${Math.round((SLIP - 1) * 100)} % above the recorded ratio: measuring again`);
-    const again = slippedIn(await lowRatiosAgain());
+    const again = slippedIn(lowRatios(await measure(QUICK)));
     slipped = slipped.filter((name) => again.includes(name));
   }
   for (const name of slipped) console.log(`SLIPPED: ${name}`);

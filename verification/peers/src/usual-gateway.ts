@@ -1,5 +1,5 @@
-// A gateway the way most are written with Nest: Express, axios as it comes, the token verified for every request.
-// It passes messages on and does nothing else: no quota, no journal. `UPSTREAM=… PUBLIC_KEY=… node usual-gateway.js`.
+// A gateway as most are written with Nest: Express, stock axios, the token verified for each request. It only forwards
+// messages: no quota, no journal. `UPSTREAM=… PUBLIC_KEY=… node usual-gateway.js`.
 import 'reflect-metadata';
 import {
   Body,

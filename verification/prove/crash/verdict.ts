@@ -20,7 +20,7 @@ export const GOALS = {
   unfinished: 'a message still waits or is in flight',
   twice: 'a message was accepted twice, and its journal row shows no unknown outcome',
   'not accepted': 'the journal says delivered, and that provider did not accept the message',
-  denied: 'the client or the journal was told that a message was not delivered, and it was',
+  denied: 'a message was delivered although its client or the journal got a refusal',
   'paid against its will': 'a message that must not cost anything was paid for',
   unexplained: 'providers accepted more messages without a journal row than calls were cut off',
 } as const;

@@ -37,9 +37,9 @@ export async function proveQuota(args: string[]): Promise<number> {
   publish({ title: 'The quota proof', command, tables: [tableOf(rows)] }, values);
   const missed = rows.flatMap(missedOf).length;
   const skipped = rows.filter(({ measures }) => measures === undefined).length;
+  if (skipped > 0) console.log(`${skipped} scenarios not run: they need a redis-server on the PATH`);
   const tookS = ((performance.now() - startedMs) / 1_000).toFixed(0);
-  const verdict = missed === 0 ? 'every goal met' : `${missed} goals missed`;
-  console.log(`${verdict}, ${skipped} of ${rows.length} not run (no redis-server on the PATH), ${tookS} s`);
+  console.log(`${missed === 0 ? 'every goal met' : `${missed} goals missed`}, ${tookS} s`);
   return missed === 0 ? 0 : 1;
 }
 

@@ -6,20 +6,15 @@ import { type LimiterName, LIMITERS } from '../../testbed/limiters.js';
 const LIMIT = 50;
 const PERIOD_MS = 2_000;
 const REFILL_PER_SECOND = 25;
+const WINDOW = { limit: LIMIT, windowMs: PERIOD_MS } as const;
 
 export const POLICIES = {
   'count-then-block': { policy: 'count-then-block', limit: LIMIT, blockMs: PERIOD_MS, startsAt: 'last-accept' },
   'block at refusal': { policy: 'count-then-block', limit: LIMIT, blockMs: PERIOD_MS, startsAt: 'first-refusal' },
-  'fixed window': {
-    policy: 'fixed-window',
-    limit: LIMIT,
-    windowMs: PERIOD_MS,
-    anchor: 'first-accept',
-    clockSkewMs: 0,
-  },
+  'fixed window': { policy: 'fixed-window', ...WINDOW, anchor: 'first-accept', clockSkewMs: 0 },
   // Provider and Redis share the clock of one machine; each rounds it.
-  'fixed by clock': { policy: 'fixed-window', limit: LIMIT, windowMs: PERIOD_MS, anchor: 'clock', clockSkewMs: 5 },
-  'sliding window': { policy: 'sliding-window', limit: LIMIT, windowMs: PERIOD_MS },
+  'fixed by clock': { policy: 'fixed-window', ...WINDOW, anchor: 'clock', clockSkewMs: 5 },
+  'sliding window': { policy: 'sliding-window', ...WINDOW },
   'token bucket': { policy: 'token-bucket', capacity: LIMIT, refillPerSecond: REFILL_PER_SECOND },
 } as const satisfies Record<string, LimitedPolicy>;
 export type PolicyName = keyof typeof POLICIES;

@@ -56,4 +56,17 @@ describe('GroupCommit', () => {
     const results = await Promise.allSettled([1, 2, 3, 4].map((item) => group.add(item)));
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
   });
+
+  it('expects items to wait as long as the batches before them take, and forgets a slow batch', async () => {
+    const { batches, commit } = heldStore();
+    const group = new GroupCommit(commit, 10);
+    const startedMs = performance.now();
+    const result = group.add(1);
+    expect(group.expectedWaitMs(25, startedMs + 400)).toBeGreaterThan(3 * 399);
+    expect(group.expectedWaitMs(0, startedMs + 400)).toBe(0);
+    batches[0]?.end();
+    await result;
+    const nowMs = performance.now();
+    expect(group.expectedWaitMs(10, nowMs + 60_000)).toBeLessThan(0.001);
+  });
 });

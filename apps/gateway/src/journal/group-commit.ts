@@ -10,7 +10,9 @@ interface Entry<Item, Result> {
  */
 export class GroupCommit<Item, Result> {
   private waiting: Entry<Item, Result>[] = [];
+  /** Undefined while no batch is in flight. */
   private startedAtMs: number | undefined;
+  private last = { tookMs: 0, endedAtMs: 0 };
 
   /**
    * @param commit returns one result for each item, in their order; when it throws, every item fails with its error
@@ -24,14 +26,19 @@ export class GroupCommit<Item, Result> {
     private readonly isItemError: (error: unknown) => boolean = () => false,
   ) {}
 
-  /** How many items wait for their batch. */
-  get length(): number {
-    return this.waiting.length;
-  }
-
   /** How long the batch in flight has taken so far, in milliseconds; 0 when there is none. */
   inFlightForMs(nowMs: number): number {
     return this.startedAtMs === undefined ? 0 : nowMs - this.startedAtMs;
+  }
+
+  /**
+   * How long an item will wait behind others, if batches take as long as the last ones did. The memory of a slow batch
+   * halves with each second without one.
+   */
+  expectedWaitMs(itemsAhead: number, nowMs: number): number {
+    const isIdle = this.startedAtMs === undefined;
+    const recentMs = this.last.tookMs * (isIdle ? 0.5 ** ((nowMs - this.last.endedAtMs) / 1_000) : 1);
+    return Math.ceil(itemsAhead / this.maxItems) * Math.max(recentMs, this.inFlightForMs(nowMs));
   }
 
   add(item: Item): Promise<Result> {
@@ -52,6 +59,8 @@ export class GroupCommit<Item, Result> {
         if (batch.length > 1 && this.isItemError(error)) await this.commitOneByOne(batch);
         else for (const { reject } of batch) reject(error);
       }
+      const endedAtMs = performance.now();
+      this.last = { tookMs: endedAtMs - this.startedAtMs, endedAtMs };
     }
     this.startedAtMs = undefined;
   }

@@ -44,8 +44,8 @@ const CONTINUE_AFTER_MS = 1_000;
 const STUCK_MS = 2_000;
 /** With `JOURNAL_DOWN=continue`, most records in memory: about 1 kB each, and the text of the message. */
 const UNRECORDED_MAX = 10_000;
-/** With more rows waiting to be written, Postgres is too slow for the traffic. */
-const BACKLOG_MAX = 10_000;
+/** Postgres is too slow for the traffic when a record would wait longer than this; half of the caller's patience. */
+const RECORD_WAIT_MAX_MS = RECORD_DEADLINE_MS / 2;
 
 const idsSchema = z.array(z.object({ id: z.uuid() }));
 
@@ -104,11 +104,15 @@ export class Journal implements OnApplicationShutdown {
     return this.queues.some((queue) => queue.inFlightForMs(nowMs) > STUCK_MS);
   }
 
-  /** Whether a message may be sent now: one that must be recorded afterwards needs a journal that works. */
-  canRecord({ mustBeOnDisk }: { mustBeOnDisk: boolean }): boolean {
+  /**
+   * Whether a message may be sent now. A message that must be recorded afterwards needs a journal that works, and that is
+   * fast enough for all messages in flight: load is shed before a message is paid for, not after.
+   */
+  canRecord({ mustBeOnDisk, inFlight }: { mustBeOnDisk: boolean; inFlight: number }): boolean {
     if (!mustBeOnDisk && this.settings.JOURNAL_DOWN === 'continue') return true;
-    const backlog = this.queues.reduce((sum, { length }) => sum + length, 0);
-    return !this.isDown && backlog <= BACKLOG_MAX;
+    const nowMs = performance.now();
+    const isSlow = this.queues.some((queue) => queue.expectedWaitMs(inFlight, nowMs) > RECORD_WAIT_MAX_MS);
+    return !this.isDown && !isSlow;
   }
 
   /**

@@ -14,6 +14,7 @@ export type StoredSummary = Omit<StoredMessage, 'text' | 'response' | 'hops'>;
 export type StoredProgress = Pick<StoredMessage, 'id' | 'status' | 'provider' | 'reason' | 'costMicros' | 'hops'>;
 
 const hopsSchema = z.array(hopSchema);
+const waitingSchema = z.tuple([z.object({ count: z.int(), bytes: z.number() })]);
 
 export function hopsOf({ hops }: Pick<StoredMessage, 'hops'>): Message['hops'] {
   return hopsSchema.parse(hops);
@@ -66,6 +67,14 @@ export class MessageQueries {
       .orderBy(desc(messages.id))
       .limit(limit + 1);
     return { items: rows.slice(0, limit), hasMore: rows.length > limit };
+  }
+
+  /** How many messages of an account wait, and the bytes of their texts; counts no more than `max` messages. */
+  async waitingOf(accountId: string, max: number): Promise<{ count: number; bytes: number }> {
+    const { rows } = await this.db.execute(sql`
+      select count(*)::int as count, coalesce(sum(octet_length(text)), 0)::float8 as bytes from (
+        select text from messages where account_id = ${accountId} and status = 'waiting' limit ${max}) w`);
+    return waitingSchema.parse(rows)[0];
   }
 
   async findByKey({ accountId, key }: { accountId: string; key: string }): Promise<KeyedMessage | undefined> {

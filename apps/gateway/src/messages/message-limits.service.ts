@@ -5,6 +5,7 @@ import { callbackRefusal } from '../callbacks/callback-refusal.js';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import type { Message } from '../message.js';
 import { UrgentTraffic } from '../waiting/urgent-traffic.service.js';
+import { WaitingLimits } from './waiting-limits.service.js';
 
 /** What one pod admits: a rate for each account, and a number of messages in flight. Needs no trip to a store. */
 @Injectable()
@@ -16,9 +17,14 @@ export class MessageLimits {
   constructor(
     @Inject(SETTINGS) private readonly settings: GatewaySettings,
     private readonly urgent: UrgentTraffic,
+    private readonly waiting: WaitingLimits,
   ) {
     this.rate = new RateLimiterMemory({ points: settings.MESSAGES_PER_SECOND, duration: 1 });
     this.maxInFlight = settings.MAX_IN_FLIGHT;
+  }
+
+  get messagesInFlight(): number {
+    return this.inFlight;
   }
 
   /**
@@ -38,6 +44,14 @@ export class MessageLimits {
     } finally {
       this.inFlight -= 1;
     }
+  }
+
+  /**
+   * For a message that is to wait.
+   * @throws ProblemException `too_many_requests`
+   */
+  admitWaiting(message: Message): Promise<void> {
+    return this.waiting.admit(message);
   }
 
   private refuseCallback(url: string | undefined): void {

@@ -7,10 +7,11 @@ import { MessageEvents } from './message-events.service.js';
 import { MessageLimits } from './message-limits.service.js';
 import { MessagesController } from './messages.controller.js';
 import { SendMessageService } from './send-message.service.js';
+import { WaitingLimits } from './waiting-limits.service.js';
 
 @Module({
   imports: [JournalModule, DeliveryModule, WaitingModule],
   controllers: [MessagesController],
-  providers: [SendMessageService, StoredMessages, MessageEvents, MessageLimits],
+  providers: [SendMessageService, StoredMessages, MessageEvents, MessageLimits, WaitingLimits],
 })
 export class MessagesModule {}

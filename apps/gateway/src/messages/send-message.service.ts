@@ -98,7 +98,7 @@ export class SendMessageService {
   /** A message with an idempotency key is on disk before anything is sent, one without when it has ended. */
   private async deliver(message: Message, route: readonly Provider[]): Promise<SendResult> {
     const hasKey = message.idempotencyKey !== undefined;
-    if (!this.journal.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded();
+    if (!this.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded();
     if (!hasKey) return this.delivery.deliver(message, route);
     const sending = this.delivery.claim();
     if (message.hopsOnDisk === 0 && !(await this.journal.insert(message, sending))) return { outcome: 'keyTaken' };
@@ -136,11 +136,16 @@ export class SendMessageService {
   /** On disk when this returns, and sent later: when free quota opens in time, or at the last safe moment. */
   private async accept(message: Message): Promise<SendAnswer> {
     if (this.delivery.routeOf(message).length === 0) throw paidAccessRequired();
-    if (!this.journal.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded();
+    if (!this.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded();
+    await this.limits.admitWaiting(message);
     const accepted = await this.waiting.accept(message);
     if (accepted.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
     if (accepted.outcome === 'takenOver') throw takenOver();
     return waitingAnswer({ id: message.id, deliverBy: accepted.deliverBy }, message.hops);
+  }
+
+  private canRecord({ mustBeOnDisk }: { mustBeOnDisk: boolean }): boolean {
+    return this.journal.canRecord({ mustBeOnDisk, inFlight: this.limits.messagesInFlight });
   }
 
   /** The answer that the earlier request with this key got. */

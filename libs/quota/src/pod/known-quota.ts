@@ -9,13 +9,13 @@ const RECORDED_MS = 300_000;
 export class KnownQuota {
   /** The highest epoch seen. */
   epoch = 0;
-  /** Whether the last reply said `spent`. */
+  /** Whether the quota was spent in the last reply. */
   isSpent = false;
 
   private limit: number;
   /** This pod's last step that Redis recorded. */
   private recorded = { seq: 0, atMs: 0 };
-  /** The end of the latest block, and how long Redis said it would last. */
+  /** The end of the latest block, and its length in the reply that announced it. */
   private blocked = { untilMs: 0, waitMs: 0 };
   /** When the provider last refused a request of this pod in the current epoch. */
   private refusedAtMs = -Infinity;

@@ -36,7 +36,7 @@ type Waiter = (reservation: Reservation) => void;
  *
  * An unconfirmed step, whose reply was lost, is sent again before a new one. Settlements travel with the steps.
  *
- *   known        what Redis last said; changed by every reply. While blocked, callers are answered from it
+ *   known        what replies have taught the pod, which it answers from while blocked; changed by every reply
  *   steps        the numbered steps and the unconfirmed one; changed by every step
  *   ledger       unsettled permits: added when granted, removed when settled; and settlements: taken by the next step
  *   waiters      callers that wait for the next step; they join while a step is in flight

@@ -59,7 +59,7 @@ function policy.beforeSettlements()
   q.isEnding, q.carried, changed = 1, outstanding() + strays, true
 end
 
--- The window had started by `atMs`, as a request had been answered (isAnswer) or was given up as unknown by then.
+-- The window had started by `atMs`: by then a request had been accepted (isAnswer), or had become unknown.
 local function noteBegan(atMs, isAnswer)
   if isClock then return end
   if isAnswer and (q.hasAnswer == 0 or atMs < q.beganMaxMs) then

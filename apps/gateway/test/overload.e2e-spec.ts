@@ -1,0 +1,56 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { inParallel, login, postMessage, statsOf } from '../../../test/support/client.js';
+import { type ProxiedPostgres, startProxiedPostgres } from '../../../test/support/proxied-postgres.js';
+import { type Stack, startStack } from '../../../test/support/stack.js';
+
+let postgres: ProxiedPostgres;
+let stack: Stack;
+let cookie: string;
+
+beforeAll(async () => {
+  postgres = await startProxiedPostgres();
+  stack = await startStack({ env: { DATABASE_URL: postgres.url, WAITING_MESSAGES_MAX: '20' } });
+  cookie = await login(stack.origin.gateway);
+});
+afterAll(async () => {
+  await stack.stop();
+  await postgres.stop();
+});
+
+const acceptedByProviders = async (): Promise<number> =>
+  (await statsOf(stack.origin.free)).accepted + (await statsOf(stack.origin.paid)).accepted;
+
+describe('a gateway whose Postgres is slower than its traffic', () => {
+  it('answers 503 before it sends what it could not record in time', async () => {
+    postgres.proxy.delayReplies(700);
+    try {
+      // The first batch tells how slow Postgres is.
+      expect((await postMessage(stack.origin.gateway, cookie)).status).toBe(200);
+      const before = await acceptedByProviders();
+      const answers = await inParallel(600, 600, () => postMessage(stack.origin.gateway, cookie));
+      const refused = answers.filter(({ body }) => body.detail?.includes('was not sent')).length;
+      expect(refused).toBeGreaterThan(0);
+      expect((await acceptedByProviders()) - before).toBe(answers.length - refused);
+      // Those that were sent are recorded in time, unless this machine itself is slow.
+      expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
+    } finally {
+      postgres.proxy.delayReplies(0);
+    }
+  });
+});
+
+describe('an account with too many waiting messages', () => {
+  it('gets 429 for the next one, and none of the others is affected', async () => {
+    const later = { prefer: 'respond-async' };
+    const free = await login(stack.origin.gateway, 'free@octo.local');
+    const deliverBy = new Date(Date.now() + 3_600_000).toISOString();
+    const body = { message: 'a', deliverBy, paid: 'never' };
+    const statuses: number[] = [];
+    for (let sent = 0; sent < 60 && statuses.at(-1) !== 429; sent += 1) {
+      statuses.push((await postMessage(stack.origin.gateway, free, body, later)).status);
+    }
+    expect(statuses.slice(0, 20).every((status) => status === 202)).toBe(true);
+    expect(statuses.at(-1)).toBe(429);
+    expect((await postMessage(stack.origin.gateway, cookie, body, later)).status).toBe(202);
+  });
+});

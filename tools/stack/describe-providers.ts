@@ -1,0 +1,38 @@
+import type { LimitedPolicy } from '#quota';
+import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
+
+/** One row for each provider: name, price of a message, quota. */
+export function describeProviders(providers: Provider[]): string[] {
+  const rows = providers.map(({ name, priceMicros, currency, quota }) => ({
+    name,
+    price: priceMicros === 0 ? 'free of charge' : `${priceMicros / 1_000_000} ${currency}`,
+    quota: quota === undefined ? 'no quota' : describeQuota(quota),
+  }));
+  const nameWidth = Math.max(...rows.map(({ name }) => name.length));
+  return rows.map(({ name, price, quota }) => `${name.padEnd(nameWidth)}   ${price.padEnd(14)}   ${quota}`);
+}
+
+function describeQuota(quota: LimitedPolicy): string {
+  if (quota.policy === 'count-then-block') {
+    const { limit, blockMs, startsAt } = quota;
+    if (startsAt === 'last-accept') return `${limit} messages, then blocked for ${duration(blockMs)}`;
+    return `${limit} messages; the first refusal starts a block of ${duration(blockMs)}`;
+  }
+  if (quota.policy === 'fixed-window') {
+    const start = quota.anchor === 'clock' ? 'the clock' : 'its first message';
+    return `${quota.limit} messages in each window of ${duration(quota.windowMs)}, started by ${start}`;
+  }
+  if (quota.policy === 'sliding-window') return `${quota.limit} messages in any ${duration(quota.windowMs)}`;
+  return `${quota.capacity} messages at once, then ${quota.refillPerSecond} per second`;
+}
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+] as const;
+
+function duration(ms: number): string {
+  const [unit, unitMs] = UNITS.find(([, candidateMs]) => ms % candidateMs === 0) ?? ['s', 1_000];
+  return `${ms / unitMs} ${unit}`;
+}
