@@ -10,6 +10,8 @@ import { PasswordService } from './accounts/password.service.js';
 import { Reauthentication } from './accounts/reauthentication.service.js';
 import { AttemptLimits } from './attempt-limits.js';
 import { AUTH_SETTINGS, type AuthSettings } from './auth.settings.js';
+import { KeysController } from './keys/keys.controller.js';
+import { KeysService } from './keys/keys.service.js';
 import { SecurityLogController } from './security-log/security-log.controller.js';
 import { EMAIL_HASH_KEY, SecurityLog } from './security-log/security-log.service.js';
 import { EndSessions } from './sessions/end-sessions.service.js';
@@ -36,12 +38,14 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     OwnSessionsController,
     SecurityLogController,
     TotpController,
+    KeysController,
     JwksController,
   ],
   providers: [
     AccountsService,
     DemoAccounts,
     EndSessions,
+    KeysService,
     LoginService,
     OwnSessions,
     PasswordService,

@@ -1,5 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Caller } from '#access-token';
+import { ProblemException } from '#service';
 
 /** What sends a request. */
 export interface Client {
@@ -18,4 +20,14 @@ export const RequestClient = createParamDecorator((_: undefined, context: Execut
   http.getResponse<FastifyReply>().raw.once('close', () => disconnected.abort());
   const { ip, id, headers } = request;
   return { address: ip, requestId: id, userAgent: headers['user-agent'], gone: disconnected.signal };
+});
+
+/**
+ * Parameter decorator: the caller of a session; needs `AccessTokenGuard`. An API key is refused: a stolen one must not
+ * take over its account.
+ */
+export const SessionCaller = createParamDecorator((_: undefined, context: ExecutionContext): Caller => {
+  const { caller } = context.switchToHttp().getRequest<FastifyRequest>();
+  if (caller?.credential === 'session') return caller;
+  throw new ProblemException('forbidden', 'An API key cannot do this. Log in.');
 });

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { Revocations } from '#access-token';
+import { Revocations, StoredAccess } from '#access-token';
 import { registrationSchema } from '#contracts';
 import { accounts, type Database, migrate, openDatabase } from '#database';
 import { describeIssue, postgresUrl, readSettings, redisUrl } from '#service';
@@ -110,7 +110,7 @@ function readArguments(args: string[]) {
 async function connected(env: NodeJS.ProcessEnv, work: (context: Context) => Promise<string>): Promise<string> {
   const settings = readSettings(z.object({ DATABASE_URL: postgresUrl(), REDIS_URL: redisUrl() }), env);
   const db = openDatabase(settings.DATABASE_URL, { connections: 2 });
-  const revocations = new Revocations(settings.REDIS_URL);
+  const revocations = new Revocations(settings.REDIS_URL, new StoredAccess(db));
   try {
     await migrate(db);
     await untilConnected(revocations);

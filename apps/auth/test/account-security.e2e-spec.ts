@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
 import { Secret, TOTP } from 'otpauth';
 import {
+  createdApiKeySchema,
   type Login,
   loginSchema,
   resetTokenSchema,
@@ -215,6 +216,25 @@ describe('/auth/sessions', () => {
   });
 });
 
+describe('an API key', () => {
+  it('cannot change the password, set up one-time codes, or see and end sessions', async () => {
+    const { browser } = await loggedIn();
+    const { key } = createdApiKeySchema.parse((await browser.post('/auth/keys', { name: 'test' })).body);
+    const bearer = { authorization: `Bearer ${key}` };
+    const [current] = sessionListSchema.parse((await browser.get('/auth/sessions')).body).items;
+    const confirmed = { currentPassword: PASSWORD };
+    const answers = [
+      await browser.post('/auth/password', { ...confirmed, newPassword: NEW_PASSWORD }, bearer),
+      await browser.post('/auth/totp', confirmed, bearer),
+      await browser.post('/auth/totp/confirm', { code: '123456' }, bearer),
+      await browser.post('/auth/totp/disable', confirmed, bearer),
+      await browser.get('/auth/sessions', bearer),
+      await browser.delete(`/auth/sessions/${current?.id}`, bearer),
+    ];
+    expect(answers.map(refusalOf)).toEqual(answers.map(() => '403 forbidden'));
+  });
+});
+
 describe('changes by an admin', () => {
   it('need a login within 15 minutes, or the password of the admin', async () => {
     const { id } = await loggedIn();
@@ -248,6 +268,8 @@ describe('GET /auth/security-log', () => {
     await browser.post('/auth/refresh');
     await browser.post('/auth/password', { currentPassword: 'wrong', newPassword: NEW_PASSWORD });
     await browser.post('/auth/password', { currentPassword: PASSWORD, newPassword: NEW_PASSWORD });
+    const { id: keyId } = createdApiKeySchema.parse((await browser.post('/auth/keys', { name: 'test' })).body);
+    await browser.delete(`/auth/keys/${keyId}`);
     await browser.post('/auth/logout');
     await adminBrowser.post(`/auth/users/${id}/reset-token`);
     await adminBrowser.patch(`/auth/users/${id}`, { disabled: true });
@@ -256,6 +278,8 @@ describe('GET /auth/security-log', () => {
       ['account_disabled', 'ok', adminId],
       ['reset_token_created', 'ok', adminId],
       ['logout', 'ok', id],
+      ['key_revoked', 'ok', id],
+      ['key_created', 'ok', id],
       ['password_changed', 'ok', id],
       ['reauthentication', 'refused', id],
       ['paid_access_changed', 'ok', adminId],

@@ -13,7 +13,7 @@ import {
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody } from '#service';
-import { type Client, RequestClient } from '../client.js';
+import { type Client, RequestClient, SessionCaller } from '../client.js';
 import { requireAccountId } from './accounts.controller.js';
 import { PasswordService } from './password.service.js';
 import { Reauthentication } from './reauthentication.service.js';
@@ -34,10 +34,17 @@ export class PasswordController {
   @ApiBearerAuth()
   @ApiOperation({ summary: 'Change your password; ends your other sessions' })
   @ApiResponse({ status: 204, description: 'Changed' })
-  @ApiProblems('invalid_request', 'unauthenticated', 'invalid_credentials', 'too_many_attempts', 'unavailable')
+  @ApiProblems(
+    'invalid_request',
+    'unauthenticated',
+    'invalid_credentials',
+    'forbidden',
+    'too_many_attempts',
+    'unavailable',
+  )
   change(
     @ValidBody(passwordChangeSchema) change: PasswordChange,
-    @CurrentCaller() caller: Caller,
+    @SessionCaller() caller: Caller,
     @RequestClient() client: Client,
   ): Promise<void> {
     return this.passwords.change(caller, change, client);

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { and, eq, inArray, isNull, ne, type SQL, sql } from 'drizzle-orm';
-import { type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { apiKeys, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
 import type { Client } from '../client.js';
 import { SecurityLog } from '../security-log/security-log.service.js';
 import { RevokedAccess } from './revoked-access.service.js';
@@ -39,7 +39,7 @@ export class EndSessions {
 
   /**
    * Revokes all access tokens of an account and, with `ended`, its refresh tokens, in the transaction that changes the
-   * account.
+   * account. Its API keys stay: every pod looks their rights up again.
    * @param except the access id of a session that goes on
    * @returns access ids that the caller must announce after the commit
    */
@@ -53,11 +53,11 @@ export class EndSessions {
       .from(sessions)
       .where(and(eq(sessions.accountId, accountId), isNull(sessions.revokedAt), isOther))
       .for('update');
-    if (live.length === 0) return [];
     const ids = live.map((session) => session.id);
     const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
-    await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
-    const accessIds = accessIdsOf(live);
+    if (ids.length > 0) await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
+    const keys = await tx.select({ id: apiKeys.id }).from(apiKeys).where(eq(apiKeys.accountId, accountId));
+    const accessIds = [...accessIdsOf(live), ...keys.map((key) => key.id)];
     await this.revokedAccess.record(tx, accessIds);
     return accessIds;
   }

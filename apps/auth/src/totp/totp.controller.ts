@@ -1,6 +1,6 @@
 import { Controller, HttpCode, Post, UseFilters, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import { AccessTokenGuard, type Caller, CurrentCaller } from '#access-token';
+import { AccessTokenGuard, type Caller } from '#access-token';
 import {
   type PasswordConfirmation,
   passwordConfirmationSchema,
@@ -11,7 +11,7 @@ import {
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody } from '#service';
-import { type Client, RequestClient } from '../client.js';
+import { type Client, RequestClient, SessionCaller } from '../client.js';
 import { TotpService } from './totp.service.js';
 
 @ApiTags('accounts')
@@ -39,7 +39,7 @@ export class TotpController {
   )
   setUp(
     @ValidBody(passwordConfirmationSchema) { currentPassword }: PasswordConfirmation,
-    @CurrentCaller() caller: Caller,
+    @SessionCaller() caller: Caller,
     @RequestClient() client: Client,
   ): Promise<TotpSetup> {
     return this.totp.setUp(caller, currentPassword, client);
@@ -49,10 +49,10 @@ export class TotpController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Confirm the secret with a code: from now on logins need one' })
   @ApiResponse({ status: 204, description: 'Confirmed' })
-  @ApiProblems('invalid_request', 'unauthenticated', 'too_many_attempts', 'unavailable')
+  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'too_many_attempts', 'unavailable')
   confirm(
     @ValidBody(totpConfirmationSchema) { code }: TotpConfirmation,
-    @CurrentCaller() caller: Caller,
+    @SessionCaller() caller: Caller,
     @RequestClient() client: Client,
   ): Promise<void> {
     return this.totp.confirm(caller, code, client);
@@ -62,10 +62,17 @@ export class TotpController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Remove the secret: logins need the password only' })
   @ApiResponse({ status: 204, description: 'Removed, or there was none' })
-  @ApiProblems('invalid_request', 'unauthenticated', 'invalid_credentials', 'too_many_attempts', 'unavailable')
+  @ApiProblems(
+    'invalid_request',
+    'unauthenticated',
+    'invalid_credentials',
+    'forbidden',
+    'too_many_attempts',
+    'unavailable',
+  )
   disable(
     @ValidBody(passwordConfirmationSchema) { currentPassword }: PasswordConfirmation,
-    @CurrentCaller() caller: Caller,
+    @SessionCaller() caller: Caller,
     @RequestClient() client: Client,
   ): Promise<void> {
     return this.totp.disable(caller, currentPassword, client);
