@@ -85,7 +85,8 @@ export class SendMessageService {
     if (!this.waiting.isIdle && this.waiting.comesInTime(message)) return this.accept(message);
     const free = await this.deliver(message, route.filter(isFree));
     if (free.outcome !== 'undelivered') return this.conclude(message, free);
-    if (free.unknownAt === undefined && this.waiting.comesInTime(message)) return this.accept(message);
+    const canWait = free.unknownAt === undefined && this.waiting.comesInTime(message);
+    if (canWait && this.canRecord({ mustBeOnDisk: true })) return this.accept(message);
     const paid = await this.deliver(
       message,
       route.filter((provider) => !isFree(provider)),
@@ -98,7 +99,7 @@ export class SendMessageService {
   /** A message with an idempotency key is on disk before anything is sent, one without when it has ended. */
   private async deliver(message: Message, route: readonly Provider[]): Promise<SendResult> {
     const hasKey = message.idempotencyKey !== undefined;
-    if (!this.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded();
+    if (!this.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded(message);
     if (!hasKey) return this.delivery.deliver(message, route);
     const sending = this.delivery.claim();
     if (message.hopsOnDisk === 0 && !(await this.journal.insert(message, sending))) return { outcome: 'keyTaken' };
@@ -108,7 +109,7 @@ export class SendMessageService {
   /** Records the end of a message and answers its caller. */
   private async conclude(message: Message, result: SendResult): Promise<SendAnswer> {
     if (result.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
-    if (result.outcome === 'takenOver') throw takenOver();
+    if (result.outcome === 'takenOver') throw takenOver(message);
     if (result.outcome === 'undelivered') {
       const problem = undelivered(message, result.denials, Date.now());
       await this.recordUndelivered(message, problem, result.unknownAt);
@@ -136,11 +137,11 @@ export class SendMessageService {
   /** On disk when this returns, and sent later: when free quota opens in time, or at the last safe moment. */
   private async accept(message: Message): Promise<SendAnswer> {
     if (this.delivery.routeOf(message).length === 0) throw paidAccessRequired();
-    if (!this.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded();
+    if (!this.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded(message);
     await this.limits.admitWaiting(message);
     const accepted = await this.waiting.accept(message);
     if (accepted.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
-    if (accepted.outcome === 'takenOver') throw takenOver();
+    if (accepted.outcome === 'takenOver') throw takenOver(message);
     return waitingAnswer({ id: message.id, deliverBy: accepted.deliverBy }, message.hops);
   }
 
