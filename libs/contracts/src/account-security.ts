@@ -24,7 +24,7 @@ export type PasswordReset = z.infer<typeof passwordResetSchema>;
 export const reauthenticationSchema = z
   .strictObject({ currentPassword: currentPasswordSchema.optional() })
   .optional()
-  .meta({ id: 'Reauthentication' });
+  .meta({ id: 'Reauthentication', example: { currentPassword: 'correct horse battery' } });
 export type Reauthentication = z.infer<typeof reauthenticationSchema>;
 
 export const resetTokenSchema = z
