@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { call, DEMO_PASSWORD, login, postMessage } from '../../../test/support/client.js';
+import { call, login, postMessage } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
+import { DEMO_PASSWORD } from '../../../tools/stack/log-in.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { RedisServer } from '../../../verification/engines/redis-server.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
