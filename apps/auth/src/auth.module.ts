@@ -7,6 +7,8 @@ import { AccountsService } from './accounts/accounts.service.js';
 import { DemoAccounts } from './accounts/demo-accounts.js';
 import { AttemptLimits } from './attempt-limits.js';
 import type { AuthSettings } from './auth.settings.js';
+import { KeysController } from './keys/keys.controller.js';
+import { KeysService } from './keys/keys.service.js';
 import { LoginService } from './sessions/login.service.js';
 import { RefreshTokens } from './sessions/refresh-tokens.js';
 import { RevokedAccess } from './sessions/revoked-access.service.js';
@@ -17,8 +19,8 @@ import { SessionsService } from './sessions/sessions.service.js';
 import { JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
 
 @Module({
-  controllers: [AccountsController, SessionsController, JwksController],
-  providers: [AccountsService, LoginService, RevokedAccess, SessionsService, SessionSweeper],
+  controllers: [AccountsController, SessionsController, KeysController, JwksController],
+  providers: [AccountsService, KeysService, LoginService, RevokedAccess, SessionsService, SessionSweeper],
 })
 export class AuthModule {
   static with(settings: AuthSettings): DynamicModule {

@@ -61,3 +61,51 @@ export const accountPatchSchema = z
   .refine((patch) => Object.keys(patch).length > 0, 'name at least one of paidAccess, role, disabled')
   .meta({ id: 'AccountPatch', example: { paidAccess: true } });
 export type AccountPatch = z.infer<typeof accountPatchSchema>;
+
+/** The account of a request. An API key may have no expiry. */
+export const currentAccountSchema = accountSchema
+  .extend({ expiresAt: z.iso.datetime().nullable().meta({ description: 'when the access token or API key expires' }) })
+  .meta({ id: 'CurrentAccount' });
+export type CurrentAccount = z.infer<typeof currentAccountSchema>;
+
+export const newApiKeySchema = z
+  .strictObject({
+    name: z
+      .string()
+      .trim()
+      .min(1, 'must not be empty')
+      .max(100, 'must have at most 100 characters')
+      .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'must have no control characters and be well-formed Unicode'),
+    expiresAt: z.iso
+      .datetime({ offset: true, error: 'must be a time of RFC 3339, such as 2027-01-01T00:00:00Z' })
+      .transform((text) => new Date(text))
+      .refine((time) => time.getTime() > Date.now(), 'must be in the future')
+      .optional(),
+  })
+  .meta({ id: 'NewApiKey', example: { name: 'nightly reports', expiresAt: '2099-01-01T00:00:00Z' } });
+export type NewApiKey = z.infer<typeof newApiKeySchema>;
+
+export const createdApiKeySchema = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    key: z.string().meta({ description: 'shown once: Octo stores a hash of it', example: `octo_${'x'.repeat(49)}` }),
+  })
+  .meta({ id: 'CreatedApiKey' });
+export type CreatedApiKey = z.infer<typeof createdApiKeySchema>;
+
+export const listedApiKeySchema = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    prefix: z.string().meta({ description: 'the first characters of the key', example: 'octo_Qx4f' }),
+    createdAt: z.iso.datetime(),
+    expiresAt: z.iso.datetime().nullable(),
+    lastUsedAt: z.iso.datetime().nullable().meta({ description: 'to the minute' }),
+  })
+  .meta({ id: 'ListedApiKey' });
+export type ListedApiKey = z.infer<typeof listedApiKeySchema>;
+
+/** At most 20 keys, so it has no pages. */
+export const apiKeyListSchema = z.object({ items: z.array(listedApiKeySchema) }).meta({ id: 'ApiKeyList' });
+export type ApiKeyList = z.infer<typeof apiKeyListSchema>;

@@ -37,8 +37,8 @@ export const refreshTokens = pgTable(
 );
 
 /**
- * Recently revoked access ids, kept until every token with them has expired. Redis publishes them; after Redis was down
- * or lost its data, they are announced again from here.
+ * Recently revoked access ids, kept until every token with them has expired, and ids of API keys that were deleted or
+ * whose account changed. Redis publishes them; after Redis was down or lost its data, they are announced again from here.
  */
 export const revokedAccess = pgTable(
   'revoked_access',

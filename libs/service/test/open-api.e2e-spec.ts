@@ -132,6 +132,7 @@ describe('the OpenAPI document', () => {
     expect(checked.map(({ schemaName }) => schemaName).toSorted()).toEqual([
       'AccountPatch',
       'Credentials',
+      'NewApiKey',
       'Registration',
       'SendMessage',
     ]);

@@ -9,7 +9,14 @@ import {
   readCookie,
   REFRESH_COOKIE,
 } from '#access-token';
-import { type Credentials, credentialsSchema, type Login, loginSchema } from '#contracts';
+import {
+  type Credentials,
+  credentialsSchema,
+  type CurrentAccount,
+  currentAccountSchema,
+  type Login,
+  loginSchema,
+} from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ProblemException, ValidBody } from '#service';
 import { AccountsService } from '../accounts/accounts.service.js';
@@ -77,12 +84,12 @@ export class SessionsController {
   @UseGuards(AccessTokenGuard)
   @ApiCookieAuth()
   @ApiBearerAuth()
-  @ApiOperation({ summary: 'The account of the access token' })
-  @ApiResponse({ status: 200, standardSchema: loginSchema })
+  @ApiOperation({ summary: 'The account of the access token or API key' })
+  @ApiResponse({ status: 200, standardSchema: currentAccountSchema })
   @ApiProblems('unauthenticated', 'unavailable')
-  async me(@CurrentCaller() caller: Caller): Promise<Login> {
+  async me(@CurrentCaller() caller: Caller): Promise<CurrentAccount> {
     const account = await this.accounts.find(caller.accountId);
-    if (account) return { ...account, expiresAt: caller.expiresAt.toISOString() };
+    if (account) return { ...account, expiresAt: caller.expiresAt?.toISOString() ?? null };
     throw new ProblemException('unauthenticated', 'The account was deleted or disabled.');
   }
 

@@ -3,7 +3,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { and, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm';
 import { AccessTokenSigner } from '#access-token';
 import type { Login } from '#contracts';
-import { accounts, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { accounts, apiKeys, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
 import { RefreshTokens, type Rotation, SESSION_END } from './refresh-tokens.js';
 import { RevokedAccess } from './revoked-access.service.js';
 
@@ -78,7 +78,7 @@ export class SessionsService {
 
   /**
    * Revokes all access tokens of an account and, with `ended`, its refresh tokens, in the transaction that changes the
-   * account.
+   * account. Its API keys stay: every pod looks their rights up again.
    * @returns access ids that the caller must announce after the commit
    */
   async revokeAccess(tx: Queries, { accountId, ended }: { accountId: string; ended: boolean }): Promise<string[]> {
@@ -87,11 +87,11 @@ export class SessionsService {
       .from(sessions)
       .where(and(eq(sessions.accountId, accountId), isNull(sessions.revokedAt)))
       .for('update');
-    if (live.length === 0) return [];
     const ids = live.map((session) => session.id);
     const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
-    await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
-    const accessIds = live.map((session) => session.accessId);
+    if (ids.length > 0) await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
+    const keys = await tx.select({ id: apiKeys.id }).from(apiKeys).where(eq(apiKeys.accountId, accountId));
+    const accessIds = [...live.map((session) => session.accessId), ...keys.map((key) => key.id)];
     await this.revokedAccess.record(tx, accessIds);
     return accessIds;
   }
