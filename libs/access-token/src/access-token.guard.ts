@@ -36,7 +36,7 @@ export const CurrentCaller = createParamDecorator((_: undefined, context: Execut
 /** When to retry while keys or revocations cannot be read. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Accepts requests with a valid access token and sets their `caller`. For a controller or a whole app. */
+/** Accepts requests with a valid access token or API key and sets their `caller`. For a controller or a whole app. */
 @Injectable()
 export class AccessTokenGuard implements CanActivate {
   constructor(
@@ -67,9 +67,9 @@ export class AccessTokenGuard implements CanActivate {
 }
 
 const DETAILS = {
-  invalid: 'The access token is not valid. Log in again.',
-  expired: 'The access token has expired. Refresh it, or log in again.',
-  revoked: 'The access token was revoked. Refresh it, or log in again.',
+  invalid: 'The access token or API key is not valid. Log in again, or use another key.',
+  expired: 'The access token or API key has expired. Refresh the token, log in again, or use another key.',
+  revoked: 'The access token or API key was revoked. Refresh the token, log in again, or use another key.',
 };
 
 /** With the challenge of RFC 6750, section 3. */
@@ -78,14 +78,18 @@ function refusal(
   reply: FastifyReply,
 ): ProblemException {
   if (verification?.outcome === 'undecided') {
-    return new ProblemException('unavailable', 'The access token cannot be checked at the moment. Try again.', {
-      retryAfterMs: RETRY_AFTER_MS,
-    });
+    return new ProblemException(
+      'unavailable',
+      'The access token or API key cannot be checked at the moment. Try again.',
+      {
+        retryAfterMs: RETRY_AFTER_MS,
+      },
+    );
   }
   reply.header('www-authenticate', verification === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
   const detail =
     verification === undefined
-      ? 'Log in, or send an access token as a cookie or as Authorization: Bearer.'
+      ? 'Log in, or send an access token or an API key as Authorization: Bearer.'
       : DETAILS[verification.reason];
   return new ProblemException('unauthenticated', detail);
 }

@@ -25,7 +25,7 @@ export function describeApi(app: NestFastifyApplication, webhooks: readonly Webh
     .addServer('/')
     .addCookieAuth('octo_token')
     .addCookieAuth('octo_refresh', { type: 'apiKey', in: 'cookie' }, 'refresh')
-    .addBearerAuth()
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'an access token (JWT) or an API key (`octo_…`)' })
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     standardSchemaConverter: (schema, { schemaType }) => jsonSchemaOf(schema as z.ZodType, schemaType),

@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiCookieAuth, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { AccessTokenGuard, type Caller, CurrentCaller } from '#access-token';
+import { AccessTokenGuard, type Caller, CurrentCaller, readAccessToken } from '#access-token';
 import {
   deliveredMessageSchema,
   type MessageList,
@@ -107,7 +107,8 @@ export class MessagesController {
     reply.raw.setHeader('x-request-id', request.id);
     const header = String(request.headers['last-event-id']);
     const lastEventId = /^\d{1,9}$/.test(header) ? Number(header) : 0;
-    this.events.stream(record, reply.raw, { accountId: caller.accountId, lastEventId });
+    const token = readAccessToken(request.headers) ?? '';
+    this.events.stream(record, reply.raw, { accountId: caller.accountId, token, lastEventId });
     reply.hijack();
   }
 
