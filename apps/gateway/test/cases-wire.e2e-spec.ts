@@ -63,7 +63,7 @@ const WIRE: Record<string, [fields: object, onRequest: OnRequest]> = {
     (socket, times) => (times === 1 ? socket.write(withLength(SMALL)) : socket.destroy()),
   ],
   huge: [{}, writeHuge],
-  'http-1.0': [ANY, writesAndEnds('HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nold')],
+  'http-1-0': [ANY, writesAndEnds('HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\nold')],
   'no-content': [ANY, writes('HTTP/1.1 204 No Content\r\n\r\n')],
   'early-hints': [
     ANY,
@@ -289,7 +289,7 @@ describe('an answer', () => {
   });
 
   it.each([
-    ['http-1.0', 'old'],
+    ['http-1-0', 'old'],
     ['no-content', ''],
     ['early-hints', 'hinted'],
     ['invalid-utf-8', 'a\ufffd\ufffdb'],
