@@ -76,12 +76,14 @@ const TOO_LARGE: FieldError = {
 };
 
 function fieldError({ instancePath, message = 'is not valid', keyword, params }: ErrorObject): FieldError {
+  const pointerTo = (member = ''): string =>
+    `/message${instancePath}/${member.replaceAll('~', '~0').replaceAll('/', '~1')}`;
   const extra = params as { missingProperty?: string; additionalProperty?: string };
   if (keyword === 'required') {
-    return { pointer: `/message${instancePath}/${extra.missingProperty ?? ''}`, detail: 'is required' };
+    return { pointer: pointerTo(extra.missingProperty), detail: 'is required' };
   }
   if (keyword === 'additionalProperties') {
-    return { pointer: `/message${instancePath}/${extra.additionalProperty ?? ''}`, detail: 'is not a known field' };
+    return { pointer: pointerTo(extra.additionalProperty), detail: 'is not a known field' };
   }
   return { pointer: `/message${instancePath}`, detail: message };
 }

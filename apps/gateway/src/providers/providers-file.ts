@@ -99,7 +99,8 @@ function accountsOf(input: ProviderInput, index: number, currency: string, found
     return compileProvider(input, { key: name, account: input.account ?? name, currency, at, found });
   }
   return accounts.flatMap(({ name: account, url, headers, quota, quotas }, place) => {
-    const own = { url: url ?? input.url, quota: quota ?? input.quota, quotas: quotas ?? input.quotas };
+    const hasOwnQuota = quota !== undefined || quotas !== undefined;
+    const own = { url: url ?? input.url, ...(hasOwnQuota && { quota, quotas }) };
     const merged = { ...input, ...own, headers: { ...input.headers, ...headers } };
     const key = `${name}/${account}`;
     return compileProvider(merged, { key, account: key, currency, at: [...at, 'accounts', place], found });
