@@ -50,11 +50,10 @@ function partFor(standIn: StandIn, error: string, server: StandInServer): ReadyF
     channels: {
       [channelOf(standIn, error)]: { ...channel, providers: channel.providers.map((name) => prefix + name) },
     },
-    providers: providers.map(({ quota, ...provider }) => ({
-      ...provider,
-      name: prefix + provider.name,
-      ...(quota && { quota: error === 'delivered' ? { ...quota, ...TEST_QUOTA } : quota }),
-    })),
+    providers: providers.map((provider) => {
+      const quota = error === 'delivered' ? Object.assign({}, provider.quota, TEST_QUOTA) : provider.quota;
+      return Object.assign({}, provider, { name: prefix + provider.name }, provider.quota && { quota });
+    }),
   };
 }
 

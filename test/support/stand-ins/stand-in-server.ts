@@ -49,10 +49,11 @@ const DIR = new URL('.', import.meta.url).pathname;
 
 export const standIns: StandIn[] = readdirSync(DIR)
   .filter((file) => file.endsWith('.yaml'))
-  .map((file) => ({
-    name: file.replace('.yaml', ''),
-    ...(parse(readFileSync(`${DIR}${file}`, 'utf8')) as Omit<StandIn, 'name'>),
-  }));
+  .map((file) =>
+    Object.assign({ name: file.replace('.yaml', '') }, parse(readFileSync(`${DIR}${file}`, 'utf8')) as FromFile),
+  );
+
+type FromFile = Omit<StandIn, 'name'>;
 
 export interface StandInServer {
   /** Where a provider's requests go instead of to its origin. */
