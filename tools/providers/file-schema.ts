@@ -29,7 +29,8 @@ function allowVariable(schema: JsonSchema): void {
 function allowNames({ items }: JsonSchema): void {
   const named = items as JsonSchema;
   // Copies: the schema of a single quota shares these objects.
-  named.oneOf = named.oneOf?.map((policy) =>
+  const { oneOf = [] } = named;
+  named.oneOf = oneOf.map((policy) =>
     Object.assign({}, policy, { properties: { name: { type: 'string' }, ...policy.properties } }),
   );
 }
