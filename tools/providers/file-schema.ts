@@ -25,9 +25,12 @@ function allowVariable(schema: JsonSchema): void {
   schema.anyOf = [number, VARIABLE];
 }
 
-/** The schema of a quota is strict, and a step before it takes the name away. */
+/** A quota of a list may have a name; a step before its strict schema takes the name away. */
 function allowNames({ items }: JsonSchema): void {
-  const { oneOf = [] } = items as JsonSchema;
-  for (const policy of oneOf)
-    (policy as JsonSchema).properties = { name: { type: 'string' }, ...(policy as JsonSchema).properties };
+  const named = items as JsonSchema;
+  // Copies: the schema of a single quota shares these objects.
+  const { oneOf = [] } = named;
+  named.oneOf = oneOf.map((policy) =>
+    Object.assign({}, policy, { properties: { name: { type: 'string' }, ...policy.properties } }),
+  );
 }

@@ -63,9 +63,9 @@ function chooseStandIns(
 ): Values {
   const chosen = new Map(missing.map((key) => [key, MASK]));
   const isAccepted = (key: string, candidate: string): boolean => {
-    const places = problems.filter((problem) => problem.includes(` ${key} `)).map(placeOf);
+    const places = new Set(problems.filter((problem) => problem.includes(` ${key} `)).map(placeOf));
     const others = problemsWith(new Map(chosen).set(key, candidate));
-    return !others.some((problem) => places.includes(placeOf(problem)));
+    return !others.some((problem) => places.has(placeOf(problem)));
   };
   // Twice: a bad number hides a bad URL elsewhere.
   for (const key of [...missing, ...missing]) {
