@@ -13,7 +13,7 @@
 --           periodMsOf in policy.ts, which is the time in which the whole bucket refills
 -- ARGV[8]   guardMs: for clock drift between Redis and the provider over a period
 -- ARGV[9]   the policy's option, see its file
--- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after it was granted
+-- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after its grant at the earliest
 -- ARGV[11]  what a missing hash means to a pod that has seen none: 'blocked' or 'fresh'
 -- ARGV[12]  highest epoch this pod has seen, 0 for none
 -- ARGV[13]  how long this pod knows the quota to stay blocked, in ms; 0 if it does not know of a block
@@ -38,7 +38,7 @@
 --
 -- Fields of the hash, in `q`; all times on the Redis clock in ms, 0 for none. Those of one epoch:
 --   epoch, generation            see above
---   granted, refunded            permits; refunded ones returned unused
+--   granted, refunded            permits; those given back unused
 --   accepted, refused, unknown   what became of the others. Permits neither settled nor timed out are outstanding
 --   blockedUntilMs               end of the block
 --   lastAnswerMs, unknownMs      the latest answer or timeout, and the latest of an unknown
