@@ -51,7 +51,8 @@ export class AttemptLimits implements OnApplicationShutdown {
 
   constructor(settings: LimitSettings, readiness: Readiness) {
     this.redis = openRedis({ url: settings.REDIS_URL, use: 'attempt limits' });
-    readiness.require('redis', async () => {
+    // Not required: without Redis each process counts for itself.
+    readiness.prefer('redis', async () => {
       await this.redis.ping();
       return undefined;
     });

@@ -13,7 +13,7 @@ import {
   waitingMessageSchema,
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
-import { ApiProblems, ValidBody, ValidQuery } from '#service';
+import { ApiProblems, copyHeaders, ValidBody, ValidQuery } from '#service';
 import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
 import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
@@ -109,7 +109,7 @@ export class MessagesController {
   ): Promise<void> {
     const record = await this.stored.find(id, caller);
     if (request.method === 'HEAD') return void reply.type('text/event-stream').send();
-    reply.raw.setHeader('x-request-id', request.id);
+    copyHeaders(reply);
     const header = String(request.headers['last-event-id']);
     const lastEventId = /^\d{1,9}$/.test(header) ? Number(header) : 0;
     const token = readAccessToken(request.headers) ?? '';

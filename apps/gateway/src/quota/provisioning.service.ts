@@ -36,7 +36,7 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
   ) {
     // Where a missing count is fresh, a new provider and a forgotten one are the same.
     if (settings.QUOTA_WHEN_FORGOTTEN === 'fresh') this.isDone = true;
-    readiness.require('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
+    readiness.prefer('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
   }
 
   async onApplicationBootstrap(): Promise<void> {
