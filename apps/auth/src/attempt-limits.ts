@@ -38,7 +38,7 @@ interface Count {
  * itself. An e-mail address without an account is limited in the same way, so that a limit reveals no account.
  *
  * A login is counted by e-mail address and network, by network, and by e-mail address alone. The last count would let
- * anybody lock an account: a device that has logged in before has a count of its own instead of all three.
+ * an attacker lock an account: a device that has logged in before has a count of its own instead of all three.
  */
 export class AttemptLimits implements OnApplicationShutdown {
   private readonly redis: RedisConnection;
@@ -51,7 +51,8 @@ export class AttemptLimits implements OnApplicationShutdown {
 
   constructor(settings: LimitSettings, readiness: Readiness) {
     this.redis = openRedis({ url: settings.REDIS_URL, use: 'attempt limits' });
-    readiness.require('redis', async () => {
+    // Not required: without Redis each process counts for itself.
+    readiness.prefer('redis', async () => {
       await this.redis.ping();
       return undefined;
     });

@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { AccessTokenModule, AccessTokenSigner } from '#access-token';
 import { DatabaseModule } from '#database';
-import { Readiness, ServiceModule } from '#service';
+import { Readiness } from '#service';
 import { AccountsController } from './accounts/accounts.controller.js';
 import { AccountsService } from './accounts/accounts.service.js';
 import { DemoAccounts } from './accounts/demo-accounts.js';
@@ -65,8 +65,7 @@ export class AuthModule {
     return {
       module: AuthModule,
       imports: [
-        ServiceModule,
-        DatabaseModule.open({ url: settings.DATABASE_URL }),
+        DatabaseModule.open({ url: settings.DATABASE_URL, isRequired: true }),
         AccessTokenModule.verifying({
           ...issued,
           keys: publicKeys,

@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
-import { commonSettings, flag, httpUrl, port, postgresUrl, redisUrl, wholeNumber } from '#service';
+import { commonSettings, flag, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
 import { privateKeyPem, publicKeyPem } from './key-pem.js';
 
 export const authSettings = z
@@ -17,8 +17,8 @@ export const authSettings = z
     /** The key before the current one, public or private: its tokens stay valid, so a key change logs no user out. */
     JWT_PREVIOUS_PUBLIC_KEY: publicKeyPem().optional(),
     JWT_PREVIOUS_PUBLIC_KEY_FILE: z.string().optional(),
-    /** URL of the gateway in browsers; decides whether cookies are `Secure`. */
-    PUBLIC_ORIGIN: httpUrl().default('http://localhost:3000'),
+    /** Decides whether cookies are `Secure`. */
+    PUBLIC_ORIGIN: publicOrigin(),
     /** Proxies whose X-Forwarded-For is trusted: the gateways. Rate limits count by the address in it. */
     TRUST_PROXY: z.string().default('127.0.0.1,::1'),
     /**

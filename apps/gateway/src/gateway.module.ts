@@ -1,7 +1,6 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AccessTokenModule } from '#access-token';
 import { DatabaseModule } from '#database';
-import { ServiceModule } from '#service';
 import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
 import { LiveProviders } from './providers/live-providers.js';
@@ -16,8 +15,7 @@ export class GatewayModule {
     return {
       module: GatewayModule,
       imports: [
-        ServiceModule,
-        DatabaseModule.open({ url: settings.DATABASE_URL }),
+        DatabaseModule.open({ url: settings.DATABASE_URL, isRequired: settings.JOURNAL_DOWN === 'refuse' }),
         AccessTokenModule.verifying({
           jwksUrl: `${settings.AUTH_URL}/.well-known/jwks.json`,
           issuer: settings.JWT_ISSUER,

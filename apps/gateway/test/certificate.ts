@@ -46,5 +46,5 @@ function der(tag: number, ...parts: Buffer[]): Buffer {
 
 /** GeneralizedTime. */
 function time(at: Date): Buffer {
-  return der(0x18, Buffer.from(`${at.toISOString().replaceAll(/[-:T]|\.\d+/g, '')}`));
+  return der(0x18, Buffer.from(at.toISOString().replaceAll(/[-:T]|\.\d+/g, '')));
 }

@@ -45,25 +45,40 @@ export class AccessTokenGuard implements CanActivate {
   ) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    const token = readAccessToken(context.switchToHttp().getRequest<FastifyRequest>().headers);
-    const verification = token === undefined ? undefined : this.verifier.verify(token);
-    if (!(verification instanceof Promise)) return this.letPass(context, verification);
-    return verification.then((verified) => this.letPass(context, verified));
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const caller = this.authenticate(request, http.getResponse<FastifyReply>());
+    if (!(caller instanceof Promise)) return this.hasRole(context, caller);
+    return caller.then((verified) => this.hasRole(context, verified));
   }
 
-  private letPass(context: ExecutionContext, verification: Verification | undefined): boolean {
-    const http = context.switchToHttp();
-    if (verification?.outcome !== 'valid') throw refusal(verification, http.getResponse<FastifyReply>());
-    http.getRequest<FastifyRequest>().caller = verification.caller;
+  /**
+   * Sets the `caller` of a request; for a hook that runs before the body is read.
+   * @throws ProblemException unless the request has a valid token
+   */
+  authenticate(request: FastifyRequest, reply: FastifyReply): Caller | Promise<Caller> {
+    const token = readAccessToken(request.headers);
+    const verification = token === undefined ? undefined : this.verifier.verify(token);
+    if (!(verification instanceof Promise)) return accept(verification, request, reply);
+    return verification.then((verified) => accept(verified, request, reply));
+  }
+
+  private hasRole(context: ExecutionContext, caller: Caller): boolean {
     const roles = this.reflector.getAllAndOverride<Role[] | undefined>(ROLES, [
       context.getHandler(),
       context.getClass(),
     ]);
-    if (roles !== undefined && !roles.includes(verification.caller.role)) {
+    if (roles !== undefined && !roles.includes(caller.role)) {
       throw new ProblemException('forbidden', `Use an account with the role ${roles.join(' or ')}.`);
     }
     return true;
   }
+}
+
+function accept(verification: Verification | undefined, request: FastifyRequest, reply: FastifyReply): Caller {
+  if (verification?.outcome !== 'valid') throw refusal(verification, reply);
+  request.caller = verification.caller;
+  return verification.caller;
 }
 
 const DETAILS = {

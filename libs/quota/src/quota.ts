@@ -128,14 +128,14 @@ export class Quota {
   }
 
   /**
-   * Creates the count of a provider. From then on a missing count was forgotten, and is treated as `whenForgotten`
+   * Creates the count of a provider. From then on a missing count is a forgotten one, and is treated as `whenForgotten`
    * says. Call it once in the life of a provider account.
    */
   provision(provider: string): Promise<void> {
     return this.store.provision(provider);
   }
 
-  /** Returns unused permits and delivers the last settlements. Does not close the Redis connection: the caller owns it. */
+  /** Gives back unused permits and delivers the last settlements. Does not close the Redis connection: the caller owns it. */
   async close(): Promise<void> {
     await Promise.all([...this.providers.values()].map((provider) => provider.close()));
   }

@@ -14,7 +14,7 @@ const DEMO_ACCOUNTS = [
 ];
 const DEMO_EMAILS = DEMO_ACCOUNTS.map((account) => account.email);
 
-/** Accounts for trying Octo. In production a start fails while one of them can be used: everybody knows the password. */
+/** Accounts for trying Octo. In production a start fails while one of them can be used: the password is public. */
 @Injectable()
 export class DemoAccounts implements OnModuleInit {
   constructor(

@@ -12,7 +12,7 @@ import {
   waitingMessageSchema,
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
-import { ApiProblems, ValidQuery } from '#service';
+import { ApiProblems, copyHeaders, ValidQuery } from '#service';
 import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
 import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
@@ -36,7 +36,11 @@ export class MessagesController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Send a message by the cheapest provider it may use' })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters' })
-  @ApiHeader({ name: 'Prefer', required: false, description: '`respond-async`: accept it, and send it later' })
+  @ApiHeader({
+    name: 'Prefer',
+    required: false,
+    description: '`respond-async`: accept it with 202 and send it now; do not make the caller wait',
+  })
   @ApiResponse({ status: 200, standardSchema: deliveredMessageSchema })
   @ApiResponse({
     status: 202,
@@ -91,7 +95,7 @@ export class MessagesController {
   })
   @ApiResponse({
     status: 200,
-    description: 'an event for each new status, and a comment every 15 s',
+    description: 'an event whenever the record has new hops, and a comment every 15 s',
     content: { 'text/event-stream': { schema: { type: 'string' } } },
   })
   @ApiResponse({ status: 204, description: 'the message has ended, and `Last-Event-ID` is its last event' })
@@ -104,7 +108,7 @@ export class MessagesController {
   ): Promise<void> {
     const record = await this.stored.find(id, caller);
     if (request.method === 'HEAD') return void reply.type('text/event-stream').send();
-    reply.raw.setHeader('x-request-id', request.id);
+    copyHeaders(reply);
     const header = String(request.headers['last-event-id']);
     const lastEventId = /^\d{1,9}$/.test(header) ? Number(header) : 0;
     const token = readAccessToken(request.headers) ?? '';
@@ -115,7 +119,7 @@ export class MessagesController {
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({ summary: 'Cancel a waiting message' })
-  @ApiResponse({ status: 204 })
+  @ApiResponse({ status: 204, description: 'Octo will not send the message any more' })
   @ApiProblems('unauthenticated', 'not_found', 'already_delivered', 'unavailable')
   cancel(@Param('id') id: string, @CurrentCaller() caller: Caller): Promise<void> {
     return this.stored.cancel(id, caller);

@@ -38,7 +38,7 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
     // Then a new provider and a forgotten one are the same.
     this.isFresh = settings.QUOTA_WHEN_FORGOTTEN === 'fresh';
     this.isDone = this.isFresh;
-    readiness.require('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
+    readiness.prefer('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
   }
 
   async onApplicationBootstrap(): Promise<void> {

@@ -39,7 +39,8 @@ export class QuotaModule implements OnApplicationShutdown {
     private readonly quota: Quota,
     readiness: Readiness,
   ) {
-    readiness.require('redis', () => (quota.isConnected ? undefined : 'is not connected: no free sends'));
+    // Not required: without Redis paid messages are still sent, and no other pod has it either.
+    readiness.prefer('redis', () => (quota.isConnected ? undefined : 'is not connected: no free sends'));
   }
 
   async onApplicationShutdown(): Promise<void> {
