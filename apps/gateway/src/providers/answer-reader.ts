@@ -88,7 +88,7 @@ async function read(
     const told = waitMs === undefined ? announced : { ...announced, retryAfterMs: waitMs };
     const outcome: ReadOutcome =
       rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
-    if (outcome !== 'delivered') return undelivered(outcome, { status, text: redact(text), announced: told });
+    if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced: told, redact });
     const value = response === undefined ? context.body : await response.evaluate(context);
     const settlement = { outcome: 'accepted', announced } as const;
     if (value === undefined) {
@@ -126,7 +126,12 @@ async function costOf(cost: Compiled | undefined, context: AnswerContext): Promi
 
 function undelivered(
   outcome: Exclude<ReadOutcome, 'delivered'>,
-  { status, text, announced }: { status: number; text: string; announced: Announcement | undefined },
+  {
+    status,
+    text,
+    announced,
+    redact,
+  }: { status: number; text: string; announced: Announcement | undefined; redact: Redact },
 ): SendResult {
   const isRedirect = status >= 300 && status <= 399;
   const reason = isRedirect ? `HTTP ${status}: redirects are not followed` : `HTTP ${status}`;
@@ -134,7 +139,13 @@ function undelivered(
     case 'refused':
       return { outcome, httpStatus: status, reason, settlement: { outcome: 'refused', announced } };
     case 'rejected':
-      return { outcome, httpStatus: status, reason, detail: explanationOf(text), settlement: { outcome: 'unknown' } };
+      return {
+        outcome,
+        httpStatus: status,
+        reason,
+        detail: explanationOf(text, redact),
+        settlement: { outcome: 'unknown' },
+      };
     // An account that may not send is not counted.
     case 'unauthorized':
       return { outcome, httpStatus: status, reason, settlement: { outcome: 'notSent' } };
@@ -152,7 +163,7 @@ const smallContractSchema = z.object({
 function readSmallContract(status: number, { headers, text }: Answer, redact: Redact): SendResult {
   const announced = readAnnouncement(headers);
   const outcome = outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
-  if (outcome !== 'delivered') return undelivered(outcome, { status, text: redact(text), announced });
+  if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced, redact });
   const settlement = { outcome: 'accepted', announced } as const;
   const body = bodyOf(text);
   if (typeof body !== 'object' || body === null) {
@@ -190,12 +201,12 @@ const explanationSchema = z.object({
 });
 
 /** Why a provider rejected a message, in its own words, bounded. */
-function explanationOf(text: string): string {
+function explanationOf(text: string, redact: Redact): string {
   const { success, data } = explanationSchema.safeParse(bodyOf(text));
   const found = success
     ? (data.error ?? data.message ?? data.detail ?? data.description ?? data.errors?.[0] ?? data.title)
     : undefined;
-  return printable(found ?? text).trim() || 'The provider gave no explanation.';
+  return printable(redact(found ?? text)).trim() || 'The provider gave no explanation.';
 }
 
 /** A bounded text that logs and Postgres can take: neither NUL nor half a surrogate pair fits into `jsonb`. */

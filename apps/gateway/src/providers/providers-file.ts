@@ -210,7 +210,12 @@ function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { 
 function redactor(secrets: ReadonlySet<string>): (text: string) => string {
   return (text) => {
     const found = [...secrets].filter((secret) => secret.length >= SECRET_MIN_CHARS && !NO_SECRET.test(secret));
-    const forms = found.flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]);
+    const forms = found.flatMap((secret) => [
+      secret,
+      encodeURIComponent(secret),
+      new URLSearchParams([['', secret]]).toString().slice(1),
+      JSON.stringify(secret).slice(1, -1),
+    ]);
     // The longest first: a secret may be a part of another one.
     const inOrder = forms.toSorted((one, other) => other.length - one.length);
     return inOrder.reduce((masked, form) => masked.replaceAll(form, '***'), text);
