@@ -106,6 +106,8 @@ function expectProblem({ status, headers, body }: MessageAnswer, expected: { sta
   expect(headers.get('content-type')).toBe('application/problem+json');
   expect(body).toMatchObject({ type: `urn:octo:problem:${expected.code}`, status, instance: '/messages' });
   expect(headers.get('x-request-id')).toBe(body.requestId);
+  expect(headers.get('x-content-type-options')).toBe('nosniff');
+  expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
 }
 
 describe('nginx', () => {

@@ -1,5 +1,5 @@
 // `npm start [-- --pods N --fresh]`: runs engines and apps, each as a separate process, until Ctrl-C.
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,10 +7,10 @@ import { SettingsError } from '#service';
 import { checkSettings, type CheckedSettings } from './stack/check-settings.js';
 import { lockDataDir } from './stack/data-dir-lock.js';
 import { describeProviders } from './stack/describe-providers.js';
+import { recordEngineUrls } from './stack/engine-urls.js';
 import { formatLog } from './stack/format-log.js';
 import { DEMO_PASSWORD } from './stack/log-in.js';
 import { type Stack, startStack } from './stack/stack.js';
-import { databaseUrlFile } from './trace/database-url.js';
 
 const USAGE = `npm start [-- options]
   --pods N   number of gateways (default 1)
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   });
   stopOnSignal(starting, unlock);
   const stack = await starting.catch(unlockAndThrow(unlock));
-  writeFileSync(databaseUrlFile(settings.DATA_DIR), stack.databaseUrl, { mode: 0o600 });
+  recordEngineUrls(settings.DATA_DIR, { DATABASE_URL: stack.databaseUrl, REDIS_URL: stack.redisUrl });
   announce(stack, settings);
 }
 

@@ -4,14 +4,14 @@ import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { messages, openDatabase } from '#database';
 import { recordOf } from '../apps/gateway/src/messages/answers.js';
-import { databaseUrl } from './trace/database-url.js';
+import { engineUrl } from './stack/engine-urls.js';
 import { formatTrace } from './trace/format-trace.js';
 
 const USAGE = `npm run trace -- ID
   Prints every hop of a message. Reads the Postgres of DATABASE_URL, or of a running \`npm start\`.`;
 
 if (existsSync('.env')) process.loadEnvFile('.env');
-process.exitCode = await main(process.argv[2], databaseUrl(process.env));
+process.exitCode = await main(process.argv[2], engineUrl('DATABASE_URL', process.env));
 
 async function main(id: string | undefined, url: string | undefined): Promise<number> {
   if (!z.uuid().safeParse(id).success || id === undefined) return refuse(USAGE);

@@ -27,6 +27,7 @@ export type MessageAnswer = Answer<
     expectedAt?: string;
     deliverBy?: string;
     provider?: string;
+    account?: string;
     response?: string;
     costMicros?: number;
     attempts?: { provider: string; outcome: string; httpStatus: number | null }[];

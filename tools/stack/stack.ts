@@ -27,8 +27,9 @@ export interface Stack {
   /** Base URLs, such as `http://127.0.0.1:3000`. */
   origins: { auth: string; free: string; paid: string; gateways: string[] };
   processes: ManagedProcess[];
-  /** URL of the Postgres in use, given or embedded. */
+  /** URLs of the engines in use, given or embedded. */
   databaseUrl: string;
+  redisUrl: string;
   stop: () => Promise<void>;
 }
 
@@ -59,7 +60,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // Reference providers use no engine, and a gateway does not need auth in order to start.
     await startAll([...engines.processes, ...planned.providers]);
     await startAll([...planned.auth, ...planned.gateways]);
-    return { origins, processes, databaseUrl: env['DATABASE_URL'] ?? '', stop };
+    const urls = { databaseUrl: env['DATABASE_URL'] ?? '', redisUrl: env['REDIS_URL'] ?? '' };
+    return { origins, processes, ...urls, stop };
   } catch (error) {
     await stop();
     throw error;

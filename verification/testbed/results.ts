@@ -17,6 +17,13 @@ export interface Results {
   tables: readonly Table[];
 }
 
+/** `npm run NAME` with its options, as typed, without `--markdown`. */
+export function commandOf(name: string, options: readonly string[]): string {
+  const file = options.indexOf('--markdown');
+  const typed = options.filter((_, index) => file === -1 || index < file || index > file + 1);
+  return [`npm run ${name}`, ...(typed.length > 0 ? ['--', ...typed] : [])].join(' ');
+}
+
 /** Prints the tables, and writes them to a file if one is given. */
 export function publish({ title, command, tables }: Results, { markdown }: { markdown?: string | undefined }): void {
   console.log(tables.map(textOf).join('\n'));

@@ -1,6 +1,7 @@
+import { Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
-import { commonSettings, flag, httpUrl, port, postgresUrl, redisUrl, wholeNumber } from '#service';
+import { commonSettings, flag, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
 import { privateKeyPem, publicKeyPem } from './key-pem.js';
 
 export const authSettings = z
@@ -16,15 +17,26 @@ export const authSettings = z
     /** The key before the current one, public or private: its tokens stay valid, so a key change logs no user out. */
     JWT_PREVIOUS_PUBLIC_KEY: publicKeyPem().optional(),
     JWT_PREVIOUS_PUBLIC_KEY_FILE: z.string().optional(),
-    /** URL of the gateway in browsers; decides whether cookies are `Secure`. */
-    PUBLIC_ORIGIN: httpUrl().default('http://localhost:3000'),
+    /** Decides whether cookies are `Secure`. */
+    PUBLIC_ORIGIN: publicOrigin(),
     /** Proxies whose X-Forwarded-For is trusted: the gateways. Rate limits count by the address in it. */
     TRUST_PROXY: z.string().default('127.0.0.1,::1'),
-    /** Failed logins in a window for one e-mail address from one network address. */
+    /**
+     * Failed logins in a window for one e-mail address from one network: an IPv4 address or an IPv6 /64. A device that
+     * has logged in before has as many of its own.
+     */
     LOGIN_ATTEMPTS: wholeNumber({ min: 1, max: 1_000_000 }).default(10),
     LOGIN_WINDOW_MS: wholeNumber({ min: 1_000, max: 86_400_000 }).default(900_000),
-    /** Per network address. */
+    /** For one e-mail address from all networks; devices that have logged in before are exempt. */
+    LOGIN_FAILURES_PER_HOUR: wholeNumber({ min: 1, max: 1_000_000 }).default(100),
+    /** `closed`: only the admin command creates accounts. */
+    REGISTRATION: z.enum(['open', 'closed']).default('open'),
+    /** Per network. */
     REGISTRATIONS_PER_HOUR: wholeNumber({ min: 1, max: 1_000_000 }).default(20),
+    /** Longest lifetime of a session; without a refresh it ends after 30 days. */
+    SESSION_MAX_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(90),
+    /** How long the security log is kept. */
+    SECURITY_LOG_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(365),
     /** Ignored in production. */
     SEED_DEMO_ACCOUNTS: flag(true),
   })
@@ -36,3 +48,8 @@ export const authSettings = z
   });
 
 export type AuthSettings = z.infer<typeof authSettings>;
+
+export const AUTH_SETTINGS = Symbol('settings of auth');
+
+/** Constructor parameter decorator: the settings of the app. */
+export const InjectSettings = (): ParameterDecorator => Inject(AUTH_SETTINGS);

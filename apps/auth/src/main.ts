@@ -1,4 +1,3 @@
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { describeApi, runApp, serveOpenApi } from '#service';
 import { AuthModule } from './auth.module.js';
 import { authSettings } from './auth.settings.js';
@@ -7,18 +6,6 @@ await runApp({
   name: 'auth',
   settings: authSettings,
   module: (settings) => AuthModule.with(settings),
-  http: ({ TRUST_PROXY }) => ({ trustProxy: TRUST_PROXY }),
-  configure: (app) => {
-    forbidCaching(app);
-    serveOpenApi(app, () => describeApi(app));
-  },
+  http: ({ TRUST_PROXY, PUBLIC_ORIGIN }) => ({ trustProxy: TRUST_PROXY, publicOrigin: PUBLIC_ORIGIN }),
+  configure: (app) => serveOpenApi(app, () => describeApi(app)),
 });
-
-/** Answers under /auth are private; errors too. */
-function forbidCaching(app: NestFastifyApplication): void {
-  const fastify = app.getHttpAdapter().getInstance();
-  fastify.addHook('onRequest', (request, reply, done) => {
-    if (request.url.startsWith('/auth')) reply.header('cache-control', 'no-store');
-    done();
-  });
-}

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { generateKeyPairSync, hkdfSync, type KeyObject, randomUUID } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { Controller, Get, Header, Inject } from '@nestjs/common';
@@ -33,6 +33,13 @@ export function loadSigningKeys(settings: KeySettings): SigningKeys {
     settings.JWT_PREVIOUS_PUBLIC_KEY ??
     (previousFile && keyFromFile({ file: previousFile, name: 'JWT_PREVIOUS_PUBLIC_KEY_FILE', schema: publicKeyPem() }));
   return { privateKey, publicKeys: publicKeysOf(previous ? [privateKey, previous] : [privateKey]) };
+}
+
+/** A secret of 256 bits for one purpose, from the private key, which is not in the database (HKDF, RFC 5869). */
+export function deriveKey(privateKey: KeyObject, purpose: string): Buffer {
+  const { d } = privateKey.export({ format: 'jwk' });
+  if (d === undefined) throw new TypeError('a key can be derived from a private key only');
+  return Buffer.from(hkdfSync('sha256', Buffer.from(d, 'base64url'), '', purpose, 32));
 }
 
 function privateKeyFromFile({ NODE_ENV, JWT_PRIVATE_KEY_FILE }: KeySettings): KeyObject {

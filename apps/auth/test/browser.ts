@@ -18,8 +18,12 @@ export class Browser {
     return this.call('GET', path, { headers });
   }
 
-  post(path: string, body?: unknown): Promise<Answer> {
-    return this.call('POST', path, { body });
+  post(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.call('POST', path, { body, headers });
+  }
+
+  delete(path: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.call('DELETE', path, { headers });
   }
 
   patch(path: string, body: unknown): Promise<Answer> {

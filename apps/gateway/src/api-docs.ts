@@ -7,11 +7,11 @@ const AUTH_TIMEOUT_MS = 1_000;
 
 /** Serves the OpenAPI document of the public origin, gateway and auth together, at `/openapi.json` and `/docs`. */
 export function serveApiDocs(app: NestFastifyApplication, authUrl: string): void {
-  let own: OpenAPIObject | undefined;
-  serveOpenApi(app, async () => {
-    own ??= describeApi(app, messageEventSchema.options);
-    return withAuth(own, await fetchAuthDocument(authUrl));
-  });
+  serveOpenApi(
+    app,
+    () => describeApi(app, messageEventSchema.options),
+    async (own) => withAuth(own, await fetchAuthDocument(authUrl)),
+  );
   SwaggerModule.setup('docs', app, () => ({ openapi: '3.1.0', info: { title: 'Octo', version: '' }, paths: {} }), {
     raw: false,
     swaggerOptions: { url: '/openapi.json' },

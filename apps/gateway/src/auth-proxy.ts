@@ -37,12 +37,16 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
     prefix,
     rewritePrefix: prefix,
     proxyPayloads: false,
+    // A request that auth refuses or does not answer is the caller's to repeat.
+    retryMethods: [],
     undici: { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS, connect: { timeout: 1_000 } },
     replyOptions: {
-      rewriteRequestHeaders: (request, headers) => ({
+      // The gateway answers `Expect: 100-continue` itself, and undici refuses the header.
+      rewriteRequestHeaders: (request, { expect: _expect, ...headers }) => ({
         ...headers,
         'x-request-id': request.id,
         'x-forwarded-for': request.ip,
+        'x-forwarded-host': request.host,
         'x-forwarded-proto': request.protocol,
       }),
       // Headers of the connection to auth, not of the caller's (RFC 9110, 7.6.1).

@@ -1,9 +1,9 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AccessTokenModule } from '#access-token';
 import { DatabaseModule } from '#database';
-import { ServiceModule } from '#service';
 import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
+import { LiveProviders } from './providers/live-providers.js';
 import { PROVIDERS, readProvidersFile } from './providers/providers-file.js';
 import { QuotaModule } from './quota/quota.module.js';
 
@@ -15,8 +15,7 @@ export class GatewayModule {
     return {
       module: GatewayModule,
       imports: [
-        ServiceModule,
-        DatabaseModule.open({ url: settings.DATABASE_URL }),
+        DatabaseModule.open({ url: settings.DATABASE_URL, isRequired: settings.JOURNAL_DOWN === 'refuse' }),
         AccessTokenModule.verifying({
           jwksUrl: `${settings.AUTH_URL}/.well-known/jwks.json`,
           issuer: settings.JWT_ISSUER,
@@ -29,7 +28,7 @@ export class GatewayModule {
       ],
       providers: [
         { provide: SETTINGS, useValue: settings },
-        { provide: PROVIDERS, useValue: readProvidersFile(settings.PROVIDERS_FILE, process.env) },
+        { provide: PROVIDERS, useValue: new LiveProviders(readProvidersFile(settings.PROVIDERS_FILE, process.env)) },
       ],
       exports: [SETTINGS, PROVIDERS],
     };

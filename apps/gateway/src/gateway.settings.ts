@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
-import { commonSettings, httpUrl, port, postgresUrl, redisUrl, wholeNumber } from '#service';
+import { commonSettings, httpUrl, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
 import { callbackSettings } from './callbacks/callback-settings.js';
 
 /** Injection token of the parsed settings. */
@@ -12,6 +12,7 @@ export const gatewaySettings = z.object({
   REDIS_URL: redisUrl(),
   DATABASE_URL: postgresUrl(),
   AUTH_URL: httpUrl().default('http://127.0.0.1:4000'),
+  PUBLIC_ORIGIN: publicOrigin(),
   PROVIDERS_FILE: z.string().default('providers.yaml'),
   ...accessTokenSettings,
   /** Peers whose X-Forwarded-* headers are trusted: the load balancer in front of the gateways. */

@@ -21,7 +21,7 @@ const recipient = (name: string, isIdempotent: boolean): Recipient => ({
 const idempotent = recipient('idempotent', true);
 const plain = recipient('plain', false);
 const DAY_MS = 86_400_000;
-const UNDELIVERED = { outcome: 'undelivered', unknownAt: undefined } as const;
+const UNDELIVERED = { outcome: 'undelivered', silentProvider: undefined } as const;
 
 function messageWith(...hops: Omit<Hop, 'at' | 'pod'>[]): Message {
   const message = newMessage({
@@ -114,7 +114,7 @@ describe('afterAttempt', () => {
 
   it('resolves a lost answer at the same provider only', () => {
     const message = messageWith(sending('idempotent'));
-    const attempt = { outcome: 'undelivered', unknownAt: idempotent } as const;
+    const attempt = { outcome: 'undelivered', silentProvider: idempotent } as const;
     expect(afterAttempt(message, attempt, Date.now()).status).toBe('waiting');
     expect(message.onlyProvider).toBe('idempotent');
   });
@@ -122,14 +122,16 @@ describe('afterAttempt', () => {
   it('ends as unknown where keys are not honoured, and after a day of resolving', () => {
     const now = messageWith(sending('plain'));
     const old = messageWith(sending('idempotent'));
-    expect(afterAttempt(now, { outcome: 'undelivered', unknownAt: plain }, Date.now()).status).toBe('unknown');
+    expect(afterAttempt(now, { outcome: 'undelivered', silentProvider: plain }, Date.now()).status).toBe('unknown');
     const tomorrowMs = Date.now() + DAY_MS;
-    expect(afterAttempt(old, { outcome: 'undelivered', unknownAt: idempotent }, tomorrowMs).status).toBe('unknown');
+    expect(afterAttempt(old, { outcome: 'undelivered', silentProvider: idempotent }, tomorrowMs).status).toBe(
+      'unknown',
+    );
   });
 
   it('adds no hop while a message to be resolved has no permit', () => {
     const message = messageWith(sending('idempotent'));
-    afterAttempt(message, { outcome: 'undelivered', unknownAt: idempotent }, Date.now());
+    afterAttempt(message, { outcome: 'undelivered', silentProvider: idempotent }, Date.now());
     message.hopsOnDisk = message.hops.length;
     addHop(message, { step: 'no_permit', provider: 'idempotent' });
     const change = afterAttempt(message, { ...UNDELIVERED, waitMs: 700 }, Date.now());
@@ -141,7 +143,7 @@ describe('afterAttempt', () => {
 
   it('keeps resolving at the same provider when that one refuses or fails the next time', () => {
     const message = messageWith(sending('idempotent'));
-    afterAttempt(message, { outcome: 'undelivered', unknownAt: idempotent }, Date.now());
+    afterAttempt(message, { outcome: 'undelivered', silentProvider: idempotent }, Date.now());
     afterAttempt(message, UNDELIVERED, Date.now());
     expect(message.onlyProvider).toBe('idempotent');
   });

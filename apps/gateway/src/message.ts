@@ -6,7 +6,7 @@ import { takeRandom } from './random.js';
 /** Names this process in the journal. */
 export const POD = `${hostname()}-${process.pid}`;
 
-/** A message while a pod works on it. Everything that happens to it is a hop; hops are only ever added. */
+/** A message while a pod works on it. Everything that happens to it is a hop; hops on disk are only ever added to. */
 export interface Message {
   readonly id: string;
   readonly accountId: string;
@@ -15,7 +15,10 @@ export interface Message {
   readonly content: unknown;
   readonly mayPay: boolean;
   deliverBy: Date | undefined;
-  /** The last safe moment: from here on the message is paid for if it may be. Undefined when it does not wait. */
+  /**
+   * The order of waiting messages. For one that may be paid for, the last safe moment, from which it is; for one that may
+   * not, half of its time; while an outcome is being resolved, now. Undefined when the message does not wait.
+   */
   sendBy: Date | undefined;
   /** This provider may have delivered the message: no other one is tried before that is known. */
   onlyProvider: string | undefined;
@@ -156,8 +159,8 @@ export type AttemptOutcome<Provider extends Recipient = Recipient> =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
   /** A provider says that the message itself is wrong. */
   | { outcome: 'rejected'; detail: string }
-  /** `waitMs`: time until a quota opens, when nothing else is in the way. `unknownAt`: sent there without an answer. */
-  | { outcome: 'undelivered'; unknownAt: Provider | undefined; waitMs?: number | undefined };
+  /** `waitMs`: time until a quota opens, when nothing else is in the way. `silentProvider`: sent there without an answer. */
+  | { outcome: 'undelivered'; silentProvider: Provider | undefined; waitMs?: number | undefined };
 
 /** Provider and account as a hop has them: the account is left out where it is the provider. */
 export function placeOf({ name, account }: Recipient): Pick<Hop, 'provider' | 'account'> {
@@ -195,7 +198,7 @@ export function markUnknown(message: Message, { name }: { name: string }): Chang
 }
 
 /** The message waits for its turn to be sent again to the one provider that may have delivered it. */
-export function resolveAt(message: Message, provider: Recipient, nowMs: number): Change {
+export function resolveWith(message: Message, provider: Recipient, nowMs: number): Change {
   const nextInMs = resolveBackOffMs(message);
   message.onlyProvider = provider.key;
   message.sendBy = new Date(nowMs);
@@ -213,8 +216,8 @@ export function afterAttempt(message: Message, attempt: AttemptOutcome, nowMs: n
     return markUndelivered(message, { status: 'failed', reason: 'message_rejected', detail: attempt.detail });
   }
   const isOld = nowMs - firstSentMs(message) >= RESOLVE_MS;
-  const { unknownAt } = attempt;
-  if (unknownAt === undefined) {
+  const { silentProvider } = attempt;
+  if (silentProvider === undefined) {
     // A refusal or failure of this attempt says nothing about the one whose answer was lost.
     if (isOld && message.onlyProvider !== undefined) return markUnknown(message, { name: message.onlyProvider });
     if (message.onlyProvider !== undefined) return keepResolving(message, attempt);
@@ -222,8 +225,8 @@ export function afterAttempt(message: Message, attempt: AttemptOutcome, nowMs: n
     addHop(message, { step: 'waiting', reason: 'not delivered', waitMs: Math.round(nextInMs) });
     return { status: 'waiting', nextInMs };
   }
-  if (unknownAt.idempotent && !isOld) return resolveAt(message, unknownAt, nowMs);
-  return markUnknown(message, unknownAt);
+  if (silentProvider.idempotent && !isOld) return resolveWith(message, silentProvider, nowMs);
+  return markUnknown(message, silentProvider);
 }
 
 /**
@@ -239,7 +242,7 @@ export function afterAbandonment(message: Message, providers: readonly Recipient
   const name = isSending ? last.provider : message.onlyProvider;
   addHop(message, { step: 'taken_over' });
   if (name !== undefined) {
-    return provider?.idempotent === true ? resolveAt(message, provider, nowMs) : markUnknown(message, { name });
+    return provider?.idempotent === true ? resolveWith(message, provider, nowMs) : markUnknown(message, { name });
   }
   if (message.hops.some(({ step }) => step === 'waiting')) {
     addHop(message, { step: 'waiting' });

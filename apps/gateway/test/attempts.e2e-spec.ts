@@ -4,8 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { listOf, login, type MessageAnswer, postMessage, recordOf } from '../../../test/support/client.js';
 import type { Stack } from '../../../test/support/stack.js';
 import { freePort } from '../../../tools/stack/free-port.js';
+import { recovered, recoveredOnce } from './recover.js';
 import { startWithProviders } from './start-with-providers.js';
-import { sendJson, startStubProvider, type StubProvider } from './stub-provider.js';
+import { deliver, sendJson, startStubProvider, type StubProvider } from './stub-provider.js';
 
 const TIMEOUT_MS = 400;
 
@@ -14,12 +15,18 @@ let stack: Stack;
 let gateway: string;
 let paid: string;
 let free: string;
+let closedPort: number;
 
 beforeAll(async () => {
-  const [stubPort, closedPort] = [await freePort(), await freePort()];
+  const stubPort = await freePort();
+  closedPort = await freePort();
   stub = await startStubProvider(stubPort);
   stack = await startWithProviders(`
 currency: USD
+channels:
+  default: { providers: [stub, closed] }
+  stub: { providers: [stub] }
+  closed: { providers: [closed] }
 providers:
   - { name: stub, url: 'http://127.0.0.1:${stubPort}/messages', priceMicros: 0, timeoutMs: ${TIMEOUT_MS},
       quota: { policy: count-then-block, limit: 1000, blockMs: 60000 } }
@@ -32,6 +39,13 @@ afterAll(async () => {
   await stack.stop();
   await stub.stop();
 });
+
+/** Earlier tests may have made the gateway pause both accounts. */
+async function bothRecovered(): Promise<void> {
+  stub.answer = deliver;
+  await recovered(gateway, paid, 'stub');
+  await recoveredOnce(gateway, paid, 'closed', closedPort);
+}
 
 interface Failure {
   reason: string;
@@ -58,7 +72,7 @@ const FAILURES: Failure[] = [
   },
   {
     ...FAILED,
-    reason: 'answer is not JSON',
+    reason: 'answer is no JSON object',
     answer: (response) => response.end('<html>'),
     attempt: { outcome: 'failed', httpStatus: 200 },
   },
@@ -92,7 +106,8 @@ const soon = () => new Date(Date.now() + 20_000).toISOString();
 describe.each(FAILURES)(
   'a send that fails with "$reason"',
   ({ reason, answer, status, code, attempt, recordStatus }) => {
-    beforeEach(() => {
+    beforeEach(async () => {
+      await bothRecovered();
       stub.answer = answer;
     });
 
@@ -130,6 +145,8 @@ describe.each(FAILURES)(
 );
 
 describe('a message with a deadline', () => {
+  beforeEach(bothRecovered);
+
   it.each([
     ['without an idempotency key', () => ({})],
     ['with an idempotency key', keyed],
@@ -161,6 +178,7 @@ describe('a 403', () => {
   let refused: MessageAnswer;
 
   beforeAll(async () => {
+    await bothRecovered();
     stub.answer = (response) => response.writeHead(429).end();
     refused = await postMessage(gateway, free);
   });

@@ -100,8 +100,9 @@ describe('an idempotency key', () => {
     expect((await postMessage(gateway, paid, body)).status).toBe(400);
   });
 
-  it('resolves a message whose answer was lost, and then gives its outcome', async () => {
-    await setFaults(stack.origin.free, { loseReplyRate: 1, times: 1 });
+  it('resolves a message whose answer was lost twice, and then gives its outcome', async () => {
+    // The gateway asks once more at once; the second answer is lost as well.
+    await setFaults(stack.origin.free, { loseReplyRate: 1, times: 2 });
     await setFaults(stack.origin.paid, {});
     const key = withKey();
     const before = await statsOf(stack.origin.free);
@@ -118,7 +119,7 @@ describe('an idempotency key', () => {
   it('resolved by a replayed answer is not counted twice, so that the next window opens on time', async () => {
     await untilBlocked();
     await untilFreeIsOpen(gateway, paid);
-    await setFaults(stack.origin.free, { loseReplyRate: 1, times: 1 });
+    await setFaults(stack.origin.free, { loseReplyRate: 1, times: 2 });
     const before = await statsOf(stack.origin.free);
     await postMessage(gateway, paid, { message: 'lost again', paid: 'never' }, withKey());
     const id = (await listOf(gateway, paid, 'limit=1')).body.items[0]?.id ?? '';

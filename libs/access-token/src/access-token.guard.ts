@@ -36,7 +36,7 @@ export const CurrentCaller = createParamDecorator((_: undefined, context: Execut
 /** When to retry while keys or revocations cannot be read. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Accepts requests with a valid access token and sets their `caller`. For a controller or a whole app. */
+/** Accepts requests with a valid access token or API key and sets their `caller`. For a controller or a whole app. */
 @Injectable()
 export class AccessTokenGuard implements CanActivate {
   constructor(
@@ -45,31 +45,46 @@ export class AccessTokenGuard implements CanActivate {
   ) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
-    const token = readAccessToken(context.switchToHttp().getRequest<FastifyRequest>().headers);
-    const verification = token === undefined ? undefined : this.verifier.verify(token);
-    if (!(verification instanceof Promise)) return this.letPass(context, verification);
-    return verification.then((verified) => this.letPass(context, verified));
+    const http = context.switchToHttp();
+    const request = http.getRequest<FastifyRequest>();
+    const caller = this.authenticate(request, http.getResponse<FastifyReply>());
+    if (!(caller instanceof Promise)) return this.hasRole(context, caller);
+    return caller.then((verified) => this.hasRole(context, verified));
   }
 
-  private letPass(context: ExecutionContext, verification: Verification | undefined): boolean {
-    const http = context.switchToHttp();
-    if (verification?.outcome !== 'valid') throw refusal(verification, http.getResponse<FastifyReply>());
-    http.getRequest<FastifyRequest>().caller = verification.caller;
+  /**
+   * Sets the `caller` of a request; for a hook that runs before the body is read.
+   * @throws ProblemException unless the request has a valid token
+   */
+  authenticate(request: FastifyRequest, reply: FastifyReply): Caller | Promise<Caller> {
+    const token = readAccessToken(request.headers);
+    const verification = token === undefined ? undefined : this.verifier.verify(token);
+    if (!(verification instanceof Promise)) return accept(verification, request, reply);
+    return verification.then((verified) => accept(verified, request, reply));
+  }
+
+  private hasRole(context: ExecutionContext, caller: Caller): boolean {
     const roles = this.reflector.getAllAndOverride<Role[] | undefined>(ROLES, [
       context.getHandler(),
       context.getClass(),
     ]);
-    if (roles !== undefined && !roles.includes(verification.caller.role)) {
+    if (roles !== undefined && !roles.includes(caller.role)) {
       throw new ProblemException('forbidden', `Use an account with the role ${roles.join(' or ')}.`);
     }
     return true;
   }
 }
 
+function accept(verification: Verification | undefined, request: FastifyRequest, reply: FastifyReply): Caller {
+  if (verification?.outcome !== 'valid') throw refusal(verification, reply);
+  request.caller = verification.caller;
+  return verification.caller;
+}
+
 const DETAILS = {
-  invalid: 'The access token is not valid. Log in again.',
-  expired: 'The access token has expired. Refresh it, or log in again.',
-  revoked: 'The access token was revoked. Refresh it, or log in again.',
+  invalid: 'The access token or API key is not valid. Log in again, or use another key.',
+  expired: 'The access token or API key has expired. Refresh the token, log in again, or use another key.',
+  revoked: 'The access token or API key was revoked. Refresh the token, log in again, or use another key.',
 };
 
 /** With the challenge of RFC 6750, section 3. */
@@ -78,14 +93,18 @@ function refusal(
   reply: FastifyReply,
 ): ProblemException {
   if (verification?.outcome === 'undecided') {
-    return new ProblemException('unavailable', 'The access token cannot be checked at the moment. Try again.', {
-      retryAfterMs: RETRY_AFTER_MS,
-    });
+    return new ProblemException(
+      'unavailable',
+      'The access token or API key cannot be checked at the moment. Try again.',
+      {
+        retryAfterMs: RETRY_AFTER_MS,
+      },
+    );
   }
   reply.header('www-authenticate', verification === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
   const detail =
     verification === undefined
-      ? 'Log in, or send an access token as a cookie or as Authorization: Bearer.'
+      ? 'Log in, or send an access token or an API key as Authorization: Bearer.'
       : DETAILS[verification.reason];
   return new ProblemException('unauthenticated', detail);
 }

@@ -2,8 +2,10 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { z } from 'zod';
 import { AccessTokenGuard } from './access-token.guard.js';
 import { AccessTokenVerifier, type KeySource } from './access-token.verifier.js';
+import { ApiKeys } from './api-keys.js';
 import { RemoteKeys } from './remote-keys.js';
 import { Revocations } from './revocations.js';
+import { StoredAccess } from './stored-access.js';
 
 export type VerifyingOptions = ({ jwksUrl: string } | { keys: KeySource }) & {
   issuer: string;
@@ -17,11 +19,14 @@ export const accessTokenSettings = {
   /** The same in auth, which signs, and in the apps that verify. */
   JWT_ISSUER: z.string().default('octo'),
   JWT_AUDIENCE: z.string().default('octo'),
-  /** Whether to accept a token while its revocation cannot be checked. It expires after 15 minutes anyway. */
+  /**
+   * Whether to accept a token while neither Redis nor Postgres can tell whether it was revoked: without paid access, and
+   * never for an admin. It expires after 15 minutes anyway.
+   */
   REVOCATION_WHEN_REDIS_DOWN: z.enum(['accept', 'refuse']).default('accept'),
 };
 
-/** Verification of access tokens: `@UseGuards(AccessTokenGuard)` works in every module of the app. */
+/** Verification of access tokens and API keys, with the database of the app: `@UseGuards(AccessTokenGuard)` works in every module of the app. */
 @Module({})
 export class AccessTokenModule {
   static verifying(options: VerifyingOptions): DynamicModule {
@@ -31,12 +36,19 @@ export class AccessTokenModule {
       module: AccessTokenModule,
       global: true,
       providers: [
-        { provide: Revocations, useFactory: () => new Revocations(redisUrl) },
+        StoredAccess,
+        {
+          provide: Revocations,
+          inject: [StoredAccess],
+          useFactory: (stored: StoredAccess) => new Revocations(redisUrl, stored),
+        },
         {
           provide: AccessTokenVerifier,
-          inject: [Revocations],
-          useFactory: (revocations: Revocations) =>
-            new AccessTokenVerifier({ keys, issuer, audience, revocations, whenRedisDown }),
+          inject: [Revocations, StoredAccess],
+          useFactory: (revocations: Revocations, stored: StoredAccess) => {
+            const apiKeys = new ApiKeys(stored, revocations);
+            return new AccessTokenVerifier({ keys, issuer, audience, revocations, apiKeys, whenRedisDown });
+          },
         },
         AccessTokenGuard,
       ],

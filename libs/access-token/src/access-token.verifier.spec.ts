@@ -1,18 +1,25 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
 import { describe, expect, it, jest } from '@jest/globals';
 import { AccessTokenSigner } from './access-token.signer.js';
-import { AccessTokenVerifier, KeysUnavailable, type VerifierOptions } from './access-token.verifier.js';
+import {
+  AccessTokenVerifier,
+  KeysUnavailable,
+  type Verification,
+  type VerifierOptions,
+} from './access-token.verifier.js';
+import { newApiKey } from './api-key.js';
+import type { Caller } from './claims.js';
 import { keyIdOf, publicKeysOf } from './jwk.js';
-import type { RevocationListener } from './revocations.js';
+import type { RevocationListener, SessionState } from './revocations.js';
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const issued = { issuer: 'octo', audience: 'octo' };
 const REFUSED = { outcome: 'refused', reason: 'invalid' };
 
-/** Stands in for Redis. */
+/** Stands in for Redis and Postgres. */
 class KnownRevocations {
-  state: 'live' | 'revoked' | 'unknown' = 'live';
-  isSubscribed = true;
+  state: SessionState = 'live';
+  trustedUntil = Number.POSITIVE_INFINITY;
   lookups = 0;
   listener: RevocationListener | undefined;
 
@@ -20,7 +27,7 @@ class KnownRevocations {
     this.listener = listener;
   }
 
-  async stateOf(): Promise<'live' | 'revoked' | 'unknown'> {
+  async stateOf(): Promise<SessionState> {
     this.lookups += 1;
     return this.state;
   }
@@ -29,11 +36,15 @@ class KnownRevocations {
 function verifierWith(options: Partial<VerifierOptions> = {}) {
   const revocations = new KnownRevocations();
   const keys = publicKeysOf([publicKey]);
-  const verifier = new AccessTokenVerifier({ ...issued, keys, revocations, whenRedisDown: 'accept', ...options });
-  return { verifier, revocations };
+  const apiKeys = { verify: async () => ({ outcome: 'refused', reason: 'invalid' }) as const };
+  const defaults = { ...issued, keys, revocations, apiKeys, whenRedisDown: 'accept' } as const;
+  return { verifier: new AccessTokenVerifier({ ...defaults, ...options }), revocations };
 }
 
-function tokenFor(claims: { sid?: string } = {}, options: Partial<{ privateKey: KeyObject; issuer: string }> = {}) {
+function tokenFor(
+  claims: { sid?: string; role?: 'user' | 'admin' } = {},
+  options: Partial<{ privateKey: KeyObject; issuer: string }> = {},
+) {
   const signer = new AccessTokenSigner({ privateKey, ...issued, ...options });
   return signer.sign({ sub: randomUUID(), sid: randomUUID(), paidAccess: true, role: 'user', ...claims });
 }
@@ -195,9 +206,9 @@ describe('AccessTokenVerifier', () => {
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('looks a token up for each request while it is not subscribed', async () => {
+    it('looks a token up for each request while it does not trust its subscription', async () => {
       const { verifier, revocations } = verifierWith();
-      revocations.isSubscribed = false;
+      revocations.trustedUntil = 0;
       const { token } = await tokenFor();
       await verifier.verify(token);
       revocations.state = 'revoked';
@@ -217,27 +228,112 @@ describe('AccessTokenVerifier', () => {
       expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('accepts or refuses by whenRedisDown while Redis is down', async () => {
+    it('looks a confirmed token up again when the trust in the subscription has ended', async () => {
+      const { verifier, revocations } = verifierWith();
       const { token } = await tokenFor();
-      const accepting = verifierWith({ whenRedisDown: 'accept' });
-      const refusing = verifierWith({ whenRedisDown: 'refuse' });
-      accepting.revocations.state = refusing.revocations.state = 'unknown';
-      expect(await accepting.verifier.verify(token)).toMatchObject({ outcome: 'valid' });
-      expect(await refusing.verifier.verify(token)).toEqual({ outcome: 'undecided', reason: 'revocations' });
+      await verifier.verify(token);
+      revocations.state = 'revoked';
+      revocations.trustedUntil = Date.now();
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
     });
 
-    it('looks a token up again within 6 s after it was accepted while Redis was down', async () => {
+    it('is undecided when the answer is late, whatever whenRedisDown says', async () => {
+      const { token } = await tokenFor();
+      const { verifier, revocations } = verifierWith({ whenRedisDown: 'accept' });
+      revocations.state = 'late';
+      expect(await verifier.verify(token)).toEqual({ outcome: 'undecided', reason: 'revocations' });
+    });
+
+    it('with whenRedisDown accept, accepts a user without paid access while no store can be asked', async () => {
+      const { token } = await tokenFor();
+      const { verifier, revocations } = verifierWith({ whenRedisDown: 'accept' });
+      revocations.state = 'unknown';
+      expect(await verifier.verify(token)).toMatchObject({ outcome: 'valid', caller: { paidAccess: false } });
+      revocations.state = 'live';
+      expect(await verifier.verify(token)).toMatchObject({ outcome: 'valid', caller: { paidAccess: true } });
+    });
+
+    it('with whenRedisDown accept, is undecided about an admin while no store can be asked', async () => {
+      const { token } = await tokenFor({ role: 'admin' });
+      const { verifier, revocations } = verifierWith({ whenRedisDown: 'accept' });
+      revocations.state = 'unknown';
+      expect(await verifier.verify(token)).toEqual({ outcome: 'undecided', reason: 'revocations' });
+    });
+
+    it('with whenRedisDown refuse, is undecided while no store can be asked', async () => {
+      const { token } = await tokenFor();
+      const { verifier, revocations } = verifierWith({ whenRedisDown: 'refuse' });
+      revocations.state = 'unknown';
+      expect(await verifier.verify(token)).toEqual({ outcome: 'undecided', reason: 'revocations' });
+    });
+
+    it('does not cache a token that was accepted while no store could be asked', async () => {
       const { verifier, revocations } = verifierWith();
       const { token } = await tokenFor();
       revocations.state = 'unknown';
       await verifier.verify(token);
       revocations.state = 'revoked';
-      const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 6_000);
+      expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+    });
+  });
+
+  it('is undecided about more than 2,000 verifications in flight', async () => {
+    const { verifier, revocations } = verifierWith();
+    const { token } = await tokenFor();
+    let answer: (state: SessionState) => void = () => {};
+    const answered = new Promise<SessionState>((resolve) => (answer = resolve));
+    revocations.stateOf = () => answered;
+    const verifications = Array.from({ length: 2_001 }, async () => verifier.verify(token));
+    expect(await verifications.pop()).toEqual({ outcome: 'undecided', reason: 'load' });
+    answer('live');
+    const outcomes = (await Promise.all(verifications)).map(({ outcome }) => outcome);
+    expect(new Set(outcomes)).toEqual(new Set(['valid']));
+  });
+
+  describe('with API keys', () => {
+    const caller: Caller = {
+      accountId: randomUUID(),
+      paidAccess: false,
+      role: 'user',
+      credential: 'key',
+      sessionId: randomUUID(),
+      tokenId: 'key',
+      expiresAt: null,
+    };
+
+    function keyVerifier() {
+      const key = newApiKey();
+      const apiKeys = { verify: jest.fn(async (): Promise<Verification> => ({ outcome: 'valid', caller })) };
+      return { key, apiKeys, ...verifierWith({ apiKeys }) };
+    }
+
+    it('looks a key up once and caches it for 5 s', async () => {
+      const { key, apiKeys, verifier } = keyVerifier();
+      await verifier.verify(key);
+      expect(verifier.verify(key)).toEqual({ outcome: 'valid', caller });
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 5_001);
       try {
-        expect(await verifier.verify(token)).toEqual({ outcome: 'refused', reason: 'revoked' });
+        await verifier.verify(key);
       } finally {
         clock.mockRestore();
       }
+      expect(apiKeys.verify).toHaveBeenCalledTimes(2);
+    });
+
+    it('looks a cached key up again as soon as a change of it arrives', async () => {
+      const { key, apiKeys, verifier, revocations } = keyVerifier();
+      await verifier.verify(key);
+      apiKeys.verify.mockResolvedValue({ outcome: 'refused', reason: 'invalid' });
+      revocations.listener?.revoked([caller.sessionId]);
+      expect(await verifier.verify(key)).toEqual(REFUSED);
+    });
+
+    it('looks a key up for each request while it does not trust its subscription', async () => {
+      const { key, apiKeys, verifier, revocations } = keyVerifier();
+      revocations.trustedUntil = 0;
+      await verifier.verify(key);
+      await verifier.verify(key);
+      expect(apiKeys.verify).toHaveBeenCalledTimes(2);
     });
   });
 });

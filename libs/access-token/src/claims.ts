@@ -26,21 +26,25 @@ export const claimsSchema = z.object({
 });
 export type Claims = z.infer<typeof claimsSchema>;
 
-/** The account and session behind a request. */
+/** The account behind a request, and the session or API key that proves it. */
 export interface Caller {
   accountId: string;
   paidAccess: boolean;
   role: Claims['role'];
+  credential: 'session' | 'key';
+  /** The `sid` of the access token, or the id of the API key: the name in revocations. */
   sessionId: string;
   tokenId: string;
-  expiresAt: Date;
+  /** Null for an API key that does not expire. */
+  expiresAt: Date | null;
 }
 
-export function callerOf(claims: Claims): Caller {
+export function callerOf(claims: Claims): Caller & { expiresAt: Date } {
   return {
     accountId: claims.sub,
     paidAccess: claims.paidAccess,
     role: claims.role,
+    credential: 'session',
     sessionId: claims.sid,
     tokenId: claims.jti,
     expiresAt: new Date(claims.exp * 1000),

@@ -1,5 +1,6 @@
 export { AccessTokenGuard, CurrentCaller, Roles } from './access-token.guard.js';
 export { AccessTokenModule, accessTokenSettings, type VerifyingOptions } from './access-token.module.js';
+export { hashOfApiKey, newApiKey, prefixOfApiKey } from './api-key.js';
 export { AccessTokenSigner, type SignedToken } from './access-token.signer.js';
 export { AccessTokenVerifier, type KeySource, type Verification } from './access-token.verifier.js';
 export {
@@ -13,4 +14,5 @@ export {
 export { jwkSetOf, keyIdOf, type PublicKeys, publicKeysOf } from './jwk.js';
 export { readAccessToken, readCookie } from './read-token.js';
 export { RemoteKeys } from './remote-keys.js';
-export { type RevocationListener, Revocations } from './revocations.js';
+export { StoredAccess } from './stored-access.js';
+export { EFFECTIVE_AFTER_MS, type RevocationListener, Revocations } from './revocations.js';

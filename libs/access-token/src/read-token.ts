@@ -4,7 +4,7 @@ import { TOKEN_COOKIE } from './claims.js';
 /** The scheme is case-insensitive (RFC 9110, section 11.1). */
 const BEARER = /^bearer +(\S+)$/i;
 
-/** The access token of a request: from `Authorization: Bearer`, else from the cookie. */
+/** The access token or API key of a request: from `Authorization: Bearer`, else from the cookie. */
 export function readAccessToken(headers: IncomingHttpHeaders): string | undefined {
   const bearer = headers.authorization === undefined ? null : BEARER.exec(headers.authorization);
   return bearer?.[1] ?? readCookie(headers.cookie, TOKEN_COOKIE);

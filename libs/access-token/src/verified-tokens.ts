@@ -1,19 +1,33 @@
 import type { Caller } from './claims.js';
 
-interface Entry {
+/** The verification of a token that is valid unless it was revoked. */
+export interface Verified {
+  outcome: 'valid';
   caller: Caller;
-  until: number;
 }
 
+interface Entry {
+  verified: Verified;
+  until: number;
+  /** The revision in which the token was known not to be revoked. */
+  confirmedIn: number;
+}
+
+const UNCONFIRMED = -1;
+
 /**
- * Cache of verified tokens: a signature is checked once, not for each request. When it is full, it evicts the oldest
- * entry. It holds valid tokens only, so that invalid ones cannot evict any.
+ * Cache of verified tokens: a signature is checked once, not for each request. A confirmed entry is known not to be
+ * revoked; a revocation unconfirms entries but keeps them, so that the next request with the token needs no signature
+ * check. When the cache is full, it evicts the oldest entry. It holds genuine tokens only, so that others cannot evict
+ * any.
  */
 export class VerifiedTokens {
   /** By the whole token, so that a hit proves that exactly these bytes were verified. */
   private readonly entries = new Map<string, Entry>();
-  /** By session, which a revocation names. */
+  /** By session or API key, which a revocation names. */
   private readonly tokensOf = new Map<string, Set<string>>();
+  /** Entries that were confirmed in an earlier epoch count as unconfirmed. */
+  private epoch = 0;
   private changes = 0;
 
   constructor(private readonly capacity: number) {}
@@ -24,44 +38,61 @@ export class VerifiedTokens {
 
   /**
    * Changes with every revocation. A verification that started at another revision may rest on an outdated state: do not
-   * cache its result.
+   * confirm its result.
    */
   get revision(): number {
     return this.changes;
   }
 
-  get(token: string, now: number): Caller | undefined {
+  /** A token that is known not to be revoked. */
+  confirmed(token: string, now: number): Verified | undefined {
+    const entry = this.entries.get(token);
+    return entry !== undefined && entry.confirmedIn === this.epoch && now < entry.until ? entry.verified : undefined;
+  }
+
+  /** A token that may have been revoked. */
+  known(token: string, now: number): Verified | undefined {
     const entry = this.entries.get(token);
     if (entry === undefined) return undefined;
-    if (now < entry.until) return entry.caller;
+    if (now < entry.until) return entry.verified;
     this.forget(token);
     return undefined;
   }
 
   /** @param until Unix time in milliseconds from which the token must be verified again */
-  remember(token: string, caller: Caller, until: number): void {
+  remember(token: string, verified: Verified, until: number): void {
     this.forget(token);
     if (this.entries.size >= this.capacity) this.dropOldest();
-    this.entries.set(token, { caller, until });
-    const tokens = this.tokensOf.get(caller.sessionId);
-    if (tokens === undefined) this.tokensOf.set(caller.sessionId, new Set([token]));
+    this.entries.set(token, { verified, until, confirmedIn: UNCONFIRMED });
+    const { sessionId } = verified.caller;
+    const tokens = this.tokensOf.get(sessionId);
+    if (tokens === undefined) this.tokensOf.set(sessionId, new Set([token]));
     else tokens.add(token);
   }
 
-  drop(sessionIds: readonly string[]): void {
-    this.changes += 1;
-    const tokens = sessionIds.flatMap((sessionId) => [...(this.tokensOf.get(sessionId) ?? [])]);
-    for (const token of tokens) this.forget(token);
+  /** @param revision at the start of the verification. Does nothing after a revocation since then. */
+  confirm(token: string, revision: number): void {
+    const entry = this.entries.get(token);
+    if (entry !== undefined && revision === this.changes) entry.confirmedIn = this.epoch;
   }
 
-  dropAll(): void {
+  unconfirm(sessionIds: readonly string[]): void {
     this.changes += 1;
-    this.entries.clear();
-    this.tokensOf.clear();
+    for (const sessionId of sessionIds) {
+      for (const token of this.tokensOf.get(sessionId) ?? []) {
+        const entry = this.entries.get(token);
+        if (entry !== undefined) entry.confirmedIn = UNCONFIRMED;
+      }
+    }
+  }
+
+  unconfirmAll(): void {
+    this.changes += 1;
+    this.epoch += 1;
   }
 
   private forget(token: string): void {
-    const sessionId = this.entries.get(token)?.caller.sessionId;
+    const sessionId = this.entries.get(token)?.verified.caller.sessionId;
     if (sessionId === undefined) return;
     this.entries.delete(token);
     const tokens = this.tokensOf.get(sessionId);

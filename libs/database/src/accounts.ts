@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { boolean, check, index, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { boolean, check, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const accounts = pgTable(
   'accounts',
@@ -14,6 +14,10 @@ export const accounts = pgTable(
       .notNull()
       .default('user'),
     disabled: boolean('disabled').notNull().default(false),
+    /** Base32; set up, but needed at logins only once it is confirmed. */
+    totpSecret: text('totp_secret'),
+    /** The 30 s step of the last code that was accepted: each code works once. Null until it is confirmed. */
+    totpLastStep: integer('totp_last_step'),
     // Milliseconds, like a JavaScript Date: a page cursor made from it must find the same row again.
     createdAt: timestamp('created_at', { withTimezone: true, precision: 3 }).notNull().defaultNow(),
   },

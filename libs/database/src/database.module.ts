@@ -6,7 +6,13 @@ import { migrate } from './migrate.js';
 import { type Database, openDatabase } from './open-database.js';
 
 const DATABASE = Symbol('database');
-const URL_OF_DATABASE = Symbol('url of database');
+const OPTIONS = Symbol('options of database');
+
+export interface DatabaseOptions {
+  url: string;
+  /** Whether the app is down without Postgres, or only degraded. */
+  isRequired: boolean;
+}
 
 /** Constructor parameter decorator: the `Database` that `DatabaseModule` opened. */
 export const InjectDatabase = (): ParameterDecorator => Inject(DATABASE);
@@ -20,29 +26,31 @@ const MIGRATION_TIMEOUT_MS = 300_000;
 /** The database of an app: migrates before the app listens, is part of its readiness, closes after the last request. */
 @Module({})
 export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
-  static open({ url }: { url: string }): DynamicModule {
+  static open(options: DatabaseOptions): DynamicModule {
     const providers = [
-      { provide: URL_OF_DATABASE, useValue: url },
-      { provide: DATABASE, useFactory: () => openDatabase(url) },
+      { provide: OPTIONS, useValue: options },
+      { provide: DATABASE, useFactory: () => openDatabase(options.url) },
     ];
     return { module: DatabaseModule, global: true, providers, exports: [DATABASE] };
   }
 
   constructor(
-    @Inject(URL_OF_DATABASE) private readonly url: string,
+    @Inject(OPTIONS) private readonly options: DatabaseOptions,
     @InjectDatabase() private readonly db: Database,
     readiness: Readiness,
   ) {
-    readiness.require('postgres', async () => {
+    const check = async () => {
       const { rows } = await this.db.execute(sql`select current_setting('transaction_read_only') as is_read_only`);
       return rows[0]?.['is_read_only'] === 'on' ? 'is read-only' : undefined;
-    });
+    };
+    if (options.isRequired) readiness.require('postgres', check);
+    else readiness.prefer('postgres', check);
   }
 
   /** Nest runs this before the same hook of importing modules, so that they find their tables. */
   async onModuleInit(): Promise<void> {
     await untilReachable(this.db, Date.now() + START_TIMEOUT_MS);
-    const migrator = openDatabase(this.url, { connections: 1, statementTimeoutMs: MIGRATION_TIMEOUT_MS });
+    const migrator = openDatabase(this.options.url, { connections: 1, statementTimeoutMs: MIGRATION_TIMEOUT_MS });
     try {
       await migrate(migrator);
     } finally {

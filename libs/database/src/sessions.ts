@@ -13,7 +13,10 @@ export const sessions = pgTable(
       .references(() => accounts.id, { onDelete: 'cascade' }),
     /** The `sid` of its access tokens. Replaced when a claim changes: that revokes the tokens but not the session. */
     accessId: uuid('access_id').notNull().unique().defaultRandom(),
+    userAgent: text('user_agent'),
     createdAt: moment('created_at').notNull().defaultNow(),
+    /** Time of the login or the last refresh. */
+    lastUsedAt: moment('last_used_at').notNull().defaultNow(),
     expiresAt: moment('expires_at').notNull(),
     revokedAt: moment('revoked_at'),
   },
@@ -37,8 +40,8 @@ export const refreshTokens = pgTable(
 );
 
 /**
- * Recently revoked access ids, kept until every token with them has expired. Redis publishes them; after Redis was down
- * or lost its data, they are announced again from here.
+ * Recently revoked access ids, kept until every token with them has expired, and ids of API keys that were deleted or
+ * whose account changed. Redis publishes them; after Redis was down or lost its data, they are announced again from here.
  */
 export const revokedAccess = pgTable(
   'revoked_access',

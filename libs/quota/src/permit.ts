@@ -19,7 +19,7 @@ export type Settlement =
   | { outcome: 'accepted'; announced?: Announcement | undefined }
   /** The provider refused the request (HTTP 429). */
   | { outcome: 'refused'; announced?: Announcement | undefined }
-  /** The request provably never reached the provider: no connection, or aborted before sending. Returns the slot. */
+  /** The request provably never reached the provider: no connection, or aborted before sending. Gives the slot back. */
   | { outcome: 'notSent' }
   /** Sent, but no answer tells whether the provider counted it. The slot stays used. */
   | { outcome: 'unknown' };

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisConnection } from '#redis';
 import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-import { ProviderQuota } from './pod/provider-quota.js';
-import { type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
+import { ProviderQuota, type ProviderQuotaOptions } from './pod/provider-quota.js';
+import { type LimitedPolicy, type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
 import { QuotaStore, type WhenForgotten } from './store/quota-store.js';
 
 /** How long a permit may be held before it is used. */
@@ -39,7 +39,10 @@ export interface QuotaOptions {
  */
 export class Quota {
   private readonly store: QuotaStore;
-  private readonly providers: ReadonlyMap<string, ProviderQuota>;
+  private readonly shared: Omit<ProviderQuotaOptions, 'provider' | 'policy' | 'timeoutMs'>;
+  private readonly providers = new Map<string, ProviderQuota>();
+  /** Replaced by a new configuration; their permits are settled through them. */
+  private readonly replaced = new Set<ProviderQuota>();
 
   /**
    * @throws ZodError for an invalid policy
@@ -47,21 +50,38 @@ export class Quota {
    */
   constructor({ redis, providers, ...options }: QuotaOptions) {
     this.store = new QuotaStore(redis);
-    const shared = {
+    this.shared = {
       podId: randomUUID(),
       whenForgotten: options.whenForgotten ?? 'blocked',
       budgetMs: options.budgetMs ?? 100,
       permitMs: PERMIT_MS,
       onEvent: options.onEvent ?? (() => {}),
     };
-    const quotaOf = ({ name, policy: input, timeoutMs }: QuotaOptions['providers'][number]) => {
-      const policy = quotaPolicySchema.parse(input);
-      if (policy.policy === 'unlimited') {
-        throw new TypeError(`provider "${name}" is unlimited: send to it without permits, and leave it out here`);
-      }
-      return new ProviderQuota(this.store, { ...shared, provider: name, policy, timeoutMs });
-    };
-    this.providers = new Map(providers.map((provider) => [provider.name, quotaOf(provider)]));
+    this.configure(providers);
+  }
+
+  /**
+   * Adds providers, and changes the policies of known ones. Counts are kept; permits that are in use stay valid. A
+   * provider that is not named any more keeps its quota, for requests that are still to be sent.
+   * @throws ZodError for an invalid policy
+   * @throws TypeError for the policy `unlimited`
+   */
+  configure(providers: QuotaOptions['providers']): void {
+    const configured = providers.map((provider) => ({ ...provider, policy: limitedPolicyOf(provider) }));
+    for (const quota of this.replaced) if (quota.isSettled) this.replaced.delete(quota);
+    for (const { name, policy, timeoutMs } of configured) {
+      const known = this.providers.get(name);
+      if (known?.isConfiguredAs({ policy, timeoutMs })) continue;
+      // An id of its own: its steps are numbered anew.
+      const podId = known === undefined ? this.shared.podId : randomUUID();
+      this.providers.set(
+        name,
+        new ProviderQuota(this.store, { ...this.shared, podId, provider: name, policy, timeoutMs }),
+      );
+      if (known === undefined) continue;
+      this.replaced.add(known);
+      void known.close();
+    }
   }
 
   /** False while Redis cannot be reached: no permits are granted then. */
@@ -98,6 +118,7 @@ export class Quota {
 
   /** Reports what became of a permit. Settle every permit, once. */
   settle(permit: Permit, settlement: Settlement): void {
+    for (const quota of this.replaced) if (quota.owns(permit)) return quota.settle(permit, settlement);
     this.of(permit.provider).settle(permit, settlement);
   }
 
@@ -107,14 +128,14 @@ export class Quota {
   }
 
   /**
-   * Creates the count of a provider. From then on a missing count was forgotten, and is treated as `whenForgotten`
+   * Creates the count of a provider. From then on a missing count is a forgotten one, and is treated as `whenForgotten`
    * says. Call it once in the life of a provider account.
    */
   provision(provider: string): Promise<void> {
     return this.store.provision(provider);
   }
 
-  /** Returns unused permits and delivers the last settlements. Does not close the Redis connection: the caller owns it. */
+  /** Gives back unused permits and delivers the last settlements. Does not close the Redis connection: the caller owns it. */
   async close(): Promise<void> {
     await Promise.all([...this.providers.values()].map((provider) => provider.close()));
   }
@@ -124,4 +145,10 @@ export class Quota {
     if (found === undefined) throw new RangeError(`no quota for provider "${provider}"`);
     return found;
   }
+}
+
+function limitedPolicyOf({ name, policy: input }: QuotaOptions['providers'][number]): LimitedPolicy {
+  const policy = quotaPolicySchema.parse(input);
+  if (policy.policy !== 'unlimited') return policy;
+  throw new TypeError(`provider "${name}" is unlimited: send to it without permits, and leave it out here`);
 }

@@ -1,5 +1,4 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { ServiceModule } from '#service';
 import type { Admission } from './admission.js';
 import { FaultInjector } from './faults.js';
 import { MessageIntake } from './message-intake.js';
@@ -26,7 +25,6 @@ export class ReferenceProviderModule {
     const faults = new FaultInjector(random);
     return {
       module: ReferenceProviderModule,
-      imports: [ServiceModule],
       controllers: [ReferenceProviderController],
       providers: [
         { provide: ADMISSION, useValue: admission },

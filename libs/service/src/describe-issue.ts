@@ -28,10 +28,19 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
     case 'too_big':
       return `must ${bound(issue.origin, 'at most', issue.maximum)}`;
     case 'unrecognized_keys':
-      return `must not have ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+      return `must not have ${namesOf(issue.keys)}`;
     default:
       return undefined;
   }
+}
+
+/** Names of unknown fields that a text lists. */
+const MAX_NAMES = 20;
+
+function namesOf(keys: readonly string[]): string {
+  const names = keys.slice(0, MAX_NAMES).map((key) => JSON.stringify(key));
+  const more = keys.length - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function bound(origin: string, relation: 'at least' | 'at most', limit: number | bigint): string {

@@ -5,24 +5,47 @@ import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { PROBLEMS } from '#contracts';
+import { AllowedMethods } from './allowed-methods.js';
+import { measureRequests } from './http-metrics.js';
+import { isCrossSite } from './is-cross-site.js';
 import { type BodyProblems, problemBody, ProblemException, problemOf, sendProblem } from './problem.js';
+import { type BrowserOptions, securityHeaders } from './security-headers.js';
 
-export interface HttpOptions {
+export interface HttpOptions extends BrowserOptions {
   bodyLimitBytes: number;
   bodyProblems: BodyProblems;
   /** Proxies whose `X-Forwarded-*` is trusted: addresses or subnets, comma separated; empty for none. */
   trustProxy: string;
+  maxConnections: number;
+  /** While true, each answer closes its connection, so that callers and balancers connect to another process. */
+  isStopping: () => boolean;
 }
+
+export const DEFAULT_HTTP: HttpOptions = {
+  bodyLimitBytes: 16_384,
+  bodyProblems: { invalid: 'invalid_request', tooLarge: 'payload_too_large' },
+  trustProxy: '',
+  maxConnections: 10_000,
+  isStopping: () => false,
+  publicOrigin: undefined,
+  pages: [],
+};
 
 /** Timeouts for receiving a whole request and its headers. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** How long a refused connection may take to receive its answer. */
+const REFUSED_GRACE_MS = 1_000;
+/** Most fields, elements and nested values of a body: `JSON.parse` takes 20 ms for 44,000 fields in 400 kB. */
+const MAX_JSON_PARTS = 10_000;
 
 /** 1 to 128 visible characters, safe in a header and in a log. */
 const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
 
-/** The Fastify of every app: request ids, JSON bodies only, limits. */
-export function createAdapter({ bodyLimitBytes, bodyProblems, trustProxy }: HttpOptions): FastifyAdapter {
+/** The Fastify of every app: request ids, security headers, metrics, JSON bodies only, limits. */
+export function createAdapter(options: HttpOptions): FastifyAdapter {
+  const { bodyLimitBytes, bodyProblems, trustProxy, maxConnections } = options;
+  const headersFor = securityHeaders(options);
   const adapter = new FastifyAdapter({
     bodyLimit: bodyLimitBytes,
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
@@ -31,17 +54,52 @@ export function createAdapter({ bodyLimitBytes, bodyProblems, trustProxy }: Http
     return503OnClosing: false,
     requestTimeout: REQUEST_TIMEOUT_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2_000 },
+    // No hook runs for a URL that cannot be decoded.
     frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-      sendProblem(request, reply, problemOf(error, bodyProblems)),
+      sendProblem(request, reply.headers(headersFor(request.url)), problemOf(error, bodyProblems)),
     clientErrorHandler: refuseConnection,
   });
   const fastify = adapter.getInstance<FastifyInstance>();
-  fastify.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id);
-    done();
-  });
+  fastify.server.maxConnections = maxConnections;
+  receiveRequests(fastify, { ...options, headersFor });
+  measureRequests(fastify);
   acceptOnlyJson(fastify, bodyProblems);
   return adapter;
+}
+
+/** Sets the headers of every answer, and refuses what needs no route before its body is read. */
+function receiveRequests(
+  fastify: FastifyInstance,
+  { headersFor, isStopping, publicOrigin }: HttpOptions & { headersFor: (path: string) => Record<string, string> },
+): void {
+  const allowed = new AllowedMethods();
+  fastify.addHook('onRoute', ({ url, method }) => allowed.add(url, method));
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.headers(headersFor(request.url)).header('x-request-id', request.id);
+    if (isStopping()) reply.header('connection', 'close');
+    if (request.is404) return done(withoutRoute(request, reply, allowed));
+    if (!isPlain(request.headers['content-encoding'])) return done(encoded(reply));
+    if (isCrossSite(request, publicOrigin)) {
+      return done(new ProblemException('forbidden', 'Send the request from a page of this origin.'));
+    }
+    done();
+  });
+}
+
+function withoutRoute(request: FastifyRequest, reply: FastifyReply, allowed: AllowedMethods): ProblemException {
+  const methods = allowed.of(request.url.split('?', 1)[0] ?? '');
+  if (methods.length === 0) return new ProblemException('not_found', 'No resource has this URL.');
+  reply.header('allow', methods.join(', '));
+  return new ProblemException('method_not_allowed', `Use ${methods.join(' or ')}.`);
+}
+
+function isPlain(contentEncoding: string | undefined): boolean {
+  return contentEncoding === undefined || contentEncoding.toLowerCase() === 'identity';
+}
+
+function encoded(reply: FastifyReply): ProblemException {
+  reply.header('accept-encoding', 'identity');
+  return new ProblemException('unsupported_media_type', 'Send the body without Content-Encoding.');
 }
 
 function requestIdOf(request: { headers: IncomingMessage['headers'] }): string {
@@ -55,6 +113,10 @@ function acceptOnlyJson(fastify: FastifyInstance, bodyProblems: BodyProblems): v
     // A request without a body may still name its media type.
     if (body.length === 0) return done(null, undefined);
     if (!isUtf8(body)) return done(new ProblemException(bodyProblems.invalid, 'Send the body as UTF-8.'));
+    if (body.length > MAX_JSON_PARTS && countParts(body) > MAX_JSON_PARTS) {
+      const detail = `Send at most ${MAX_JSON_PARTS} fields and elements.`;
+      return done(new ProblemException(bodyProblems.invalid, detail));
+    }
     try {
       done(null, JSON.parse(body.toString('utf8')));
     } catch (cause) {
@@ -63,7 +125,25 @@ function acceptOnlyJson(fastify: FastifyInstance, bodyProblems: BodyProblems): v
   });
 }
 
-/** Answers input that Node cannot parse as a request, on the bare socket. */
+const [QUOTE, BACKSLASH, COMMA, COLON, BRACKET, BRACE] = Buffer.from('"\\,:[{');
+
+/** Separators and opening brackets outside of strings: 0.4 ms for 400 kB. */
+function countParts(json: Buffer): number {
+  let count = 0;
+  let isInString = false;
+  for (let at = 0; at < json.length; at += 1) {
+    const byte = json[at];
+    if (byte === QUOTE) isInString = !isInString;
+    else if (isInString) at += byte === BACKSLASH ? 1 : 0;
+    else if (byte === COMMA || byte === COLON || byte === BRACKET || byte === BRACE) count += 1;
+  }
+  return count;
+}
+
+/**
+ * Answers input that Node cannot parse as a request, and requests that do not arrive in time, on the bare socket. Node
+ * leaves the socket to this function: it stays open until the other side closes it or `destroy` does.
+ */
 function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -73,12 +153,14 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket): voi
   const requestId = randomUUID();
   const body = JSON.stringify(problemBody(problem, { instance: '/', requestId }));
   const [status] = PROBLEMS[problem.code];
+  setTimeout(() => socket.destroy(), REFUSED_GRACE_MS).unref();
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
       'Content-Type: application/problem+json',
       `Content-Length: ${Buffer.byteLength(body)}`,
       `X-Request-Id: ${requestId}`,
+      'X-Content-Type-Options: nosniff',
       'Connection: close',
       '',
       body,

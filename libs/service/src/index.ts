@@ -1,6 +1,6 @@
 export { ApiProblems } from './api-problems.js';
 export { describeIssue } from './describe-issue.js';
-export { createAdapter } from './http-server.js';
+export { createAdapter, DEFAULT_HTTP } from './http-server.js';
 export { describeApi, serveOpenApi } from './open-api.js';
 export { logTransitions, openRedis } from './open-redis.js';
 export { OutageLog } from './outage-log.js';
@@ -14,16 +14,17 @@ export {
 } from './problem.js';
 export { Readiness } from './readiness.js';
 export { runApp } from './run-app.js';
-export { ServiceModule } from './service.module.js';
+export { copyHeaders } from './security-headers.js';
 export {
   commonSettings,
   flag,
   httpUrl,
   port,
   postgresUrl,
+  publicOrigin,
   readSettings,
   redisUrl,
   SettingsError,
   wholeNumber,
 } from './settings.js';
-export { ValidBody, ValidQuery } from './valid-body.js';
+export { parse, ValidBody, ValidQuery } from './valid-body.js';

@@ -2,7 +2,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { PROBLEMS, problemSchema } from '#contracts';
+import { type ProblemCode, PROBLEMS, problemSchema } from '#contracts';
 import { PROBLEM_JSON } from './api-problems.js';
 
 type PathItem = OpenAPIObject['paths'][string];
@@ -25,7 +25,7 @@ export function describeApi(app: NestFastifyApplication, webhooks: readonly Webh
     .addServer('/')
     .addCookieAuth('octo_token')
     .addCookieAuth('octo_refresh', { type: 'apiKey', in: 'cookie' }, 'refresh')
-    .addBearerAuth()
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'an access token (JWT) or an API key (`octo_…`)' })
     .build();
   const document = SwaggerModule.createDocument(app, config, {
     standardSchemaConverter: (schema, { schemaType }) => jsonSchemaOf(schema as z.ZodType, schemaType),
@@ -39,25 +39,52 @@ export function describeApi(app: NestFastifyApplication, webhooks: readonly Webh
   };
 }
 
-/** Serves the OpenAPI document at `/openapi.json`; made on the first request, so that it does not delay the start. */
+/** How long a completed document is served before it is completed again. */
+const COMPLETED_MS = 5_000;
+
+/**
+ * Serves the OpenAPI document at `/openapi.json`. It is made once, on the first request, so that it does not delay the start.
+ * @param complete adds what another app describes; runs at most every 5 s and must not fail
+ */
 export function serveOpenApi(
   app: NestFastifyApplication,
-  document: () => Promise<OpenAPIObject> | OpenAPIObject,
+  describe: () => OpenAPIObject,
+  complete: (own: OpenAPIObject) => Promise<OpenAPIObject> | OpenAPIObject = (own) => own,
 ): void {
   const fastify: FastifyInstance = app.getHttpAdapter().getInstance();
-  fastify.get('/openapi.json', () => document());
+  let own: OpenAPIObject | undefined;
+  let text: Promise<string> | undefined;
+  let completedAtMs = 0;
+  const make = async (): Promise<string> => JSON.stringify(await complete((own ??= describe())));
+  fastify.get('/openapi.json', async (_request, reply) => {
+    const nowMs = performance.now();
+    if (text === undefined || nowMs - completedAtMs > COMPLETED_MS) {
+      completedAtMs = nowMs;
+      text = make();
+    }
+    return reply.type('application/json').send(await text);
+  });
 }
 
-/** What holds for every operation: without a security requirement it is public, and large headers are refused. */
+/**
+ * What holds for every operation: without a security requirement it is public, large headers are refused, and so are
+ * requests from pages of other origins that change something.
+ */
 function completeOperations(path: PathItem): void {
-  const operations = METHODS.map((method) => path[method]).filter((operation) => operation !== undefined);
-  for (const operation of operations) {
+  for (const method of METHODS) {
+    const operation = path[method];
+    if (operation === undefined) continue;
     operation.security ??= [];
-    operation.responses['431'] ??= {
-      description: `\`headers_too_large\`: ${PROBLEMS.headers_too_large[1]}`,
-      content: { 'application/problem+json': { schema: PROBLEM_JSON } },
-    };
+    operation.responses['431'] ??= problemResponse('headers_too_large');
+    if (method !== 'get') operation.responses['403'] ??= problemResponse('forbidden');
   }
+}
+
+function problemResponse(code: ProblemCode): Operation['responses'][string] {
+  return {
+    description: `\`${code}\`: ${PROBLEMS[code][1]}`,
+    content: { 'application/problem+json': { schema: PROBLEM_JSON } },
+  };
 }
 
 function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output'): { schema: object; components: Schemas } {

@@ -16,7 +16,10 @@ export function openRedis({
   url,
   use,
   ...options
-}: { url: string; use: string } & Pick<ConnectionOptions, 'autoResubscribe' | 'socketTimeout'>): RedisConnection {
+}: { url: string; use: string } & Pick<
+  ConnectionOptions,
+  'autoResubscribe' | 'commandTimeout' | 'socketTimeout'
+>): RedisConnection {
   const redis = connectRedis(url, {
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,

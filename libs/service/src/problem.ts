@@ -55,6 +55,8 @@ export class ProblemFilter implements ExceptionFilter {
 export function problemOf(error: unknown, bodyProblems: BodyProblems): ProblemException {
   if (error instanceof ProblemException) return error;
   switch (statusOf(error)) {
+    // A path of static files that leads out of their folder.
+    case 403:
     case 404:
     // A path parameter is longer than any id.
     case 414:
@@ -82,10 +84,14 @@ function statusOf(error: unknown): number {
   return typeof error === 'object' && error !== null && 'statusCode' in error ? Number(error.statusCode) : 500;
 }
 
+/** An answer does not repeat a longer URL. */
+const MAX_INSTANCE_CHARS = 256;
+
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: ProblemException): void {
   const [status] = PROBLEMS[problem.code];
   const { retryAfterMs } = problem.extra;
-  const body = problemBody(problem, { instance: request.url.split('?', 1)[0] ?? '/', requestId: request.id });
+  const instance = (request.url.split('?', 1)[0] ?? '/').slice(0, MAX_INSTANCE_CHARS);
+  const body = problemBody(problem, { instance, requestId: request.id });
   if (retryAfterMs !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   reply
     .status(status)

@@ -1,4 +1,4 @@
-import { Controller, Get, Injectable } from '@nestjs/common';
+import { Controller, Get } from '@nestjs/common';
 import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from './api-problems.js';
 import { ProblemException } from './problem.js';
@@ -9,30 +9,51 @@ export type ReadinessCheck = () => Promise<string | undefined> | string | undefi
 /** Timeout of one check. */
 const CHECK_TIMEOUT_MS = 1_000;
 
-/** What must work before this process receives traffic. */
-@Injectable()
+export interface Missing {
+  name: string;
+  reason: string;
+}
+
+/** Whether this process can serve: `degraded` without a dependency that only some requests need, `down` without another. */
 export class Readiness {
-  private readonly checks = new Map<string, ReadinessCheck>();
+  private readonly required = new Map<string, ReadinessCheck>();
+  private readonly preferred = new Map<string, ReadinessCheck>();
   private stopping = false;
 
+  /** The process is down while the check fails. */
   require(name: string, check: ReadinessCheck): void {
-    this.checks.set(name, check);
+    this.required.set(name, check);
   }
 
-  /** Not ready from now on, so that load balancers stop sending. */
+  /** The process is degraded while the check fails. Balancers keep it: every other process lacks the same dependency. */
+  prefer(name: string, check: ReadinessCheck): void {
+    this.preferred.set(name, check);
+  }
+
+  get isStopping(): boolean {
+    return this.stopping;
+  }
+
+  /** Down from now on, so that load balancers stop sending. */
   stop(): void {
     this.stopping = true;
   }
 
-  /** Name and reason of each failed check; empty when ready. */
-  async missing(): Promise<{ name: string; reason: string }[]> {
-    if (this.stopping) return [{ name: 'process', reason: 'is shutting down' }];
-    const results = await Promise.all([...this.checks].map(([name, check]) => run(name, check)));
-    return results.filter((result) => result !== undefined);
+  async state(): Promise<{ status: 'ready' | 'degraded' | 'down'; missing: Missing[] }> {
+    if (this.stopping) return { status: 'down', missing: [{ name: 'process', reason: 'is shutting down' }] };
+    const [required, preferred] = await Promise.all([failuresOf(this.required), failuresOf(this.preferred)]);
+    const missing = [...required, ...preferred];
+    if (required.length > 0) return { status: 'down', missing };
+    return { status: missing.length > 0 ? 'degraded' : 'ready', missing };
   }
 }
 
-async function run(name: string, check: ReadinessCheck): Promise<{ name: string; reason: string } | undefined> {
+async function failuresOf(checks: ReadonlyMap<string, ReadinessCheck>): Promise<Missing[]> {
+  const results = await Promise.all([...checks].map(([name, check]) => run(name, check)));
+  return results.filter((result) => result !== undefined);
+}
+
+async function run(name: string, check: ReadinessCheck): Promise<Missing | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<string>((resolve) => {
     timer = setTimeout(resolve, CHECK_TIMEOUT_MS, `did not answer within ${CHECK_TIMEOUT_MS} ms`);
@@ -60,12 +81,15 @@ export class HealthController {
   }
 
   @Get('ready')
-  @ApiOperation({ summary: 'The process and everything it needs can serve; 503 names what is missing' })
-  @ApiResponse({ status: 200, description: 'Ready' })
+  @ApiOperation({
+    summary: 'The process can serve; `degraded` when it lacks what only some requests need; 503 names what is missing',
+  })
+  @ApiResponse({ status: 200, description: 'Ready, or degraded' })
   @ApiProblems('unavailable')
-  async ready(): Promise<{ status: 'ready' }> {
-    const missing = await this.readiness.missing();
-    if (missing.length === 0) return { status: 'ready' };
+  async ready(): Promise<{ status: 'ready' | 'degraded'; missing?: Missing[] }> {
+    const { status, missing } = await this.readiness.state();
+    if (status === 'ready') return { status };
+    if (status === 'degraded') return { status, missing };
     throw new ProblemException('unavailable', missing.map(({ name, reason }) => `${name} ${reason}`).join('; '), {
       retryAfterMs: 1_000,
       errors: missing.map(({ name, reason }) => ({ pointer: `/${name}`, detail: reason })),

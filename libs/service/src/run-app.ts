@@ -1,19 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DynamicModule, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { z } from 'zod';
-import { createAdapter, type HttpOptions } from './http-server.js';
+import { createAdapter, DEFAULT_HTTP, type HttpOptions } from './http-server.js';
 import { JsonLogger } from './json-logger.js';
 import { ProblemFilter } from './problem.js';
 import { Readiness } from './readiness.js';
-import { readSettings, SettingsError } from './settings.js';
+import { serveMetrics, ServiceModule } from './service.module.js';
+import { type commonSettings, readSettings, SettingsError } from './settings.js';
 
-interface CommonSettings {
-  HOST: string;
-  PORT: number;
-  LOG_LEVEL: 'debug' | 'info' | 'warn' | 'error';
-  SHUTDOWN_TIMEOUT_MS: number;
-}
+type CommonSettings = { PORT: number } & z.infer<z.ZodObject<typeof commonSettings>>;
 
 export interface AppDefinition<Settings extends CommonSettings> {
   name: string;
@@ -23,12 +20,6 @@ export interface AppDefinition<Settings extends CommonSettings> {
   /** Adds routes and hooks that are not controllers; called before the app listens. */
   configure?: (app: NestFastifyApplication, settings: Settings) => Promise<void> | void;
 }
-
-const DEFAULT_HTTP: HttpOptions = {
-  bodyLimitBytes: 16_384,
-  bodyProblems: { invalid: 'invalid_request', tooLarge: 'payload_too_large' },
-  trustProxy: '',
-};
 
 /**
  * Runs an app until SIGTERM or SIGINT, which let requests in flight finish first. Bad settings or a failed start end the
@@ -47,43 +38,56 @@ export async function runApp<Settings extends CommonSettings>(definition: AppDef
 async function start<Settings extends CommonSettings>(definition: AppDefinition<Settings>): Promise<void> {
   const settings = readSettings(definition.settings, process.env);
   const logger = new JsonLogger({ app: definition.name, level: settings.LOG_LEVEL });
-  const http = { ...DEFAULT_HTTP, ...definition.http?.(settings) };
-  const app = await NestFactory.create<NestFastifyApplication>(definition.module(settings), createAdapter(http), {
-    logger,
-    bodyParser: false,
-    abortOnError: false,
-  });
+  const { HOST, PORT, METRICS_PORT, MAX_CONNECTIONS } = settings;
+  const readiness = new Readiness();
+  const http: HttpOptions = {
+    ...DEFAULT_HTTP,
+    maxConnections: MAX_CONNECTIONS,
+    isStopping: () => readiness.isStopping,
+    ...definition.http?.(settings),
+  };
+  const root = definition.module(settings);
+  const service = ServiceModule.with({ readiness, METRICS_PORT });
+  const app = await NestFactory.create<NestFastifyApplication>(
+    { ...root, imports: [service, ...(root.imports ?? [])] },
+    createAdapter(http),
+    { logger, bodyParser: false, abortOnError: false },
+  );
   app.useGlobalFilters(new ProblemFilter(http.bodyProblems));
   await definition.configure?.(app, settings);
-  stopOnSignal(app, settings.SHUTDOWN_TIMEOUT_MS);
-  await app.listen({ port: settings.PORT, host: settings.HOST });
+  stopOnSignal(app, readiness, settings);
+  const metricsPort = METRICS_PORT === undefined ? undefined : await serveMetrics({ host: HOST, port: METRICS_PORT });
+  await app.listen({ port: PORT, host: HOST });
   const url = await app.getUrl();
-  new Logger('start').log('listening', { url, pid: process.pid });
+  new Logger('start').log('listening', { url, pid: process.pid, ...(metricsPort !== undefined && { metricsPort }) });
   process.send?.({ url });
 }
 
-function stopOnSignal(app: NestFastifyApplication, timeoutMs: number): void {
+function stopOnSignal(
+  app: NestFastifyApplication,
+  readiness: Readiness,
+  { SHUTDOWN_TIMEOUT_MS: timeoutMs, SHUTDOWN_DELAY_MS }: CommonSettings,
+): void {
   const logger = new Logger('stop');
-  let stopping = false;
-  const stop = (reason: string): void => {
-    if (stopping) return;
-    stopping = true;
-    logger.log('stopping', { reason });
-    app.get(Readiness).stop();
+  const stop = async (reason: string, delayMs = 0): Promise<void> => {
+    if (readiness.isStopping) return;
+    logger.log('stopping', { reason, delayMs });
+    readiness.stop();
+    await sleep(delayMs);
     setTimeout(() => {
       logger.error('requests in flight did not finish in time', { timeoutMs });
       process.exit(1);
     }, timeoutMs).unref();
-    app.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error('cannot stop cleanly', { err: error });
-        process.exit(1);
-      },
-    );
+    try {
+      await app.close();
+    } catch (error) {
+      logger.error('cannot stop cleanly', { err: error });
+      process.exit(1);
+    }
+    process.exit(0);
   };
-  process.once('SIGTERM', () => stop('SIGTERM'));
-  process.once('SIGINT', () => stop('SIGINT'));
+  process.once('SIGTERM', () => void stop('SIGTERM', SHUTDOWN_DELAY_MS));
+  process.once('SIGINT', () => void stop('SIGINT'));
   // A parent that started this process with a channel has ended: do not outlive it.
-  process.once('disconnect', () => stop('parent process ended'));
+  process.once('disconnect', () => void stop('parent process ended'));
 }

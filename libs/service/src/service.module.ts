@@ -1,4 +1,7 @@
-import { Controller, Get, Global, Header, Module } from '@nestjs/common';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { Controller, type DynamicModule, Get, Header, Module } from '@nestjs/common';
 import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { collectDefaultMetrics, register } from 'prom-client';
 import { HealthController, Readiness } from './readiness.js';
@@ -6,10 +9,6 @@ import { HealthController, Readiness } from './readiness.js';
 @ApiTags('operations')
 @Controller('metrics')
 class MetricsController {
-  constructor() {
-    if (register.getSingleMetric('process_cpu_seconds_total') === undefined) collectDefaultMetrics();
-  }
-
   @Get()
   @Header('content-type', register.contentType)
   @ApiOperation({ summary: 'Prometheus metrics' })
@@ -18,7 +17,37 @@ class MetricsController {
   }
 }
 
-/** Health and metrics, the same in every app. */
-@Global()
-@Module({ controllers: [HealthController, MetricsController], providers: [Readiness], exports: [Readiness] })
-export class ServiceModule {}
+/** Health and metrics, the same in every app. With `METRICS_PORT` metrics have a port of their own: see `serveMetrics`. */
+@Module({})
+export class ServiceModule {
+  static with({ readiness, METRICS_PORT }: { readiness: Readiness; METRICS_PORT: number | undefined }): DynamicModule {
+    collectDefaultMetrics();
+    return {
+      module: ServiceModule,
+      global: true,
+      controllers: METRICS_PORT === undefined ? [HealthController, MetricsController] : [HealthController],
+      providers: [{ provide: Readiness, useValue: readiness }],
+      exports: [Readiness],
+    };
+  }
+}
+
+/**
+ * Serves `GET /metrics` alone, until the process ends.
+ * @returns the port; the system chooses it for port 0
+ */
+export async function serveMetrics({ host, port }: { host: string; port: number }): Promise<number> {
+  const server = createServer((request, response) => {
+    if (request.url !== '/metrics' || request.method !== 'GET') {
+      response.writeHead(404).end();
+      return;
+    }
+    register.metrics().then(
+      (text) => response.writeHead(200, { 'content-type': register.contentType }).end(text),
+      () => response.writeHead(500).end(),
+    );
+  });
+  server.listen(port, host).unref();
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}

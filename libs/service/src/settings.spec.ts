@@ -42,6 +42,10 @@ describe('readSettings', () => {
     expect(problems.join('\n')).toMatch(/LOG_LEVEL: .*"loud"/);
   });
 
+  it.each(['1e0', '0x5', ' 5', '5.0', '+5'])('refuses %j as a whole number', (LIMIT) => {
+    expect(problemsOf({ ...good, LIMIT })).toHaveLength(1);
+  });
+
   it('reports missing variables', () => {
     expect(problemsOf({ LIMIT: '1' })).toEqual([expect.stringMatching(/^REDIS_URL: is required/)]);
   });

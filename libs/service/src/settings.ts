@@ -9,6 +9,12 @@ export const commonSettings = {
   HOST: z.string().default('127.0.0.1'),
   /** Longest wait for requests in flight after SIGTERM; container engines kill the process after 10 s. */
   SHUTDOWN_TIMEOUT_MS: wholeNumber({ min: 0, max: 600_000 }).default(8_000),
+  /** After SIGTERM the process is not ready, but still serves for this long: balancers need time to notice. */
+  SHUTDOWN_DELAY_MS: wholeNumber({ min: 0, max: 600_000 }).default(0),
+  /** Connections at one process; the kernel closes more at once. */
+  MAX_CONNECTIONS: wholeNumber({ min: 1, max: 1_000_000 }).default(10_000),
+  /** Port of `/metrics` alone. Without it `/metrics` is at `PORT`; 0 lets the system choose. */
+  METRICS_PORT: wholeNumber({ min: 0, max: 65_535 }).optional(),
 };
 
 export function port(fallback: number) {
@@ -17,7 +23,12 @@ export function port(fallback: number) {
 
 export function wholeNumber({ min, max }: { min: number; max: number }) {
   const rule = `must be a whole number from ${min} to ${max}`;
-  return z.coerce.number(rule).int(rule).min(min, rule).max(max, rule);
+  return z.preprocess(asWholeNumber, z.number(rule).int(rule).min(min, rule).max(max, rule));
+}
+
+/** Of a text in decimal digits. `Number` also reads `1e1`, `0x10` and blanks. */
+function asWholeNumber(value: unknown): unknown {
+  return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
 }
 
 export function flag(fallback: boolean) {
@@ -41,6 +52,13 @@ function isRedisUrl(url: string): boolean {
 
 export function postgresUrl() {
   return z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
+}
+
+/** URL of the gateway in browsers, for cookies, HSTS and the check of `Origin`. */
+export function publicOrigin() {
+  return httpUrl()
+    .default('http://localhost:3000')
+    .transform((url) => new URL(url).origin);
 }
 
 export function httpUrl() {

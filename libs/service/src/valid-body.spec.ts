@@ -23,6 +23,43 @@ function errorsOf(value: unknown): Record<string, string> {
   return {};
 }
 
+/** @throws if the schema accepts the value */
+function refusalOf(value: unknown): ProblemException {
+  try {
+    parse(value, { schema, code: 'invalid_request' });
+  } catch (error) {
+    if (error instanceof ProblemException) return error;
+    throw error;
+  }
+  throw new Error('the schema accepts the value');
+}
+
+describe('a body with thousands of errors', () => {
+  const unknown = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 1]));
+
+  it('is answered with 20 of them and the number of the others', () => {
+    const { detail, extra } = refusalOf({ name: 'ab', count: 1, size: 1, ...unknown(5_000) });
+    expect(extra.errors).toHaveLength(20);
+    expect(detail).toMatch(/; and 4980 more errors$/);
+  });
+
+  it('is answered without the names of the fields in full', () => {
+    const long = { name: 'ab', count: 1, size: 1, ['~'.repeat(100_000)]: 1 };
+    expect(refusalOf(long).extra.errors?.[0]?.pointer).toMatch(/^\/[~0]{99}…$/);
+    expect(refusalOf(long).detail.length).toBeLessThan(200);
+  });
+
+  it('takes less than 5 ms of CPU', () => {
+    const body = unknown(5_000);
+    const timesMs = Array.from({ length: 15 }, () => {
+      const before = process.cpuUsage();
+      refusalOf(body);
+      return process.cpuUsage(before).user / 1_000;
+    });
+    expect(timesMs.toSorted((a, b) => a - b)[7]).toBeLessThan(5);
+  });
+});
+
 describe('a body that the schema refuses', () => {
   it('is answered with every missing field, numbers and coerced numbers too', () => {
     expect(errorsOf({})).toEqual({ '/name': 'is required', '/count': 'is required', '/size': 'is required' });

@@ -15,8 +15,8 @@ export function ValidQuery(schema: z.ZodType, code: ProblemCode = 'invalid_reque
   return parsed('query', Query({ schema }), { schema, code });
 }
 
-interface Parser {
-  schema: z.ZodType;
+interface Parser<Schema extends z.ZodType = z.ZodType> {
+  schema: Schema;
   code: ProblemCode;
 }
 
@@ -31,17 +31,37 @@ function parsed(part: 'body' | 'query', documented: ParameterDecorator, parser: 
   };
 }
 
-/** @throws ProblemException naming every bad field */
-export function parse(value: unknown, { schema, code }: Parser): unknown {
+/** Most errors that a problem lists. */
+const MAX_ERRORS = 20;
+/** Longest pointer of an error: a caller chooses the names of unknown fields. */
+const MAX_POINTER_CHARS = 100;
+
+interface FieldError {
+  pointer: string;
+  detail: string;
+}
+
+/** @throws ProblemException naming the bad fields, 20 at most */
+export function parse<Schema extends z.ZodType>(value: unknown, { schema, code }: Parser<Schema>): z.output<Schema> {
   const result = schema.safeParse(value, { error: describeIssue });
   if (result.success) return result.data;
   const { issues } = result.error;
-  const errors = issues.flatMap((issue) => fieldErrors(issue, value));
-  throw new ProblemException(
-    issues.map(ownCode).find((own) => own !== undefined) ?? code,
-    errors.map(({ pointer, detail }) => `${pointer || 'body'} ${detail}`).join('; '),
-    { errors },
-  );
+  const errors = firstErrors(issues, value);
+  const count = issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1), 0);
+  const texts = errors.map(({ pointer, detail }) => `${pointer || 'body'} ${detail}`);
+  if (count > errors.length) texts.push(`and ${count - errors.length} more errors`);
+  throw new ProblemException(issues.map(ownCode).find((own) => own !== undefined) ?? code, texts.join('; '), {
+    errors,
+  });
+}
+
+function firstErrors(issues: readonly z.core.$ZodIssue[], value: unknown): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const issue of issues) {
+    if (errors.length >= MAX_ERRORS) break;
+    errors.push(...fieldErrors(issue, value, MAX_ERRORS - errors.length));
+  }
+  return errors;
 }
 
 /** A schema may name the problem itself: `.refine(…, { params: { problem: 'message_too_large' } })`. */
@@ -50,9 +70,11 @@ function ownCode(issue: z.core.$ZodIssue): ProblemCode | undefined {
   return typeof own === 'string' && own in PROBLEMS ? (own as ProblemCode) : undefined;
 }
 
-function fieldErrors(issue: z.core.$ZodIssue, value: unknown): { pointer: string; detail: string }[] {
+function fieldErrors(issue: z.core.$ZodIssue, value: unknown, most: number): FieldError[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ pointer: pointerOf([...issue.path, key]), detail: 'is not a known field' }));
+    return issue.keys
+      .slice(0, most)
+      .map((key) => ({ pointer: pointerOf([...issue.path, key]), detail: 'is not a known field' }));
   }
   // Not by the issue: a schema's own text hides that the field is missing, and coercion turns undefined into NaN.
   const isMissing = issue.code === 'invalid_type' && at(value, issue.path) === undefined;
@@ -66,9 +88,12 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
   );
 }
 
-/** JSON pointer (RFC 6901). */
+/** JSON pointer (RFC 6901). A long one ends with `…`. */
 function pointerOf(path: readonly PropertyKey[]): string {
-  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  // Cut first: the work must not grow with the length of a name.
+  const parts = path.map((part) => String(part).slice(0, MAX_POINTER_CHARS + 1));
+  const pointer = parts.map((part) => `/${part.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  return pointer.length > MAX_POINTER_CHARS ? `${pointer.slice(0, MAX_POINTER_CHARS)}…` : pointer;
 }
 
 function lowerFirst(text: string): string {

@@ -132,8 +132,15 @@ describe('the OpenAPI document', () => {
     expect(checked.map(({ schemaName }) => schemaName).toSorted()).toEqual([
       'AccountPatch',
       'Credentials',
+      'NewApiKey',
+      'PasswordChange',
+      'PasswordConfirmation',
+      'PasswordConfirmation',
+      'PasswordReset',
+      'Reauthentication',
       'Registration',
       'SendMessage',
+      'TotpConfirmation',
     ]);
     expect(checked.filter(({ isValid }) => isValid !== true)).toEqual([]);
   });

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { RedisServer } from '../../engines/redis-server.js';
 import { stopProcess } from '../../engines/spawn-server.js';
 import { type LimiterName, provision } from '../../testbed/limiters.js';
-import { publish } from '../../testbed/results.js';
+import { commandOf, publish } from '../../testbed/results.js';
 import { nextMessage } from '../next-message.js';
 import { cpuMsOf } from '../process-use.js';
 import { type Column, type Goal, medianOf, ratiosOf, tableOf } from '../report.js';
@@ -45,7 +45,10 @@ export async function benchDecisions(args: string[]): Promise<number> {
     await redis.remove();
   }
   const table = tableOf('One decision', COLUMNS, samples, goalsOf(samples));
-  publish({ title: 'What a decision costs', command: 'npm run bench -- decisions', tables: [table] }, values);
+  publish(
+    { title: 'What a decision costs', command: commandOf('bench', ['decisions', ...args]), tables: [table] },
+    values,
+  );
   return 0;
 }
 

@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { publish } from '../../testbed/results.js';
+import { commandOf, publish } from '../../testbed/results.js';
 import { select } from '../../testbed/select.js';
 import { BenchSetup } from '../bench-setup.js';
 import { type Column, type Goal, medianOf, ratiosOf, tableOf } from '../report.js';
@@ -43,7 +43,7 @@ export async function benchGateways(args: string[]): Promise<number> {
   const extent = { ...(isQuick ? QUICK : FULL), ...(values.rounds && { rounds: Number(values.rounds) }) };
   const samples = await measure(extent, values.only);
   const table = tableOf('One message', COLUMNS, samples, goalsOf(samples));
-  const command = `npm run bench${isQuick ? ' -- --quick' : ''}`;
+  const command = commandOf('bench', args);
   publish({ title: 'What a message costs', command, tables: [table] }, values);
   if (values.record) await record(lowRatios(samples));
   return values.quick ? check(lowRatios(samples)) : 0;

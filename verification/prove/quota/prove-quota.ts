@@ -2,7 +2,7 @@
 // free provider over HTTP. Octo and other limiters get the same arrivals; the provider's own log judges them.
 import { parseArgs } from 'node:util';
 import { hasRedisServer } from '../../engines/redis-server.js';
-import { publish } from '../../testbed/results.js';
+import { commandOf, publish } from '../../testbed/results.js';
 import { select } from '../../testbed/select.js';
 import { batchesOf } from './batches.js';
 import { FAULTS } from './faults.js';
@@ -32,7 +32,7 @@ export async function proveQuota(args: string[]): Promise<number> {
     console.log(`${rows.length} of ${scenarios.length}: ${batch.map(nameOf).join('; ')}`);
   }
   rows.sort((one, other) => scenarios.indexOf(one.scenario) - scenarios.indexOf(other.scenario));
-  const command = `npm run prove -- ${values.quick ? '--quick ' : ''}--seed ${values.seed}`;
+  const command = commandOf('prove', args);
   console.log('');
   publish({ title: 'The quota proof', command, tables: [tableOf(rows)] }, values);
   const missed = rows.flatMap(missedOf).length;

@@ -1,7 +1,7 @@
 // `npm run prove -- waiting [--quick] [--only patient|backlog] [--markdown FILE]`: messages that may wait, through
 // the whole product. The providers and Postgres judge.
 import { parseArgs } from 'node:util';
-import { publish, type Table } from '../../testbed/results.js';
+import { commandOf, publish, type Table } from '../../testbed/results.js';
 import { select } from '../../testbed/select.js';
 import { exitWithoutEngines } from '../../testbed/testbed.js';
 import { tableOf } from './finding.js';
@@ -31,7 +31,7 @@ export async function proveWaiting(args: string[]): Promise<number> {
   const parts = Object.entries(values.quick ? QUICK : FULL);
   const tables: Table[] = [];
   for (const [, part] of select(values.only, parts, ([name]) => name)) tables.push(tableOf(await part()));
-  const command = `npm run prove -- waiting${values.quick ? ' --quick' : ''}`;
+  const command = commandOf('prove', ['waiting', ...args]);
   publish({ title: 'The waiting proof', command, tables }, values);
   const missed = tables.flatMap(({ notes = [] }) => notes).length;
   console.log(missed === 0 ? 'every goal met' : `${missed} goals missed`);

@@ -1,8 +1,7 @@
-import { Controller, Get, Param, Patch, Post, Req, UseFilters, UseGuards } from '@nestjs/common';
+import { Controller, Get, Param, Patch, Post, UseFilters, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiCookieAuth, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { AccessTokenGuard, Roles } from '#access-token';
+import { AccessTokenGuard, type Caller, CurrentCaller, Roles } from '#access-token';
 import {
   type Account,
   type AccountList,
@@ -18,8 +17,13 @@ import {
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ProblemException, ValidBody, ValidQuery } from '#service';
 import { AttemptLimits } from '../attempt-limits.js';
+import { type AuthSettings, InjectSettings } from '../auth.settings.js';
+import { type Client, RequestClient } from '../client.js';
 import { type AccountPage, accountPageSchema } from './account-page.js';
 import { AccountsService } from './accounts.service.js';
+import { refuseBreachedPassword } from './breached-passwords.js';
+import { inPasswordQueue } from './passwords.js';
+import { Reauthentication } from './reauthentication.service.js';
 
 @ApiTags('accounts')
 @Controller('auth')
@@ -28,18 +32,26 @@ export class AccountsController {
   constructor(
     private readonly accounts: AccountsService,
     private readonly limits: AttemptLimits,
+    private readonly reauthentication: Reauthentication,
+    @InjectSettings() private readonly settings: AuthSettings,
   ) {}
 
   @Post('register')
   @ApiOperation({ summary: 'Create an account without paid access' })
   @ApiResponse({ status: 201, standardSchema: accountSchema })
-  @ApiProblems('invalid_request', 'email_taken', 'too_many_requests', 'unavailable')
+  @ApiProblems('invalid_request', 'forbidden', 'email_taken', 'too_many_requests', 'unavailable')
   async register(
     @ValidBody(registrationSchema) registration: Registration,
-    @Req() { ip }: FastifyRequest,
+    @RequestClient() client: Client,
   ): Promise<Account> {
-    await this.limits.registration(ip);
-    return this.accounts.register(registration);
+    if (this.settings.REGISTRATION === 'closed') {
+      throw new ProblemException('forbidden', 'Registration is closed. Ask an operator for an account.');
+    }
+    refuseBreachedPassword(registration.password, 'password');
+    return inPasswordQueue(client.gone, async (place) => {
+      await this.limits.registration(client.address);
+      return this.accounts.register(registration, { place, actor: { client } });
+    });
   }
 
   @Get('users')
@@ -61,9 +73,29 @@ export class AccountsController {
   @ApiBearerAuth()
   @ApiOperation({ summary: 'Change the rights of an account; its tokens are revoked at once; admin only' })
   @ApiResponse({ status: 200, standardSchema: managedAccountSchema })
-  @ApiProblems('invalid_request', 'unauthenticated', 'forbidden', 'not_found', 'unavailable')
-  update(@Param('id') id: string, @ValidBody(accountPatchSchema) patch: AccountPatch): Promise<ManagedAccount> {
-    if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'No account has this id.');
-    return this.accounts.update(id, patch);
+  @ApiProblems(
+    'invalid_request',
+    'unauthenticated',
+    'invalid_credentials',
+    'forbidden',
+    'reauthentication_required',
+    'not_found',
+    'too_many_attempts',
+    'unavailable',
+  )
+  async update(
+    @Param('id') id: string,
+    @ValidBody(accountPatchSchema) { currentPassword, ...patch }: AccountPatch,
+    @CurrentCaller() caller: Caller,
+    @RequestClient() client: Client,
+  ): Promise<ManagedAccount> {
+    requireAccountId(id);
+    await this.reauthentication.requireRecent(caller, { currentPassword, client });
+    return this.accounts.update(id, patch, { accountId: caller.accountId, client });
   }
+}
+
+/** @throws ProblemException not_found */
+export function requireAccountId(id: string): void {
+  if (!z.uuid().safeParse(id).success) throw new ProblemException('not_found', 'No account has this id.');
 }

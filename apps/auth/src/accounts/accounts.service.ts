@@ -3,40 +3,79 @@ import { and, asc, eq, ne, sql } from 'drizzle-orm';
 import type { Account, AccountList, AccountPatch, Credentials, ManagedAccount, Registration } from '#contracts';
 import { accounts, ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
 import { ProblemException } from '#service';
-import { RevokedAccess } from '../sessions/revoked-access.service.js';
-import { SessionsService } from '../sessions/sessions.service.js';
+import { type Actor, type NewSecurityEvent, SecurityLog } from '../security-log/security-log.service.js';
+import { useTotpCode } from '../totp/use-totp-code.js';
+import { EndSessions } from '../sessions/end-sessions.service.js';
 import { type AccountPage, cursorAfter } from './account-page.js';
+import type { Place } from './hash-queue.js';
 import { hashPassword, isPasswordOf } from './passwords.js';
 
 type AccountRow = typeof accounts.$inferSelect;
+
+/** An account and the password hash that was checked. */
+export type Authenticated = Pick<
+  AccountRow,
+  'id' | 'email' | 'passwordHash' | 'disabled' | 'totpSecret' | 'totpLastStep'
+>;
+
+interface SetPasswordOptions {
+  /** The access id of a session that goes on. */
+  except?: string;
+  place?: Place;
+  /** Throws if the password must not be set; runs in the same transaction. */
+  provided?: (tx: Queries) => Promise<void>;
+}
 
 @Injectable()
 export class AccountsService {
   constructor(
     @InjectDatabase() private readonly db: Database,
-    private readonly sessions: SessionsService,
-    private readonly revokedAccess: RevokedAccess,
+    private readonly endSessions: EndSessions,
+    private readonly log: SecurityLog,
   ) {}
 
   /** @throws ProblemException email_taken */
-  async register({ email, password }: Registration): Promise<Account> {
-    const passwordHash = await hashPassword(password);
-    const [created] = await this.db.insert(accounts).values({ email, passwordHash }).onConflictDoNothing().returning();
+  async register(
+    { email, password }: Registration,
+    { place, actor, ...rights }: Partial<Pick<AccountRow, 'role' | 'paidAccess'>> & { place?: Place; actor: Actor },
+  ): Promise<Account> {
+    const passwordHash = await hashPassword(password, place);
+    const row = { email, passwordHash, ...rights };
+    const [created] = await this.db.insert(accounts).values(row).onConflictDoNothing().returning();
     if (created === undefined) throw new ProblemException('email_taken', 'Log in, or register another e-mail address.');
+    await this.log.record({ event: 'account_created', actor, accountId: created.id, detail: created.role });
     return publicPartOf(created);
   }
 
-  /** The account's id, or `undefined` if the password is wrong or the account disabled. Takes the same time in each case. */
-  async authenticate({ email, password }: Credentials): Promise<string | undefined> {
+  /**
+   * `undefined` if the password or the one-time code is wrong, or the account disabled. Takes the same time for every
+   * wrong password.
+   * @throws ProblemException totp_required: the password is right, but the code is missing
+   */
+  async authenticate({ email, password, totp }: Credentials, place: Place): Promise<Authenticated | undefined> {
+    const account = await this.findByEmail(email);
+    const right = await isPasswordOf(account?.passwordHash, password, place);
+    if (!right || account === undefined || account.disabled) return undefined;
+    const { id, totpSecret: secret, totpLastStep } = account;
+    if (secret === null || totpLastStep === null) return account;
+    if (totp === undefined) throw new ProblemException('totp_required', 'Send the code of your authenticator as totp.');
+    return (await useTotpCode(this.db, { id, secret, code: totp })) ? account : undefined;
+  }
+
+  async findByEmail(email: string): Promise<Authenticated | undefined> {
     const [account] = await this.db.select().from(accounts).where(eq(accounts.email, email));
-    const right = await isPasswordOf(account?.passwordHash, password);
-    return right && account?.disabled === false ? account.id : undefined;
+    return account;
   }
 
   /** `undefined` if the account is deleted or disabled. */
   async find(id: string): Promise<Account | undefined> {
     const [account] = await this.db.select().from(accounts).where(eq(accounts.id, id));
     return account?.disabled === false ? publicPartOf(account) : undefined;
+  }
+
+  async exists(id: string): Promise<boolean> {
+    const [account] = await this.db.select({ id: accounts.id }).from(accounts).where(eq(accounts.id, id));
+    return account !== undefined;
   }
 
   /** In order of creation. */
@@ -59,18 +98,34 @@ export class AccountsService {
    * Changes an account. Revokes tokens whose claims are outdated; a disabled account loses all sessions.
    * @throws ProblemException not_found, forbidden
    */
-  async update(id: string, patch: AccountPatch): Promise<ManagedAccount> {
-    const { account, accessIds } = await inTransaction(this.db, async (tx) => {
+  async update(id: string, patch: Omit<AccountPatch, 'currentPassword'>, actor: Actor): Promise<ManagedAccount> {
+    const { before, account, accessIds } = await inTransaction(this.db, async (tx) => {
       await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.accounts})`);
-      const before = await lockAccount(tx, id);
-      const [after = before] = await tx.update(accounts).set(patch).where(eq(accounts.id, id)).returning();
-      if (isActiveAdmin(before) && !isActiveAdmin(after)) await requireAnotherAdmin(tx, id);
-      const stale = tokensAreStale(before, after);
-      const revoked = stale ? await this.sessions.revokeAccess(tx, { accountId: id, ended: after.disabled }) : [];
-      return { account: after, accessIds: revoked };
+      const old = await lockAccount(tx, id);
+      const [after = old] = await tx.update(accounts).set(patch).where(eq(accounts.id, id)).returning();
+      if (isActiveAdmin(old) && !isActiveAdmin(after)) await requireAnotherAdmin(tx, id);
+      const stale = tokensAreStale(old, after);
+      const revoked = stale ? await this.endSessions.ofAccount(tx, { accountId: id, ended: after.disabled }) : [];
+      return { before: old, account: after, accessIds: revoked };
     });
-    await this.revokedAccess.announce(accessIds);
+    await this.endSessions.announce(accessIds);
+    for (const change of changesBetween(before, account)) await this.log.record({ ...change, actor, accountId: id });
     return managedPartOf(account);
+  }
+
+  /**
+   * Replaces the password and ends all sessions.
+   * @throws ProblemException not_found
+   */
+  async setPassword(id: string, password: string, { except, place, provided }: SetPasswordOptions = {}): Promise<void> {
+    const passwordHash = await hashPassword(password, place);
+    const accessIds = await inTransaction(this.db, async (tx) => {
+      await lockAccount(tx, id);
+      await provided?.(tx);
+      await tx.update(accounts).set({ passwordHash }).where(eq(accounts.id, id));
+      return this.endSessions.ofAccount(tx, { accountId: id, ended: true, ...(except && { except }) });
+    });
+    await this.endSessions.announce(accessIds);
   }
 }
 
@@ -96,6 +151,16 @@ function isActiveAdmin({ role, disabled }: AccountRow): boolean {
 function tokensAreStale(before: AccountRow, after: AccountRow): boolean {
   const becameDisabled = after.disabled && !before.disabled;
   return becameDisabled || after.role !== before.role || after.paidAccess !== before.paidAccess;
+}
+
+function changesBetween(before: AccountRow, after: AccountRow): Pick<NewSecurityEvent, 'event' | 'detail'>[] {
+  const changes: Pick<NewSecurityEvent, 'event' | 'detail'>[] = [];
+  if (after.role !== before.role) changes.push({ event: 'role_changed', detail: after.role });
+  if (after.paidAccess !== before.paidAccess)
+    changes.push({ event: 'paid_access_changed', detail: String(after.paidAccess) });
+  if (after.disabled !== before.disabled)
+    changes.push({ event: after.disabled ? 'account_disabled' : 'account_enabled' });
+  return changes;
 }
 
 function publicPartOf({ id, email, paidAccess, role }: AccountRow): Account {

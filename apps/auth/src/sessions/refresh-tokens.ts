@@ -1,6 +1,7 @@
-import { createHash, createHmac, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import { createHash, createHmac, type KeyObject, randomBytes } from 'node:crypto';
 import { and, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm';
 import { type Queries, refreshTokens } from '#database';
+import { deriveKey } from '../signing-keys.js';
 
 /** Lifetime of a session since its last refresh. */
 export const REFRESH_TOKEN_TTL_MS = 30 * 86_400_000;
@@ -29,9 +30,7 @@ export class RefreshTokens {
   private readonly successorKey: Buffer;
 
   constructor(signingKey: KeyObject) {
-    const { d } = signingKey.export({ format: 'jwk' });
-    if (d === undefined) throw new TypeError('refresh tokens need the private signing key');
-    this.successorKey = Buffer.from(hkdfSync('sha256', Buffer.from(d, 'base64url'), '', 'octo refresh token', 32));
+    this.successorKey = deriveKey(signingKey, 'octo refresh token');
   }
 
   /** Adds the first token of a new session, 256 random bits, and returns it. */

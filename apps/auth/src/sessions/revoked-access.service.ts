@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { gt } from 'drizzle-orm';
-import { ACCESS_TOKEN_TTL_MS, CLOCK_TOLERANCE_MS, Revocations } from '#access-token';
+import { ACCESS_TOKEN_TTL_MS, CLOCK_TOLERANCE_MS, EFFECTIVE_AFTER_MS, Revocations } from '#access-token';
 import { type Database, databaseReason, InjectDatabase, type Queries, revokedAccess } from '#database';
 import { OutageLog } from '#service';
 
@@ -11,7 +12,7 @@ const RETRY_MS = 1_000;
 const TRIES = 3;
 
 /**
- * Revoked access ids, whose tokens every pod refuses. Postgres records them in the transaction that revokes them; Redis
+ * Revoked access ids, whose tokens every pod refuses, and ids of API keys that every pod must look up again. Postgres records them in the transaction that revokes them; Redis
  * announces them. Redis may be down or lose its data: whenever it is connected again, all of them are announced again.
  */
 @Injectable()
@@ -38,17 +39,31 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
   async record(tx: Queries, accessIds: string[]): Promise<void> {
     if (accessIds.length === 0) return;
     const expiresAt = new Date(Date.now() + REMEMBER_MS);
-    await tx.insert(revokedAccess).values(accessIds.map((accessId) => ({ accessId, expiresAt })));
+    await tx
+      .insert(revokedAccess)
+      .values(accessIds.map((accessId) => ({ accessId, expiresAt })))
+      // An API key is recorded with each change of its account.
+      .onConflictDoUpdate({ target: revokedAccess.accessId, set: { expiresAt } });
   }
 
-  /** Call after the commit of `record`. Does not throw while Redis is down: retries in the background. */
-  async announce(accessIds: string[], tries = TRIES): Promise<void> {
-    try {
-      await this.revocations.revoke(accessIds, REMEMBER_MS);
-    } catch (error) {
-      if (tries > 1) return this.announce(accessIds, tries - 1);
-      this.retryLater(error);
+  /**
+   * Call after the commit of `record`. When it resolves, the revocation is effective in every pod. While Redis is down
+   * that takes `EFFECTIVE_AFTER_MS`, and the announcement is repeated in the background.
+   */
+  async announce(accessIds: string[]): Promise<void> {
+    if (accessIds.length === 0) return;
+    const startedMs = performance.now();
+    const elapsedMs = (): number => performance.now() - startedMs;
+    for (let triesLeft = TRIES; ; triesLeft -= 1) {
+      try {
+        return await this.revocations.revoke(accessIds, REMEMBER_MS); // oxlint-disable-line no-await-in-loop -- a retry
+      } catch (error) {
+        if (triesLeft > 1 && elapsedMs() < EFFECTIVE_AFTER_MS) continue;
+        this.retryLater(error);
+        break;
+      }
     }
+    await delay(Math.max(0, EFFECTIVE_AFTER_MS - elapsedMs()));
   }
 
   private async announceAll(): Promise<void> {

@@ -6,7 +6,7 @@ import { SessionCookies } from './session-cookies.js';
 function cookiesFor(publicOrigin: string): string[] {
   let set: string[] = [];
   const reply = { header: (_name: string, value: string[]) => (set = value) } as unknown as FastifyReply;
-  new SessionCookies(publicOrigin).set(reply, { accessToken: 'x.y.z', refreshToken: 'r' });
+  new SessionCookies(publicOrigin).set(reply, { accessToken: 'x.y.z', refreshToken: 'r' }, 'd');
   return set;
 }
 
@@ -15,6 +15,7 @@ describe('SessionCookies', () => {
     expect(cookiesFor('http://localhost:3000')).toEqual([
       'octo_token=x.y.z; Max-Age=900; Path=/; HttpOnly; SameSite=Lax',
       'octo_refresh=r; Max-Age=2592000; Path=/auth; HttpOnly; SameSite=Strict',
+      'octo_device=d; Max-Age=31536000; Path=/auth; HttpOnly; SameSite=Strict',
     ]);
   });
 
@@ -27,6 +28,6 @@ describe('SessionCookies', () => {
     ['http://octo.example', true],
     ['http://localhost.evil.example', true],
   ])('for the origin %s sets Secure to %s', (origin, secure) => {
-    expect(cookiesFor(origin).map((cookie) => cookie.includes('; Secure'))).toEqual([secure, secure]);
+    expect(cookiesFor(origin).map((cookie) => cookie.includes('; Secure'))).toEqual([secure, secure, secure]);
   });
 });

@@ -1,7 +1,11 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyReply } from 'fastify';
 import { ACCESS_TOKEN_TTL_MS, REFRESH_COOKIE, TOKEN_COOKIE } from '#access-token';
+import { KNOWN_DEVICE_TTL_MS } from './known-devices.js';
 import { REFRESH_TOKEN_TTL_MS } from './refresh-tokens.js';
+
+/** Cookie of a device that has logged in before; outlives the session. */
+export const DEVICE_COOKIE = 'octo_device';
 
 const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -14,10 +18,16 @@ export class SessionCookies {
     this.secure = protocol === 'https:' || !LOCAL_HOSTS.has(hostname);
   }
 
-  set(reply: FastifyReply, { accessToken, refreshToken }: { accessToken: string; refreshToken: string }): void {
+  /** @param deviceCookie of a login: marks the device as known */
+  set(
+    reply: FastifyReply,
+    { accessToken, refreshToken }: { accessToken: string; refreshToken: string },
+    deviceCookie?: string,
+  ): void {
     reply.header('set-cookie', [
       this.accessCookie(accessToken, ACCESS_TOKEN_TTL_MS),
       this.refreshCookie(refreshToken, REFRESH_TOKEN_TTL_MS),
+      ...(deviceCookie === undefined ? [] : [this.strictCookie(DEVICE_COOKIE, deviceCookie, KNOWN_DEVICE_TTL_MS)]),
     ]);
   }
 
@@ -31,7 +41,12 @@ export class SessionCookies {
   }
 
   private refreshCookie(value: string, ttlMs: number): string {
+    return this.strictCookie(REFRESH_COOKIE, value, ttlMs);
+  }
+
+  /** Sent to the auth app only, and never from another site. */
+  private strictCookie(name: string, value: string, ttlMs: number): string {
     const lasting = { path: '/auth', maxAge: ttlMs / 1000, secure: this.secure };
-    return stringifySetCookie({ name: REFRESH_COOKIE, value, httpOnly: true, sameSite: 'strict', ...lasting });
+    return stringifySetCookie({ name, value, httpOnly: true, sameSite: 'strict', ...lasting });
   }
 }

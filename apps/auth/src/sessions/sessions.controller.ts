@@ -9,12 +9,21 @@ import {
   readCookie,
   REFRESH_COOKIE,
 } from '#access-token';
-import { type Credentials, credentialsSchema, type Login, loginSchema } from '#contracts';
+import {
+  type Credentials,
+  credentialsSchema,
+  type CurrentAccount,
+  currentAccountSchema,
+  type Login,
+  loginSchema,
+} from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ProblemException, ValidBody } from '#service';
 import { AccountsService } from '../accounts/accounts.service.js';
+import { type Client, RequestClient } from '../client.js';
 import { LoginService } from './login.service.js';
-import { SessionCookies } from './session-cookies.js';
+import { LogoutService } from './logout.service.js';
+import { DEVICE_COOKIE, SessionCookies } from './session-cookies.js';
 import { type IssuedSession, SessionsService } from './sessions.service.js';
 
 @ApiTags('accounts')
@@ -23,6 +32,7 @@ import { type IssuedSession, SessionsService } from './sessions.service.js';
 export class SessionsController {
   constructor(
     private readonly logins: LoginService,
+    private readonly logouts: LogoutService,
     private readonly sessions: SessionsService,
     private readonly accounts: AccountsService,
     private readonly cookies: SessionCookies,
@@ -32,13 +42,16 @@ export class SessionsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Log in: sets the cookies octo_token and octo_refresh' })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
-  @ApiProblems('invalid_request', 'invalid_credentials', 'too_many_attempts', 'unavailable')
+  @ApiProblems('invalid_request', 'invalid_credentials', 'totp_required', 'too_many_attempts', 'unavailable')
   async login(
     @ValidBody(credentialsSchema) credentials: Credentials,
-    @Req() request: FastifyRequest,
+    @RequestClient() client: Client,
+    @Req() { headers }: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<Login> {
-    return this.answer(reply, await this.logins.login(credentials, request.ip));
+    const device = readCookie(headers.cookie, DEVICE_COOKIE);
+    const { session, deviceCookie } = await this.logins.login(credentials, client, device);
+    return this.answer(reply, session, deviceCookie);
   }
 
   @Post('refresh')
@@ -51,9 +64,13 @@ export class SessionsController {
   })
   @ApiResponse({ status: 200, standardSchema: loginSchema })
   @ApiProblems('unauthenticated', 'unavailable')
-  async refresh(@Req() request: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<Login> {
-    const refreshToken = readCookie(request.headers.cookie, REFRESH_COOKIE);
-    const session = refreshToken && (await this.sessions.refresh(refreshToken));
+  async refresh(
+    @RequestClient() client: Client,
+    @Req() { headers }: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Login> {
+    const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
+    const session = refreshToken && (await this.sessions.refresh(refreshToken, client));
     if (session) return this.answer(reply, session);
     this.cookies.clear(reply);
     throw new ProblemException('unauthenticated', 'The refresh token is missing, expired or revoked. Log in again.');
@@ -67,27 +84,31 @@ export class SessionsController {
   })
   @ApiResponse({ status: 204, description: 'Logged out, or was not logged in' })
   @ApiProblems('unavailable')
-  async logout(@Req() { headers }: FastifyRequest, @Res({ passthrough: true }) reply: FastifyReply): Promise<void> {
+  async logout(
+    @RequestClient() client: Client,
+    @Req() { headers }: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<void> {
     this.cookies.clear(reply);
     const refreshToken = readCookie(headers.cookie, REFRESH_COOKIE);
-    await this.logins.logout({ accessToken: readAccessToken(headers), refreshToken });
+    await this.logouts.logout({ accessToken: readAccessToken(headers), refreshToken }, client);
   }
 
   @Get('me')
   @UseGuards(AccessTokenGuard)
   @ApiCookieAuth()
   @ApiBearerAuth()
-  @ApiOperation({ summary: 'The account of the access token' })
-  @ApiResponse({ status: 200, standardSchema: loginSchema })
+  @ApiOperation({ summary: 'The account of the access token or API key' })
+  @ApiResponse({ status: 200, standardSchema: currentAccountSchema })
   @ApiProblems('unauthenticated', 'unavailable')
-  async me(@CurrentCaller() caller: Caller): Promise<Login> {
+  async me(@CurrentCaller() caller: Caller): Promise<CurrentAccount> {
     const account = await this.accounts.find(caller.accountId);
-    if (account) return { ...account, expiresAt: caller.expiresAt.toISOString() };
+    if (account) return { ...account, expiresAt: caller.expiresAt?.toISOString() ?? null };
     throw new ProblemException('unauthenticated', 'The account was deleted or disabled.');
   }
 
-  private answer(reply: FastifyReply, session: IssuedSession): Login {
-    this.cookies.set(reply, session);
+  private answer(reply: FastifyReply, session: IssuedSession, deviceCookie?: string): Login {
+    this.cookies.set(reply, session, deviceCookie);
     return session.login;
   }
 }

@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable, Logger } from '@nestjs/common';
-import { and, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm';
+import { and, eq, gt, isNull, sql } from 'drizzle-orm';
 import { AccessTokenSigner } from '#access-token';
 import type { Login } from '#contracts';
 import { accounts, type Database, InjectDatabase, inTransaction, type Queries, sessions } from '#database';
+import { type AuthSettings, InjectSettings } from '../auth.settings.js';
+import type { Client } from '../client.js';
+import { EndSessions } from './end-sessions.service.js';
 import { RefreshTokens, type Rotation, SESSION_END } from './refresh-tokens.js';
-import { RevokedAccess } from './revoked-access.service.js';
+
+const USER_AGENT_MAX = 256;
 
 export interface IssuedSession {
   login: Login;
@@ -36,17 +40,32 @@ export class SessionsService {
     @InjectDatabase() private readonly db: Database,
     private readonly signer: AccessTokenSigner,
     private readonly refreshTokens: RefreshTokens,
-    private readonly revokedAccess: RevokedAccess,
+    private readonly ends: EndSessions,
+    @InjectSettings() private readonly settings: AuthSettings,
   ) {}
 
-  /** `undefined` if the account is deleted or disabled. */
-  async start(accountId: string): Promise<IssuedSession | undefined> {
+  /** `undefined` if the account was deleted or disabled, or its password changed, since the password was checked. */
+  async start(
+    { id: accountId, passwordHash }: { id: string; passwordHash: string },
+    userAgent: string | undefined,
+  ): Promise<IssuedSession | undefined> {
+    const isSame = and(
+      eq(accounts.id, accountId),
+      eq(accounts.passwordHash, passwordHash),
+      eq(accounts.disabled, false),
+    );
     const grant = await inTransaction(this.db, async (tx): Promise<Grant | undefined> => {
       // Serializes with a change of the account: either this session sees the change, or the change sees this session
       // and revokes its tokens.
-      const [account] = await tx.select(PUBLIC_COLUMNS).from(accounts).where(isEnabled(accountId)).for('share');
+      const [account] = await tx.select(PUBLIC_COLUMNS).from(accounts).where(isSame).for('share');
       if (account === undefined) return undefined;
-      const session = { id: randomUUID(), accountId, accessId: randomUUID(), expiresAt: SESSION_END };
+      const session = {
+        id: randomUUID(),
+        accountId,
+        accessId: randomUUID(),
+        expiresAt: sql`least(${SESSION_END}, now() + ${this.settings.SESSION_MAX_DAYS} * interval '1 day')`,
+        userAgent: userAgent?.slice(0, USER_AGENT_MAX),
+      };
       await tx.insert(sessions).values(session);
       return { account, accessId: session.accessId, refreshToken: await this.refreshTokens.add(tx, session.id) };
     });
@@ -54,46 +73,26 @@ export class SessionsService {
   }
 
   /** Trades a refresh token for new tokens. `undefined` if it is not valid; a reuse revokes its session. */
-  async refresh(presented: string): Promise<IssuedSession | undefined> {
+  async refresh(presented: string, client: Client): Promise<IssuedSession | undefined> {
     const { rotation, grant } = await inTransaction(this.db, async (tx) => {
       const rotated = await this.refreshTokens.rotate(tx, presented);
-      return { rotation: rotated, grant: await extend(tx, rotated) };
+      return { rotation: rotated, grant: await extend(tx, rotated, this.settings.SESSION_MAX_DAYS) };
     });
     if (rotation.outcome === 'reused') {
       this.logger.warn('refresh token reused, session revoked', { sessionId: rotation.sessionId });
-      await this.endWhere(eq(sessions.id, rotation.sessionId));
+      await this.ends.one(eq(sessions.id, rotation.sessionId), { event: 'refresh_token_reused', client });
     }
     return grant && this.issue(grant);
   }
 
   /** @param accessId the `sid` of an access token. @returns whether that session was live */
-  endByAccessId(accessId: string): Promise<boolean> {
-    return this.endWhere(eq(sessions.accessId, accessId));
+  logOut(accessId: string, client: Client): Promise<boolean> {
+    return this.ends.one(eq(sessions.accessId, accessId), { event: 'logout', client });
   }
 
-  async endByRefreshToken(refreshToken: string): Promise<void> {
+  async logOutByRefreshToken(refreshToken: string, client: Client): Promise<void> {
     const sessionId = await this.refreshTokens.sessionOf(this.db, refreshToken);
-    if (sessionId !== undefined) await this.endWhere(eq(sessions.id, sessionId));
-  }
-
-  /**
-   * Revokes all access tokens of an account and, with `ended`, its refresh tokens, in the transaction that changes the
-   * account.
-   * @returns access ids that the caller must announce after the commit
-   */
-  async revokeAccess(tx: Queries, { accountId, ended }: { accountId: string; ended: boolean }): Promise<string[]> {
-    const live = await tx
-      .select({ id: sessions.id, accessId: sessions.accessId })
-      .from(sessions)
-      .where(and(eq(sessions.accountId, accountId), isNull(sessions.revokedAt)))
-      .for('update');
-    if (live.length === 0) return [];
-    const ids = live.map((session) => session.id);
-    const change = ended ? { revokedAt: sql`now()` } : { accessId: sql`gen_random_uuid()` };
-    await tx.update(sessions).set(change).where(inArray(sessions.id, ids));
-    const accessIds = live.map((session) => session.accessId);
-    await this.revokedAccess.record(tx, accessIds);
-    return accessIds;
+    if (sessionId !== undefined) await this.ends.one(eq(sessions.id, sessionId), { event: 'logout', client });
   }
 
   private async issue({ account, accessId, refreshToken }: Grant): Promise<IssuedSession> {
@@ -101,35 +100,23 @@ export class SessionsService {
     const { token, expiresAt } = await this.signer.sign({ sub: account.id, sid: accessId, paidAccess, role });
     return { login: { ...account, expiresAt: expiresAt.toISOString() }, accessToken: token, refreshToken };
   }
-
-  private async endWhere(condition: SQL): Promise<boolean> {
-    const accessIds = await inTransaction(this.db, async (tx) => {
-      const ended = await tx
-        .update(sessions)
-        .set({ revokedAt: sql`now()` })
-        .where(and(condition, isNull(sessions.revokedAt)))
-        .returning({ accessId: sessions.accessId });
-      const ids = ended.map((session) => session.accessId);
-      await this.revokedAccess.record(tx, ids);
-      return ids;
-    });
-    await this.revokedAccess.announce(accessIds);
-    return accessIds.length > 0;
-  }
 }
 
-const isEnabled = (accountId: string) => and(eq(accounts.id, accountId), eq(accounts.disabled, false));
-
-/** Extends the session of a rotated token. `undefined` if it is revoked, or its account is disabled. */
-async function extend(tx: Queries, rotation: Rotation): Promise<Grant | undefined> {
+/** Extends the session of a rotated token. `undefined` if it has ended, was revoked, or its account is disabled. */
+async function extend(tx: Queries, rotation: Rotation, maxDays: number): Promise<Grant | undefined> {
   if (rotation.outcome !== 'rotated') return undefined;
   const { sessionId, refreshToken } = rotation;
+  const lastEnd = sql`${sessions.createdAt} + ${maxDays} * interval '1 day'`;
+  const isLive = and(isNull(sessions.revokedAt), gt(lastEnd, sql`now()`), eq(accounts.disabled, false));
   const [found] = await tx
     .select({ account: PUBLIC_COLUMNS, accessId: sessions.accessId })
     .from(sessions)
     .innerJoin(accounts, eq(accounts.id, sessions.accountId))
-    .where(and(eq(sessions.id, sessionId), isNull(sessions.revokedAt), eq(accounts.disabled, false)));
+    .where(and(eq(sessions.id, sessionId), isLive));
   if (found === undefined) return undefined;
-  await tx.update(sessions).set({ expiresAt: SESSION_END }).where(eq(sessions.id, sessionId));
+  await tx
+    .update(sessions)
+    .set({ expiresAt: sql`least(${SESSION_END}, ${lastEnd})`, lastUsedAt: sql`now()` })
+    .where(eq(sessions.id, sessionId));
   return { ...found, refreshToken };
 }

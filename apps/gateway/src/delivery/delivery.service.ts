@@ -4,7 +4,7 @@ import type { Hop } from '#contracts';
 import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
-import type { SendResult } from '../providers/answer-reader.js';
+import { printable, type SendResult } from '../providers/answer-reader.js';
 import type { Channel } from '../providers/channel.js';
 import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
 import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
@@ -20,8 +20,8 @@ export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
   /** A provider says that the message itself is wrong, in its own words. */
   | { outcome: 'rejected'; detail: string }
-  /** `unknownAt`: the provider that was sent the message last without an answer. */
-  | { outcome: 'undelivered'; denials: Denial[]; unknownAt: Provider | undefined }
+  /** `silentProvider`: the provider that was sent the message last without an answer. */
+  | { outcome: 'undelivered'; denials: Denial[]; silentProvider: Provider | undefined }
   /** Another pod works on the message: this one must not send it. */
   | { outcome: 'takenOver' };
 
@@ -82,7 +82,7 @@ export class DeliveryService {
   ): Promise<Delivery> {
     const stopsAtUnknown = this.config.channels.get(message.channel)?.onNoAnswer === 'stop';
     const denials: Denial[] = [];
-    let unknownAt: Provider | undefined;
+    let silentProvider: Provider | undefined;
     for (const [index, provider] of route.entries()) {
       const hasNext = index < route.length - 1;
       const reservation = this.pauseOf(provider, hasNext) ?? (await this.reserve(message, provider, recordIntent));
@@ -98,10 +98,10 @@ export class DeliveryService {
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
       if (result.outcome !== 'unknown') continue;
-      unknownAt = provider;
+      silentProvider = provider;
       if (stopsAtUnknown) break;
     }
-    return { outcome: 'undelivered', denials, unknownAt };
+    return { outcome: 'undelivered', denials, silentProvider };
   }
 
   /** Sends a message whose intent is recorded, settles its permit and adds a hop with the answer. */
@@ -118,10 +118,9 @@ export class DeliveryService {
       httpStatus: result.httpStatus,
       costMicros,
       durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
-      reason: result.outcome === 'delivered' ? undefined : this.config.redact(result.reason),
+      reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
     });
-    if (result.outcome === 'rejected') return { ...result, detail: this.config.redact(result.detail) };
     return result.outcome === 'delivered' ? { ...result, costMicros } : result;
   }
 

@@ -58,9 +58,9 @@ const countSchema = z.tuple([
 ]);
 
 /**
- * Waiting messages that may go to any provider now. The conditions are negated: the planner then expects most waiting rows
- * to match and walks the index up to the limit; expecting few, it would sort all of them. Only `analyze` tells it how many
- * rows wait.
+ * Waiting messages that may go to any provider now: not tied to one that may have delivered them, and their back-off is
+ * over. Written as `is not true` for the planner's estimate: it then expects most waiting rows to match and walks the index
+ * up to the limit; expecting few, it would sort all of them. Only `analyze` tells it how many rows wait.
  */
 const MAY_GO = sql`status = 'waiting' and (only_provider > '') is not true and (next_at > now()) is not true`;
 

@@ -1,7 +1,8 @@
-import { Module, type OnModuleInit } from '@nestjs/common';
+import { Inject, Module, type OnModuleInit } from '@nestjs/common';
 import { type Database, InjectDatabase } from '#database';
 import { Readiness } from '#service';
 import { CallbacksModule } from '../callbacks/callbacks.module.js';
+import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { Claims } from './claims.service.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { Journal } from './journal.service.js';
@@ -18,10 +19,13 @@ import { Retention } from './retention.service.js';
 export class JournalModule implements OnModuleInit {
   constructor(
     @InjectDatabase() private readonly db: Database,
+    @Inject(SETTINGS) settings: GatewaySettings,
     journal: Journal,
     readiness: Readiness,
   ) {
-    readiness.require('journal', () => (journal.isDown ? 'cannot be written' : undefined));
+    const check = () => (journal.isDown ? 'cannot be written' : undefined);
+    if (settings.JOURNAL_DOWN === 'refuse') readiness.require('journal', check);
+    else readiness.prefer('journal', check);
   }
 
   async onModuleInit(): Promise<void> {

@@ -54,8 +54,11 @@ const notRecorded = new Counter({
   help: 'Messages sent while the journal was down whose record is lost (JOURNAL_DOWN=continue)',
 });
 
-/** Whether the end of a message is on disk. `late`: not within the deadline; the pod goes on trying. */
-export type Recorded = 'recorded' | 'late';
+/**
+ * `late`: not on disk within the deadline; the pod goes on trying. `continued`: with `JOURNAL_DOWN=continue`, the caller is
+ * answered before the record, or without it.
+ */
+export type Recorded = 'recorded' | 'late' | 'continued';
 
 /**
  * Writes messages to Postgres in batches: one statement of each kind is in flight, the next takes what came meanwhile.
@@ -186,7 +189,7 @@ export class Journal implements OnApplicationShutdown {
   private async recordOrContinue(write: () => Promise<unknown>): Promise<Recorded> {
     if (this.unrecorded >= UNRECORDED_MAX) {
       notRecorded.inc();
-      return 'recorded';
+      return 'continued';
     }
     this.unrecorded += 1;
     const recorded = this.retryUntilRecorded(write)
@@ -196,7 +199,7 @@ export class Journal implements OnApplicationShutdown {
       })
       .finally(() => (this.unrecorded -= 1));
     await endedWithin(this.isDown ? 0 : CONTINUE_AFTER_MS, recorded);
-    return 'recorded';
+    return 'continued';
   }
 
   private wakeCallback({ callbackUrl }: Message, ending: Ending | undefined): void {

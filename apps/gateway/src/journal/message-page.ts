@@ -12,6 +12,7 @@ const cursorSchema = z
 export const messagePageSchema = z.strictObject({
   status: messageStatusSchema.optional(),
   provider: providerNameSchema.optional(),
+  channel: providerNameSchema.optional(),
   limit: wholeNumber({ min: 1, max: 100 }).default(50),
   cursor: cursorSchema.optional(),
 });

@@ -58,12 +58,13 @@ export class MessageQueries {
   /** A page of an account's messages, newest first. `hasMore` says whether there is a next page. */
   async list(
     accountId: string,
-    { status, provider, limit, cursor }: MessagePage,
+    { status, provider, channel, limit, cursor }: MessagePage,
   ): Promise<{ items: StoredSummary[]; hasMore: boolean }> {
     const conditions: (SQL | undefined)[] = [
       eq(messages.accountId, accountId),
       status && eq(messages.status, status),
       provider === undefined ? undefined : eq(messages.provider, provider),
+      channel === undefined ? undefined : eq(messages.channel, channel),
       cursor === undefined ? undefined : lt(messages.id, cursor),
     ];
     const rows = await this.db

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
+import { AccessTokenVerifier } from '#access-token';
 import { ProblemException } from '#service';
 import { MessageQueries } from '../journal/message-queries.service.js';
 import { type Progress, progressOf } from './answers.js';
@@ -8,7 +9,7 @@ import { type Progress, progressOf } from './answers.js';
 const POLL_MS = 500;
 /** Proxies close silent connections: the stream sends a comment this often (HTML, 9.2.7). */
 const KEEP_ALIVE_MS = 15_000;
-/** Shorter than a token's lifetime. EventSource reconnects with `Last-Event-ID`. */
+/** EventSource reconnects with `Last-Event-ID`. */
 const STREAM_MAX_MS = 600_000;
 /** Most streams of one account at one pod. */
 const STREAMS_MAX = 100;
@@ -16,6 +17,8 @@ const STREAMS_MAX = 100;
 interface Stream {
   id: string;
   accountId: string;
+  /** The access token or API key of the request. The stream ends when it is not valid any more. */
+  token: string;
   response: ServerResponse;
   /** How many hops the client has received. */
   sentHops: number;
@@ -32,15 +35,22 @@ export class MessageEvents implements BeforeApplicationShutdown {
   private timer: NodeJS.Timeout | undefined;
   private isPolling = false;
 
-  constructor(private readonly queries: MessageQueries) {}
+  constructor(
+    private readonly queries: MessageQueries,
+    private readonly verifier: AccessTokenVerifier,
+  ) {}
 
   /**
    * Writes an event for each new status until the message has ended, starting with its status now.
    * @param lastEventId the last event the client received, 0 for none
    * @throws ProblemException `too_many_requests`
    */
-  stream(record: Progress, response: ServerResponse, caller: { accountId: string; lastEventId: number }): void {
-    const { accountId, lastEventId } = caller;
+  stream(
+    record: Progress,
+    response: ServerResponse,
+    caller: { accountId: string; token: string; lastEventId: number },
+  ): void {
+    const { accountId, token, lastEventId } = caller;
     const own = [...this.streams].filter((stream) => stream.accountId === accountId);
     if (own.length >= STREAMS_MAX) {
       const detail = `This account has ${STREAMS_MAX} open event streams. Close some of them.`;
@@ -56,7 +66,7 @@ export class MessageEvents implements BeforeApplicationShutdown {
     });
     const nowMs = performance.now();
     const sentHops = Math.min(lastEventId, record.hops.length);
-    const stream = { id: record.id, accountId, response, sentHops, startedMs: nowMs, wroteMs: nowMs };
+    const stream = { id: record.id, accountId, token, response, sentHops, startedMs: nowMs, wroteMs: nowMs };
     if (response.destroyed) return;
     // Flush now; an up-to-date client would otherwise receive no bytes.
     response.flushHeaders();
@@ -74,9 +84,10 @@ export class MessageEvents implements BeforeApplicationShutdown {
     if (this.isPolling) return;
     this.isPolling = true;
     try {
-      const ids = [...new Set([...this.streams].map(({ id }) => id))];
+      const allowed = await this.endRevoked();
+      const ids = [...new Set(allowed.map(({ id }) => id))];
       const records = new Map((await this.queries.progressOf(ids)).map((stored) => [stored.id, progressOf(stored)]));
-      for (const stream of this.streams) {
+      for (const stream of allowed.filter((candidate) => this.streams.has(candidate))) {
         const record = records.get(stream.id);
         if (record !== undefined) this.write(stream, record);
       }
@@ -86,6 +97,20 @@ export class MessageEvents implements BeforeApplicationShutdown {
       this.isPolling = false;
       for (const stream of this.streams) this.keepAlive(stream);
     }
+  }
+
+  /**
+   * Ends the streams whose token was revoked or has expired.
+   * @returns the streams whose token is valid: while a token cannot be checked, its stream is silent
+   */
+  private async endRevoked(): Promise<Stream[]> {
+    const streams = [...this.streams];
+    const verifications = await Promise.all(streams.map(async ({ token }) => this.verifier.verify(token)));
+    return streams.filter((stream, i) => {
+      const outcome = verifications[i]?.outcome;
+      if (outcome === 'refused') this.end(stream);
+      return outcome === 'valid';
+    });
   }
 
   private write(stream: Stream, { id, status, provider, reason, costMicros, hops }: Progress): void {

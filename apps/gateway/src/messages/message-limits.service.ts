@@ -28,11 +28,18 @@ export class MessageLimits {
   }
 
   /**
+   * Counts a request to send a message, before its body is read: a body that is refused costs time as well.
+   * @throws ProblemException `too_many_requests`
+   */
+  async countRequest(accountId: string): Promise<void> {
+    await this.rate.consume(accountId).catch(throwTooManyRequests);
+  }
+
+  /**
    * Does the work of one message if the limits allow it.
-   * @throws ProblemException `too_many_requests`, `unavailable`, or `invalid_message` for a callback that is not allowed
+   * @throws ProblemException `unavailable`, or `invalid_message` for a callback that is not allowed
    */
   async admit<Result>(message: Message, work: () => Promise<Result>): Promise<Result> {
-    await this.rate.consume(message.accountId).catch(throwTooManyRequests);
     this.refuseCallback(message.callbackUrl);
     if (this.inFlight >= this.maxInFlight) {
       throw new ProblemException('unavailable', 'Too many messages in flight. Try again.', { retryAfterMs: 1_000 });

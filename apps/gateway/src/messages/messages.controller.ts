@@ -1,19 +1,18 @@
-import { Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Req, Res, UseFilters, UseGuards } from '@nestjs/common';
 import { ApiBearerAuth, ApiCookieAuth, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { AccessTokenGuard, type Caller, CurrentCaller } from '#access-token';
+import { AccessTokenGuard, type Caller, CurrentCaller, readAccessToken } from '#access-token';
 import {
   deliveredMessageSchema,
   type MessageList,
   messageListSchema,
   type MessageRecord,
   messageRecordSchema,
-  type SendMessage,
   sendMessageSchema,
   waitingMessageSchema,
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
-import { ApiProblems, ValidBody, ValidQuery } from '#service';
+import { ApiProblems, copyHeaders, ValidQuery } from '#service';
 import { type MessagePage, messagePageSchema } from '../journal/message-page.js';
 import { StoredMessages } from './stored-messages.service.js';
 import { MessageEvents } from './message-events.service.js';
@@ -37,7 +36,11 @@ export class MessagesController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Send a message by the cheapest provider it may use' })
   @ApiHeader({ name: 'Idempotency-Key', required: false, description: '1 to 255 visible ASCII characters' })
-  @ApiHeader({ name: 'Prefer', required: false, description: '`respond-async`: accept it, and send it later' })
+  @ApiHeader({
+    name: 'Prefer',
+    required: false,
+    description: '`respond-async`: accept it with 202 and send it now; do not make the caller wait',
+  })
   @ApiResponse({ status: 200, standardSchema: deliveredMessageSchema })
   @ApiResponse({
     status: 202,
@@ -60,12 +63,12 @@ export class MessagesController {
     'deadline_missed',
   )
   async send(
-    @ValidBody(sendMessageSchema, 'invalid_message') message: SendMessage,
+    @Body({ schema: sendMessageSchema }) body: unknown,
     @CurrentCaller() caller: Caller,
     @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<SendAnswer> {
-    const answer = await this.messages.send(message, caller, readSendOptions(request.headers, request.id));
+    const answer = await this.messages.send(body, caller, readSendOptions(request.headers, request.id));
     if (answer.status === 'waiting') reply.status(202).header('location', `/messages/${answer.id}`);
     return answer;
   }
@@ -92,7 +95,7 @@ export class MessagesController {
   })
   @ApiResponse({
     status: 200,
-    description: 'an event for each new status, and a comment every 15 s',
+    description: 'an event whenever the record has new hops, and a comment every 15 s',
     content: { 'text/event-stream': { schema: { type: 'string' } } },
   })
   @ApiResponse({ status: 204, description: 'the message has ended, and `Last-Event-ID` is its last event' })
@@ -105,17 +108,18 @@ export class MessagesController {
   ): Promise<void> {
     const record = await this.stored.find(id, caller);
     if (request.method === 'HEAD') return void reply.type('text/event-stream').send();
-    reply.raw.setHeader('x-request-id', request.id);
+    copyHeaders(reply);
     const header = String(request.headers['last-event-id']);
     const lastEventId = /^\d{1,9}$/.test(header) ? Number(header) : 0;
-    this.events.stream(record, reply.raw, { accountId: caller.accountId, lastEventId });
+    const token = readAccessToken(request.headers) ?? '';
+    this.events.stream(record, reply.raw, { accountId: caller.accountId, token, lastEventId });
     reply.hijack();
   }
 
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({ summary: 'Cancel a waiting message' })
-  @ApiResponse({ status: 204 })
+  @ApiResponse({ status: 204, description: 'Octo will not send the message any more' })
   @ApiProblems('unauthenticated', 'not_found', 'already_delivered', 'unavailable')
   cancel(@Param('id') id: string, @CurrentCaller() caller: Caller): Promise<void> {
     return this.stored.cancel(id, caller);

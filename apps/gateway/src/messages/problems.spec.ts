@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Attempt } from '#contracts';
 import type { Denial } from '../delivery/delivery.service.js';
 import { addHop, type Message, newMessage } from '../message.js';
-import { undelivered } from './problems.js';
+import { cannotBeRecorded, undelivered } from './problems.js';
 
 interface Given {
   attempts?: [provider: string, outcome: Attempt['outcome']][];
@@ -13,7 +13,7 @@ interface Given {
 const nowMs = Date.parse('2026-11-20T12:00:00.000Z');
 const blocked = (waitMs: number): Denial => ({ granted: false, reason: 'blocked', waitMs });
 
-function problemOf({ attempts = [], denials = [], mayPay = false }: Given) {
+function messageOf({ attempts = [], mayPay = false }: Given): Message {
   const message: Message = newMessage({
     channel: 'default',
     message: 'a',
@@ -30,8 +30,10 @@ function problemOf({ attempts = [], denials = [], mayPay = false }: Given) {
     addHop(message, { step: 'sending', provider });
     addHop(message, { step: 'answered', provider, outcome });
   }
-  return undelivered(message, denials, nowMs);
+  return message;
 }
+
+const problemOf = (given: Given) => undelivered(messageOf(given), given.denials ?? [], nowMs);
 
 describe('undelivered', () => {
   it('is paid_access_required with the shortest wait when free quota is used up and paying is not allowed', () => {
@@ -71,5 +73,14 @@ describe('undelivered', () => {
     const { extra } = problemOf({ attempts: [['free', 'failed']] });
     expect(extra).toMatchObject({ id: expect.any(String), attempts: [{ provider: 'free', outcome: 'failed' }] });
     expect(problemOf({ denials: [blocked(1)] }).extra.attempts).toBeUndefined();
+  });
+});
+
+describe('cannotBeRecorded', () => {
+  it('says that nothing was sent only when no provider was tried', () => {
+    expect(cannotBeRecorded(messageOf({})).detail).toContain('was not sent.');
+    const problem = cannotBeRecorded(messageOf({ attempts: [['free', 'failed']] }));
+    expect(problem.detail).toContain('was not sent again');
+    expect(problem.extra.attempts).toHaveLength(1);
   });
 });

@@ -4,14 +4,22 @@ import type { Denial } from '../delivery/delivery.service.js';
 import { attemptsOf, type Message } from '../message.js';
 import type { FieldError } from '../providers/channel.js';
 
+type Sent = Pick<Message, 'id' | 'hops'>;
+
+/** Id and attempts, if a provider was tried. */
+function attemptsOfProblem({ id, hops }: Sent): { id?: string; attempts?: Attempt[] } {
+  const attempts = attemptsOf(hops);
+  return attempts.length === 0 ? {} : { id, attempts };
+}
+
 /** Why no provider delivered a message, as the problem its caller gets. */
 export function undelivered(
   { id, hops, mayPay }: Pick<Message, 'id' | 'hops' | 'mayPay'>,
   denials: readonly Denial[],
   nowMs: number,
 ): ProblemException {
-  const attempts = attemptsOf(hops);
-  const extra = attempts.length === 0 ? {} : { id, attempts };
+  const extra = attemptsOfProblem({ id, hops });
+  const { attempts = [] } = extra;
   const tried = attempts.filter(({ outcome }) => outcome !== 'refused');
   if (tried.length > 0) return failed(tried, extra);
   if (denials.some(({ reason }) => reason === 'unavailable')) {
@@ -52,15 +60,17 @@ export function refuseInvalid(errors: readonly FieldError[]): void {
   });
 }
 
-/** No provider is free. */
+/** Every provider of the channel costs money. */
 export function paidAccessRequired(): ProblemException {
   return new ProblemException('paid_access_required', 'Every provider costs money, and this message may not use one.');
 }
 
-/** Nothing was sent. */
-export function cannotBeRecorded(): ProblemException {
-  const detail = 'The message cannot be recorded at the moment, and was not sent. Try again.';
-  return new ProblemException('unavailable', detail, { retryAfterMs: 1_000 });
+/** Nothing more is sent. */
+export function cannotBeRecorded(message: Sent): ProblemException {
+  const extra = attemptsOfProblem(message);
+  const what = extra.attempts === undefined ? 'was not sent' : 'was not sent again; see its attempts';
+  const detail = `The message cannot be recorded at the moment, and ${what}. Try again.`;
+  return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: 1_000 });
 }
 
 /** The message was delivered. */
@@ -70,8 +80,9 @@ export function notRecordedYet(): ProblemException {
 }
 
 /** This pod was too slow, and another one works on the message now. */
-export function takenOver(): ProblemException {
-  return new ProblemException('unavailable', 'This took too long. Try again.', { retryAfterMs: 1_000 });
+export function takenOver(message: Sent): ProblemException {
+  const extra = { ...attemptsOfProblem(message), retryAfterMs: 1_000 };
+  return new ProblemException('unavailable', 'This took too long. Try again.', extra);
 }
 
 export function keyReused(): ProblemException {

@@ -1,7 +1,14 @@
 import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
 import type { Caller } from '#access-token';
-import type { DeliveredMessage, SendMessage, WaitingMessage } from '#contracts';
-import type { ProblemException } from '#service';
+import {
+  contentSchema,
+  type DeliveredMessage,
+  type SendMessage,
+  sendMessageSchema,
+  type WaitingMessage,
+} from '#contracts';
+import { parse, ProblemException } from '#service';
 import { type Delivery, DeliveryService } from '../delivery/delivery.service.js';
 import { fingerprintOf, IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';
@@ -12,7 +19,7 @@ import {
   markUndelivered,
   type Message,
   newMessage,
-  resolveAt,
+  resolveWith,
   wasSent,
 } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
@@ -36,6 +43,9 @@ import type { SendOptions } from './send-options.js';
 
 export type SendAnswer = DeliveredMessage | WaitingMessage;
 
+/** What is needed of a body with bad fields to check its message as well. */
+const namedContentSchema = z.object({ message: contentSchema, channel: z.string().optional() });
+
 /** `keyTaken`: an earlier request used the idempotency key, and nothing was sent. */
 type SendResult = Delivery | { outcome: 'keyTaken' };
 
@@ -54,8 +64,9 @@ export class SendMessageService {
    * Sends a message by the cheapest provider it may use, or accepts it to be sent later.
    * @throws ProblemException saying why no provider delivered it
    */
-  async send(body: SendMessage, caller: Caller, options: SendOptions): Promise<SendAnswer> {
+  async send(json: unknown, caller: Caller, options: SendOptions): Promise<SendAnswer> {
     const { idempotencyKey, requestId, traceparent } = options;
+    const body = this.parse(json);
     const channel = this.delivery.channelNamed(body.channel);
     if (channel === undefined) throw unknownChannel(body.channel);
     refuseInvalid(channel.errorsOf(body.message));
@@ -71,11 +82,26 @@ export class SendMessageService {
       requestId,
       traceparent,
     });
-    return this.limits.admit(message, () => this.sendOnce(message, options));
+    return this.limits.admit(message, () => this.sendOrAccept(message, options));
   }
 
-  private async sendOnce(message: Message, { respondAsync }: SendOptions): Promise<SendAnswer> {
+  /** @throws ProblemException with every bad field, those of the message included */
+  private parse(json: unknown): SendMessage {
+    try {
+      return parse(json, { schema: sendMessageSchema, code: 'invalid_message' });
+    } catch (error) {
+      const found = namedContentSchema.safeParse(json);
+      if (!(error instanceof ProblemException) || !found.success) throw error;
+      const { message, channel } = found.data;
+      const contentErrors = this.delivery.channelNamed(channel)?.errorsOf(message) ?? [];
+      refuseInvalid([...(error.extra.errors ?? []), ...contentErrors]);
+      throw error;
+    }
+  }
+
+  private async sendOrAccept(message: Message, { respondAsync }: SendOptions): Promise<SendAnswer> {
     const { deliverBy, createdAt } = message;
+    // A repeated request may come after its deadline: it gets the first answer.
     if (deliverBy !== undefined && deliverBy <= createdAt) return this.repeatAnswer(message, deadlineHasPassed);
     if (respondAsync) return this.accept(message);
     if (deliverBy !== undefined) return this.sendOrWait(message);
@@ -92,20 +118,21 @@ export class SendMessageService {
     if (!this.waiting.isIdle(message) && this.waiting.comesInTime(message)) return this.accept(message);
     const free = await this.deliver(message, route.filter(isFree));
     if (free.outcome !== 'undelivered') return this.conclude(message, free);
-    if (free.unknownAt === undefined && this.waiting.comesInTime(message)) return this.accept(message);
+    const canWait = free.silentProvider === undefined && this.waiting.comesInTime(message);
+    if (canWait && this.canRecord({ mustBeOnDisk: true })) return this.accept(message);
     const paid = await this.deliver(
       message,
       route.filter((provider) => !isFree(provider)),
     );
     if (paid.outcome !== 'undelivered') return this.conclude(message, paid);
     const denials = [...free.denials, ...paid.denials];
-    return this.conclude(message, { ...paid, denials, unknownAt: paid.unknownAt ?? free.unknownAt });
+    return this.conclude(message, { ...paid, denials, silentProvider: paid.silentProvider ?? free.silentProvider });
   }
 
   /** A message with an idempotency key is on disk before anything is sent, one without when it has ended. */
   private async deliver(message: Message, route: readonly Provider[]): Promise<SendResult> {
     const hasKey = message.idempotencyKey !== undefined;
-    if (!this.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded();
+    if (!this.canRecord({ mustBeOnDisk: hasKey })) throw cannotBeRecorded(message);
     if (!hasKey) return this.delivery.deliver(message, route);
     const sending = this.delivery.claim();
     if (message.hopsOnDisk === 0 && !(await this.journal.insert(message, sending))) return { outcome: 'keyTaken' };
@@ -115,10 +142,10 @@ export class SendMessageService {
   /** Records the end of a message and answers its caller. */
   private async conclude(message: Message, result: SendResult): Promise<SendAnswer> {
     if (result.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
-    if (result.outcome === 'takenOver') throw takenOver();
+    if (result.outcome === 'takenOver') throw takenOver(message);
     if (result.outcome === 'undelivered') {
       const problem = undelivered(message, result.denials, Date.now());
-      await this.recordUndelivered(message, problem, result.unknownAt);
+      await this.recordUndelivered(message, problem, result.silentProvider);
       throw problem;
     }
     if (result.outcome === 'rejected') {
@@ -136,11 +163,11 @@ export class SendMessageService {
   private async recordUndelivered(
     message: Message,
     problem: ProblemException,
-    unknownAt: Provider | undefined,
+    silentProvider: Provider | undefined,
   ): Promise<void> {
     // No provider was tried: without a row on disk there is nothing to record.
     if (message.hopsOnDisk === 0 && attemptsOf(message.hops).length === 0) return;
-    await this.journal.record(message, changeAfter(message, problem, unknownAt));
+    await this.journal.record(message, changeAfter(message, problem, silentProvider));
     // The caller may send again with the same key.
     if (!wasSent(message.hops)) await this.journal.retryUntilRecorded(() => this.idempotency.release(message));
   }
@@ -148,11 +175,11 @@ export class SendMessageService {
   /** On disk when this returns, and sent later: when free quota opens in time, or at the last safe moment. */
   private async accept(message: Message): Promise<SendAnswer> {
     if (this.delivery.routeOf(message).length === 0) throw paidAccessRequired();
-    if (!this.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded();
+    if (!this.canRecord({ mustBeOnDisk: true })) throw cannotBeRecorded(message);
     await this.limits.admitWaiting(message);
     const accepted = await this.waiting.accept(message);
     if (accepted.outcome === 'keyTaken') return this.repeatAnswer(message, inProgress);
-    if (accepted.outcome === 'takenOver') throw takenOver();
+    if (accepted.outcome === 'takenOver') throw takenOver(message);
     return waitingAnswer({ id: message.id, deliverBy: accepted.deliverBy }, message.hops);
   }
 
@@ -169,11 +196,15 @@ export class SendMessageService {
   }
 }
 
-function changeAfter(message: Message, { code, detail }: ProblemException, unknownAt: Provider | undefined): Change {
+function changeAfter(
+  message: Message,
+  { code, detail }: ProblemException,
+  silentProvider: Provider | undefined,
+): Change {
   // The caller can repeat the request with its key, and then learns the outcome.
-  if (unknownAt?.idempotent === true && message.idempotencyKey !== undefined) {
-    return resolveAt(message, unknownAt, Date.now());
+  if (silentProvider?.idempotent === true && message.idempotencyKey !== undefined) {
+    return resolveWith(message, silentProvider, Date.now());
   }
-  const status = unknownAt === undefined ? 'failed' : 'unknown';
+  const status = silentProvider === undefined ? 'failed' : 'unknown';
   return markUndelivered(message, { status, reason: code, detail });
 }

@@ -16,7 +16,7 @@ const FAILURES_MAX = 5;
 /** First pause of an account; each failed probe doubles it. */
 const FIRST_PAUSE_MS = 1_000;
 const PAUSE_MAX_MS = 60_000;
-/** Pauses are spread by this part in both directions, so that pods and accounts do not probe together. */
+/** Pauses are spread by this part, so that pods and accounts do not probe together. */
 const SPREAD = 0.1;
 /** An account with this many requests and no answer may be hanging: further messages are not sent to it. */
 const UNANSWERED_MAX = 3;
@@ -67,13 +67,16 @@ export class AccountHealth {
   /** Sends through the circuit breaker. Undefined when the account was paused meanwhile: nothing was sent. */
   async send(provider: Provider, work: () => Promise<SendResult>): Promise<SendResult | undefined> {
     let account = this.accounts.get(provider.key);
-    if (account === undefined) {
+    if (account === undefined || account.isOutdatedFor(provider)) {
       account = new Account(provider);
       this.accounts.set(provider.key, account);
     }
     return account.send(work);
   }
 }
+
+/** As many requests are in flight as the account may have; one of them ends soon. */
+const BUSY: Pause = { reason: 'maxConcurrent requests are in flight', waitMs: 100 };
 
 class Account {
   private readonly logger = new Logger('accounts');
@@ -100,11 +103,19 @@ class Account {
 
   get pause(): Pause | undefined {
     const { state } = this.breaker;
+    if (this.unanswered.size >= this.provider.maxConcurrent) return BUSY;
     if (state === CircuitState.Closed) return undefined;
     const waitMs = this.pauseUntilMs - performance.now();
     // The pause is over: the next message probes the account.
     if (state === CircuitState.Open && waitMs <= 0) return undefined;
     return { reason: this.lastReason, waitMs: Math.max(waitMs, FIRST_PAUSE_MS) };
+  }
+
+  /** The providers file was reloaded with other values for this account. */
+  isOutdatedFor({ maxConcurrent, timeoutMs, quota }: Provider): boolean {
+    const { provider } = this;
+    const isSame = provider.maxConcurrent === maxConcurrent && provider.timeoutMs === timeoutMs;
+    return !isSame || (provider.quota === undefined) !== (quota === undefined);
   }
 
   get isHanging(): boolean {
@@ -162,7 +173,8 @@ class Account {
     }
     this.lastReason = reason;
     const isFinal = latest?.outcome === 'unauthorized' || latest?.outcome === 'refused';
-    return isFinal || this.failures >= FAILURES_MAX;
+    // Sends to a hanging account cost their callers a whole time-out each: the first one is enough.
+    return isFinal || this.isHanging || this.failures >= FAILURES_MAX;
   }
 
   /** Doubles with each failed probe; at least as long as a refusal says, at least as long as a time-out takes. */
@@ -173,8 +185,9 @@ class Account {
     const isTimeout = latest?.outcome === 'unknown';
     const firstMs = isTimeout ? Math.max(FIRST_PAUSE_MS, 2 * provider.timeoutMs) : FIRST_PAUSE_MS;
     const growingMs = Math.min(PAUSE_MAX_MS, firstMs * 2 ** Math.max(0, attempt - 1));
-    const spread = 1 + SPREAD * (2 * Math.random() - 1);
-    const delayMs = Math.ceil(Math.max(growingMs, retryAfterMs ?? 0) * spread);
+    const spread = SPREAD * Math.random();
+    // A wait that the provider names is never cut short.
+    const delayMs = Math.ceil(Math.max(growingMs * (1 - SPREAD + 2 * spread), (retryAfterMs ?? 0) * (1 + spread)));
     this.pauseUntilMs = performance.now() + delayMs;
     pauses.inc({ account: provider.key });
     pausedAccounts.set({ account: provider.key }, 1);

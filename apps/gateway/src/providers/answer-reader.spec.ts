@@ -6,6 +6,7 @@ const source = (but: Partial<AnswerSource>): AnswerSource => ({
   response: undefined,
   cost: undefined,
   outcomes: [],
+  redact: (text) => text.replaceAll('key-of-octo', '***'),
   ...but,
 });
 const read = async (but: Partial<AnswerSource>, status: number, body: unknown, headers = {}) =>
@@ -74,6 +75,8 @@ describe('an answer', () => {
     [{ errors: [{ message: 'first' }, { message: 'second' }] }, 'first'],
     ['plain words\u0000', 'plain words'],
     ['x'.repeat(5_000), 'x'.repeat(500)],
+    [`${'x'.repeat(499)}😀`, `${'x'.repeat(499)}\ufffd`],
+    ['no such key: key-of-octo', 'no such key: ***'],
     ['', 'The provider gave no explanation.'],
   ])('that rejects the message explains it: %j', async (body, detail) => {
     expect(await read({}, 422, body)).toMatchObject({

@@ -23,7 +23,11 @@ export interface AnswerSource {
   response: string | undefined;
   cost: string | undefined;
   outcomes: readonly { when: string; outcome: ReadOutcome; retryAfterMs?: string | undefined }[];
+  /** Masks secrets: providers quote keys in their errors. */
+  redact: Redact;
 }
+
+type Redact = (text: string) => string;
 
 export type AnswerReader = (status: number, answer: Answer) => SendResult | Promise<SendResult>;
 
@@ -44,8 +48,8 @@ const DETAIL_MAX_CHARS = 500;
  * Compiles how the answers of a provider are read.
  * @throws ExpressionError for a syntax error
  */
-export function compileAnswer({ isSmallContract, response, cost, outcomes }: AnswerSource): AnswerReader {
-  if (isSmallContract) return readSmallContract;
+export function compileAnswer({ isSmallContract, response, cost, outcomes, redact }: AnswerSource): AnswerReader {
+  if (isSmallContract) return (status, answer) => readSmallContract(status, answer, redact);
   const rules = outcomes.map(({ when, outcome, retryAfterMs }) => ({
     when: compileExpression(when),
     outcome,
@@ -55,7 +59,7 @@ export function compileAnswer({ isSmallContract, response, cost, outcomes }: Ans
     response: response === undefined ? undefined : compileExpression(response),
     cost: cost === undefined ? undefined : compileExpression(cost),
   };
-  return (status, answer) => read(status, answer, rules, expressions);
+  return (status, answer) => read(status, answer, { rules, ...expressions, redact });
 }
 
 interface Rule {
@@ -64,11 +68,17 @@ interface Rule {
   retryAfterMs: Compiled | undefined;
 }
 
+interface Compilation {
+  rules: readonly Rule[];
+  response: Compiled | undefined;
+  cost: Compiled | undefined;
+  redact: Redact;
+}
+
 async function read(
   status: number,
   { headers, text }: Answer,
-  rules: readonly Rule[],
-  { response, cost }: { response: Compiled | undefined; cost: Compiled | undefined },
+  { rules, response, cost, redact }: Compilation,
 ): Promise<SendResult> {
   const context: AnswerContext = { status, headers, body: bodyOf(text) };
   const announced = readAnnouncement(headers);
@@ -78,7 +88,7 @@ async function read(
     const told = waitMs === undefined ? announced : { ...announced, retryAfterMs: waitMs };
     const outcome: ReadOutcome =
       rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
-    if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced: told });
+    if (outcome !== 'delivered') return undelivered(outcome, { status, text: redact(text), announced: told });
     const value = response === undefined ? context.body : await response.evaluate(context);
     const settlement = { outcome: 'accepted', announced } as const;
     if (value === undefined) {
@@ -93,7 +103,8 @@ async function read(
     };
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
-    return { outcome: 'failed', httpStatus: status, reason: error.message, settlement: { outcome: 'unknown' } };
+    const reason = printable(redact(error.message));
+    return { outcome: 'failed', httpStatus: status, reason, settlement: { outcome: 'unknown' } };
   }
 }
 
@@ -138,10 +149,10 @@ const smallContractSchema = z.object({
   response: z.string('answer lacks a response text'),
 });
 
-function readSmallContract(status: number, { headers, text }: Answer): SendResult {
+function readSmallContract(status: number, { headers, text }: Answer, redact: Redact): SendResult {
   const announced = readAnnouncement(headers);
   const outcome = outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
-  if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced });
+  if (outcome !== 'delivered') return undelivered(outcome, { status, text: redact(text), announced });
   const settlement = { outcome: 'accepted', announced } as const;
   const body = bodyOf(text);
   if (typeof body !== 'object' || body === null) {
@@ -184,7 +195,13 @@ function explanationOf(text: string): string {
   const found = success
     ? (data.error ?? data.message ?? data.detail ?? data.description ?? data.errors?.[0] ?? data.title)
     : undefined;
-  // Control characters would break logs, and Postgres does not store NUL.
-  const printable = (found ?? text).slice(0, DETAIL_MAX_CHARS).replaceAll(/\p{Cc}+/gu, ' ');
-  return printable.trim() || 'The provider gave no explanation.';
+  return printable(found ?? text).trim() || 'The provider gave no explanation.';
+}
+
+/** A bounded text that logs and Postgres can take: neither NUL nor half a surrogate pair fits into `jsonb`. */
+export function printable(text: string): string {
+  return text
+    .slice(0, DETAIL_MAX_CHARS)
+    .toWellFormed()
+    .replaceAll(/\p{Cc}+/gu, ' ');
 }

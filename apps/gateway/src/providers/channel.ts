@@ -32,15 +32,18 @@ interface Problem {
   message: string;
 }
 
-/** Compiles a channel. Its problems are relative to the channel's place in the file. */
+/**
+ * Compiles a channel. Its problems are relative to the channel's place in the file.
+ * @param providerNames of the whole file; a provider with a problem of its own is among them, and not among `all`
+ */
 export function compileChannel(
   name: string,
   { message: schema, providers: names, onNoAnswer, onRejected }: ChannelInput,
-  all: readonly Provider[],
+  { all, providerNames }: { all: readonly Provider[]; providerNames: readonly string[] },
 ): { channel: Channel; problems: Problem[] } {
   const problems: Problem[] = [];
   for (const [index, wanted] of names.entries()) {
-    if (!all.some((provider) => provider.name === wanted)) {
+    if (!providerNames.includes(wanted)) {
       problems.push({ field: ['providers', index], message: `there is no provider "${wanted}"` });
     }
   }
@@ -73,12 +76,14 @@ const TOO_LARGE: FieldError = {
 };
 
 function fieldError({ instancePath, message = 'is not valid', keyword, params }: ErrorObject): FieldError {
+  const pointerTo = (member = ''): string =>
+    `/message${instancePath}/${member.replaceAll('~', '~0').replaceAll('/', '~1')}`;
   const extra = params as { missingProperty?: string; additionalProperty?: string };
   if (keyword === 'required') {
-    return { pointer: `/message${instancePath}/${extra.missingProperty ?? ''}`, detail: 'is required' };
+    return { pointer: pointerTo(extra.missingProperty), detail: 'is required' };
   }
   if (keyword === 'additionalProperties') {
-    return { pointer: `/message${instancePath}/${extra.additionalProperty ?? ''}`, detail: 'is not a known field' };
+    return { pointer: pointerTo(extra.additionalProperty), detail: 'is not a known field' };
   }
   return { pointer: `/message${instancePath}`, detail: message };
 }

@@ -47,6 +47,8 @@ export const providerSchema = z
     cost: expressionSchema.optional(),
     /** Longest time from the start of a send to the end of its answer. */
     timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
+    /** Most requests in flight to one account, from one pod. */
+    maxConcurrent: z.coerce.number().int().min(1).max(1_000_000).optional(),
     method: z.enum(['POST', 'PUT', 'PATCH', 'GET', 'DELETE']).default('POST'),
     url: z.string(),
     headers: headersSchema.default({}),

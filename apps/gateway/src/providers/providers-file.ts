@@ -22,6 +22,8 @@ export interface Provider {
   readonly currency: string;
   /** Longest time from the start of a send to the end of its answer. */
   readonly timeoutMs: number;
+  /** Most requests in flight to this account, from one pod. */
+  readonly maxConcurrent: number;
   /** The provider delivers a repeated message once: it honours the message's id as idempotency key. */
   readonly idempotent: boolean;
   /** The header that carries the message's id. */
@@ -46,8 +48,9 @@ export interface ProvidersFile {
 /** The channel of a request that names none, if there are several. */
 export const DEFAULT_CHANNEL = 'default';
 
-/** Shorter values are no secrets, such as a limit; replacing them would garble texts. */
-const SECRET_MIN_CHARS = 8;
+/** Shorter values, and short numbers such as a limit, are no secrets; replacing them would garble texts. */
+const SECRET_MIN_CHARS = 4;
+const NO_SECRET = /^\d{1,7}$/;
 
 /**
  * Reads the providers and channels of the gateway.
@@ -60,27 +63,33 @@ export function readProvidersFile(path: string, env: NodeJS.ProcessEnv, lookup: 
   if (!parsed.success) throw new SettingsError(problemsOf(file, parsed.error));
   const { currency, channels = {}, providers: inputs } = parsed.data;
   const problems: string[] = [];
-  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, { file, env, problems }));
-  findDuplicates(inputs, { file, env, problems });
-  const shared = shareQuotas(compiled, inputs, { file, env, problems });
+  const secrets = new Set(file.secrets);
+  const redact = redactor(secrets);
+  const found: Found = { file, env, problems, redact };
+  const compiled = inputs.flatMap((input, index) => accountsOf(input, index, currency, found));
+  for (const { request } of compiled) for (const secret of request.secrets) secrets.add(secret);
+  findDuplicates(inputs, found);
+  const shared = shareQuotas(compiled, inputs, found);
   const providers = shared.toSorted((one, other) => one.priceMicros - other.priceMicros);
-  const all = { providers: inputs.map(({ name }) => name), onNoAnswer: 'next', onRejected: 'stop' } as const;
+  const providerNames = inputs.map(({ name }) => name);
+  const all = { providers: providerNames, onNoAnswer: 'next', onRejected: 'stop' } as const;
   const inputsOfChannels = Object.keys(channels).length === 0 ? { [DEFAULT_CHANNEL]: all } : channels;
   const compiledChannels = Object.entries(inputsOfChannels).map(([name, input]) => {
-    const channel = compileChannel(name, input, providers);
+    const channel = compileChannel(name, input, { all: providers, providerNames });
     problems.push(
       ...channel.problems.map(({ field, message }) => file.problemAt(['channels', name, ...field], message)),
     );
     return [name, channel.channel] as const;
   });
   if (problems.length > 0) throw new SettingsError(problems);
-  return { currency, providers, channels: new Map(compiledChannels), redact: redactor(file) };
+  return { currency, providers, channels: new Map(compiledChannels), redact };
 }
 
 interface Found {
   file: YamlFile;
   env: NodeJS.ProcessEnv;
   problems: string[];
+  redact: (text: string) => string;
 }
 
 function accountsOf(input: ProviderInput, index: number, currency: string, found: Found): Provider[] {
@@ -90,7 +99,8 @@ function accountsOf(input: ProviderInput, index: number, currency: string, found
     return compileProvider(input, { key: name, account: input.account ?? name, currency, at, found });
   }
   return accounts.flatMap(({ name: account, url, headers, quota, quotas }, place) => {
-    const own = { url: url ?? input.url, quota: quota ?? input.quota, quotas: quotas ?? input.quotas };
+    const hasOwnQuota = quota !== undefined || quotas !== undefined;
+    const own = { url: url ?? input.url, ...(hasOwnQuota && { quota, quotas }) };
     const merged = { ...input, ...own, headers: { ...input.headers, ...headers } };
     const key = `${name}/${account}`;
     return compileProvider(merged, { key, account: key, currency, at: [...at, 'accounts', place], found });
@@ -113,14 +123,20 @@ function compileProvider(
       return work();
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
-      found.problems.push(found.file.problemAt([...at, field], error.message));
+      found.problems.push(found.file.problemAt([...at, field], found.redact(error.message)));
       return undefined;
     }
   };
   const { method, url, headers } = input;
   const request = compile('url', () => compileRequest({ method, url, headers, body: bodyOf(input) }));
   const { response, cost, outcomes } = input;
-  const source = { isSmallContract: isSmallContract && outcomes.length === 0, response, cost, outcomes };
+  const source = {
+    isSmallContract: isSmallContract && outcomes.length === 0,
+    response,
+    cost,
+    outcomes,
+    redact: found.redact,
+  };
   const readAnswer = compile('outcomes', () => compileAnswer(source));
   if (request === undefined || readAnswer === undefined) return [];
   const { name, priceMicros, timeoutMs, idempotent, idempotencyKey } = input;
@@ -133,6 +149,7 @@ function compileProvider(
       priceMicros,
       currency,
       timeoutMs,
+      maxConcurrent: input.maxConcurrent ?? Infinity,
       idempotent: idempotent || idempotencyKey !== undefined,
       idempotencyHeader: idempotencyHeader?.toLowerCase(),
       quota: input.quota ?? input.quotas?.[0],
@@ -189,7 +206,13 @@ function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { 
   return providers.map((provider) => Object.assign(provider, { quota: quotas.get(provider.account) }));
 }
 
-function redactor({ secrets }: YamlFile): (text: string) => string {
-  const long = [...secrets].filter(({ length }) => length >= SECRET_MIN_CHARS);
-  return (text) => long.reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
+/** Masks secrets as they are, and as URLs and JSON write them. */
+function redactor(secrets: ReadonlySet<string>): (text: string) => string {
+  return (text) => {
+    const found = [...secrets].filter((secret) => secret.length >= SECRET_MIN_CHARS && !NO_SECRET.test(secret));
+    const forms = found.flatMap((secret) => [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]);
+    // The longest first: a secret may be a part of another one.
+    const inOrder = forms.toSorted((one, other) => other.length - one.length);
+    return inOrder.reduce((masked, form) => masked.replaceAll(form, '***'), text);
+  };
 }

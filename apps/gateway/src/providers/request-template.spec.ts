@@ -16,8 +16,9 @@ const source = (but: Partial<RequestSource>): RequestSource => ({
   ...but,
 });
 const render = async (but: Partial<RequestSource>) => {
-  const { origin, render: renderWith } = compileRequest(source(but));
-  const { headers, ...request } = await renderWith(context);
+  const template = compileRequest(source(but));
+  const { origin } = template;
+  const { headers, ...request } = await template.render(context);
   const named = Object.fromEntries(headers.flatMap((name, index) => (index % 2 ? [] : [[name, headers[index + 1]]])));
   return { origin, ...request, headers: named as Record<string, string> };
 };

@@ -33,6 +33,8 @@ export interface RequestSource {
 
 export interface RequestTemplate {
   origin: string;
+  /** Of the URL, in the forms in which a provider may quote them. */
+  secrets: readonly string[];
   /** @throws ExpressionError when the message does not fit the template */
   render(context: RequestContext): OutgoingRequest | Promise<OutgoingRequest>;
 }
@@ -63,7 +65,7 @@ const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
  * @throws ExpressionError for an expression with a syntax error, or a URL that is none
  */
 export function compileRequest({ method, url, headers, body }: RequestSource): RequestTemplate {
-  const { origin, path, authorization } = compileUrl(url);
+  const { origin, path, authorization, secrets } = compileUrl(url);
   const named = Object.entries({ ...authorization, ...lowerCased(headers) }).filter(([name]) => !OWN_HEADERS.has(name));
   const mediaType = MEDIA_TYPES[body.kind];
   const defaults = { accept: 'application/json', ...(mediaType && { 'content-type': mediaType }) };
@@ -72,10 +74,11 @@ export function compileRequest({ method, url, headers, body }: RequestSource): R
   const write = compileBody(body);
   if (path.isConstant && templates.every(([, { isConstant }]) => isConstant) && body.kind === 'message') {
     const constant = { method, path: String(path.value), headers: values.flat() };
-    return { origin, render: ({ message }) => ({ ...constant, body: JSON.stringify({ message }) }) };
+    return { origin, secrets, render: ({ message }) => ({ ...constant, body: JSON.stringify({ message }) }) };
   }
   return {
     origin,
+    secrets,
     async render(context) {
       const pairs = await Promise.all(
         templates.map(async ([name, value]) => [name, await headerOf(name, value, context)]),
@@ -90,20 +93,38 @@ function lowerCased(headers: Readonly<Record<string, string>>): Record<string, s
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
+interface CompiledUrl {
+  origin: string;
+  path: Template;
+  authorization: Record<string, string>;
+  secrets: readonly string[];
+}
+
 /** The host is constant: connections to it are kept open. User and password become Basic authorization (RFC 7617). */
-function compileUrl(url: string): { origin: string; path: Template; authorization: Record<string, string> } {
+function compileUrl(url: string): CompiledUrl {
   const start = /^https?:\/\/[^/?#]*/i.exec(url)?.[0] ?? '';
   if (start === '' || start.includes('{{') || !URL.canParse(start)) {
     throw new ExpressionError('must be an http:// or https:// URL with a constant host');
   }
   const { origin, username, password } = new URL(start);
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  const authorization = { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
   const path = compileTemplate(url.slice(start.length).replace(/#.*$/s, ''));
   const constant = path.isConstant
     ? { isConstant: true as const, value: normalized(origin, String(path.value)) }
     : path;
-  return { origin, path: constant, authorization: credentials === ':' ? {} : authorization };
+  if (username === '' && password === '') return { origin, path: constant, authorization: {}, secrets: [] };
+  const plain = decoded(password);
+  const credentials = Buffer.from(`${decoded(username)}:${plain}`).toString('base64');
+  const authorization = { authorization: `Basic ${credentials}` };
+  return { origin, path: constant, authorization, secrets: [credentials, plain] };
+}
+
+/** A password may hold a "%" that begins no escape. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function normalized(origin: string, path: string): string {

@@ -64,6 +64,9 @@ export function lookupIn(env: NodeJS.ProcessEnv): Lookup {
 /** Every issue of a schema, with the place of its field. */
 export function problemsOf(file: YamlFile, error: z.ZodError): string[] {
   return error.issues.flatMap((issue) => {
+    if (issue.code === 'invalid_key') {
+      return issue.issues.map(({ message }) => file.problemAt(issue.path, message));
+    }
     if (issue.code !== 'unrecognized_keys') return file.problemAt(issue.path, issue.message);
     return issue.keys.map((key) => file.problemAt([...issue.path, key], 'is not a known field'));
   });

@@ -25,7 +25,8 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
     failed: 'quotas cannot be provisioned yet',
     recovered: 'quotas can be provisioned again',
   });
-  private isDone = false;
+  private readonly isFresh: boolean;
+  private isDone: boolean;
   private retry: NodeJS.Timeout | undefined;
 
   constructor(
@@ -34,9 +35,10 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
     @Inject(SETTINGS) settings: GatewaySettings,
     readiness: Readiness,
   ) {
-    // Where a missing count is fresh, a new provider and a forgotten one are the same.
-    if (settings.QUOTA_WHEN_FORGOTTEN === 'fresh') this.isDone = true;
-    readiness.require('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
+    // Then a new provider and a forgotten one are the same.
+    this.isFresh = settings.QUOTA_WHEN_FORGOTTEN === 'fresh';
+    this.isDone = this.isFresh;
+    readiness.prefer('quota', () => (this.isDone ? undefined : 'is not provisioned yet'));
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -58,7 +60,9 @@ export class Provisioning implements OnApplicationBootstrap, OnApplicationShutdo
     }
   }
 
-  private async provisionNewOnes(): Promise<void> {
+  /** Provisions the quotas that no pod has provisioned yet. */
+  async provisionNewOnes(): Promise<void> {
+    if (this.isFresh) return;
     await inTransaction(this.db, async (tx) => {
       await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.provisioning})`);
       const known = new Set((await tx.select().from(providerProvisioning)).map(({ name }) => name));

@@ -1,14 +1,16 @@
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { openQuotaRedis, Quota, type QuotaOptions } from '#quota';
+import { openQuotaRedis, Quota } from '#quota';
 import type { RedisConnection } from '#redis';
 import { logTransitions, Readiness } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { ProvidersModule } from '../providers/providers.module.js';
-import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
 import { Provisioning } from './provisioning.service.js';
+import { quotasOf } from './quotas-of.js';
+import { Reload } from './reload.service.js';
 
 const QUOTA_REDIS = Symbol('QUOTA_REDIS');
 
@@ -26,6 +28,7 @@ export class QuotaModule implements OnApplicationShutdown {
         { provide: Quota, inject: [QUOTA_REDIS, SETTINGS, PROVIDERS], useFactory: createQuota },
         QuotaReportService,
         Provisioning,
+        Reload,
       ],
       exports: [Quota],
     };
@@ -36,7 +39,8 @@ export class QuotaModule implements OnApplicationShutdown {
     private readonly quota: Quota,
     readiness: Readiness,
   ) {
-    readiness.require('redis', () => (quota.isConnected ? undefined : 'is not connected: no free sends'));
+    // Not required: without Redis paid messages are still sent, and no other pod has it either.
+    readiness.prefer('redis', () => (quota.isConnected ? undefined : 'is not connected: no free sends'));
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -61,16 +65,4 @@ function createQuota(redis: RedisConnection, settings: GatewaySettings, { provid
   });
   reportTrips(quota);
   return quota;
-}
-
-/** One quota for each account; the providers of a shared account have the same one. */
-function quotasOf(providers: readonly Provider[]): QuotaOptions['providers'] {
-  const accounts = new Map(providers.map((provider) => [provider.account, provider]));
-  return [...accounts.values()].flatMap(({ account, quota: policy }) => {
-    // The permit of a slow provider must outlive the answer of any of them.
-    const timeoutMs = Math.max(
-      ...providers.filter((other) => other.account === account).map((other) => other.timeoutMs),
-    );
-    return policy === undefined ? [] : [{ name: account, policy, timeoutMs }];
-  });
 }

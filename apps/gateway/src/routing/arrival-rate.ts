@@ -52,7 +52,7 @@ class DecayingCount {
 
   perSecond(nowMs: number): number {
     this.decay(nowMs);
-    // A young count has not decayed yet; at least a quarter of the memory, so that the first arrival is no flood.
+    // Divides by the time counted so far, but at least a quarter of the memory: the first arrival is no flood.
     const age = Math.max(0.25, (this.countedMs - this.sinceMs) / this.memoryMs);
     return (this.count * 1_000) / (this.memoryMs * (1 - Math.exp(-age)));
   }

@@ -13,7 +13,7 @@ export function claimMsOf(providers: readonly Provider[]): number {
 
 /**
  * The moment from which a waiting message is paid for if it may be. One that may not be paid for would be lost at its
- * deadline: it goes before messages that have more time from half of its own time on.
+ * deadline. So its moment is half of its time: from then on it goes before messages that have more time.
  */
 export function lastSafeMoment({
   message: { createdAt, deliverBy, mayPay },

@@ -3,12 +3,12 @@ import type { Memories, Rates } from './arrival-rate.js';
 
 /** The part of later windows that is not counted on: rates are estimates, and pods act at the same time. */
 const MARGIN = 0.05;
-/** A lull: urgent messages come at no more than this part of their usual rate. */
-const LULL = 0.5;
+/** Slack: urgent messages come at no more than this part of their usual rate. */
+const SLACK = 0.5;
 /** Urgent messages that would take less than this part of a window, or less than one slot, are ignored. */
 const QUIET = 0.05;
-/** Thresholds in periods. Close together where a window more or less matters, far apart where only the sum does. */
-const PERIODS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96];
+/** Thresholds in cycles. Close together where a window more or less matters, far apart where only the sum does. */
+const CYCLES = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96];
 
 /** The waiting messages in numbers, from one query. */
 export interface Waiting {
@@ -42,15 +42,15 @@ export interface PatientShare {
 /**
  * How many waiting messages may take one of the open slots.
  *
- * A block costs money for every urgent message that comes in it, so the fewer and the better timed the blocks, the
- * better. Patient messages wait, all of them, until the first would no longer find a slot in time, or until urgent messages
- * are in a lull. If patient messages can then use the whole window, they do so at once: one block for many of them, and a
- * whole window for the next burst. If they are too few for that, only those go that must: a slot taken from a burst is one
- * paid message. Where unused slots are lost at the end (the other policies), patient messages take what urgent messages
- * will not need.
+ * A block costs money for every urgent message that comes in it: the fewer and the better timed the blocks, the better.
+ * - No patient message goes while all of them can still find a slot in a later window.
+ * - All go when the first of them would no longer find one, or when urgent messages are slack, if together they can use
+ *   the window to its end: one block for many of them, and a whole window for the next burst.
+ * - Only those go that must, if they are too few for that: each slot taken from a burst is one paid message.
+ * - Under the other policies, where unused slots are lost, they take what urgent messages will not need.
  *
  * While urgent messages arrive at random at a steady rate u, every strategy without knowledge of the future pays for
- * u·T/(N + u·T) of all messages, unless it pays for patient messages too. The gain lies in bursts and lulls (ADR 10).
+ * u·T/(N + u·T) of all messages, unless it pays for patient messages too. The gain lies in bursts and slack (ADR 10).
  */
 export function patientShare(situation: Situation): PatientShare {
   const { policy, slots, waiting } = situation;
@@ -64,7 +64,7 @@ export function patientShare(situation: Situation): PatientShare {
 /** The times from now, in milliseconds, within which due messages are counted: 16, nearest first. */
 export function dueThresholdsMs({ policy, roundTripMs }: Pick<Situation, 'policy' | 'roundTripMs'>): number[] {
   const cycleMs = cycleMsOf(policy, roundTripMs);
-  return PERIODS.map((periods) => Math.ceil(periods * cycleMs));
+  return CYCLES.map((cycles) => Math.ceil(cycles * cycleMs));
 }
 
 /** Memories of the estimate of the urgent rate. */
@@ -73,8 +73,8 @@ export function rateMemories(policy: LimitedPolicy): Memories {
 }
 
 /**
- * How many messages cannot be left to later openings, earliest deadline first: for each threshold, the messages due within
- * it that exceed what opens until the threshold before it.
+ * How many messages cannot be left to later openings. For each threshold: the messages due by then, less the slots that
+ * open before the previous threshold. The largest excess must go now.
  */
 function mustGo(situation: Situation): number {
   const { waiting } = situation;
@@ -112,7 +112,7 @@ function whatUrgentLeave(slots: number, { recent, usual }: Rates, ms: number): n
 function toFill({ policy, slots, urgentPerSecond, waiting }: Situation, must: number): number {
   const { recent, usual } = urgentPerSecond;
   if ((recent * periodMsOf(policy)) / 1_000 < Math.max(1, QUIET * limitOf(policy))) return slots;
-  return waiting.total >= slots && (must > 0 || recent <= LULL * usual) ? slots : 0;
+  return waiting.total >= slots && (must > 0 || recent <= SLACK * usual) ? slots : 0;
 }
 
 /** Slots that would be lost unused: beyond what urgent messages will want, plus two standard deviations. */

@@ -8,7 +8,7 @@ import { WaitingQueue } from './waiting-queue.service.js';
 /** Most due messages in flight at once. */
 const MAX_CONCURRENT = 256;
 const EXPIRE_BATCH_MAX = 1_000;
-/** Another pod has claimed what is due, or this pod is at its maximum. */
+/** Pause when another pod has claimed what is due, or this pod is at its maximum. */
 const NOTHING_TO_DO_MS = 50;
 
 /** Sends waiting messages at their last safe moment, and expires those whose deadline has passed. */

@@ -8,7 +8,7 @@ import type { PatientShare } from '../routing/patient-share.js';
 
 /** Most waiting messages in flight at one pod. */
 const MAX_CONCURRENT = 256;
-/** Preparing a send takes a fraction of a millisecond in which no other one leaves. */
+/** Preparing sends blocks the event loop: after so many the prepared ones leave. */
 const STARTS_PER_TURN = 4;
 /** Look for waiting messages this long before reopening, so that the permits are reserved as the quota opens. */
 const PREPARE_MS = 100;

@@ -1,8 +1,10 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { limitOf, periodMsOf, Quota } from '#quota';
+import { InFlight } from '../in-flight.js';
 import type { Message } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
-import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import type { LiveProviders } from '../providers/live-providers.js';
+import { type Provider, PROVIDERS } from '../providers/providers-file.js';
 import { isFree } from '../routing/choose-route.js';
 import { FreeQuotaDispatcher, type Slot } from './free-quota-dispatcher.js';
 import { WaitingDelivery } from './waiting-delivery.service.js';
@@ -14,26 +16,19 @@ const NEVER_MS = 365 * 86_400_000;
 /** One dispatcher of waiting messages for each free provider. */
 @Injectable()
 export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private readonly dispatchers: FreeQuotaDispatcher[];
+  private dispatchers: FreeQuotaDispatcher[] = [];
+  private readonly closing = new InFlight();
 
   constructor(
-    @Inject(PROVIDERS) private readonly config: ProvidersFile,
-    quota: Quota,
+    @Inject(PROVIDERS) private readonly config: LiveProviders,
+    private readonly quota: Quota,
     private readonly queue: WaitingQueue,
-    delivery: WaitingDelivery,
-    health: AccountHealth,
+    private readonly delivery: WaitingDelivery,
+    private readonly health: AccountHealth,
   ) {
-    const work = {
-      share: (provider: Provider) => queue.share(provider),
-      claim: (provider: Provider, slots: readonly Slot[]) => queue.claim(provider, slots),
-      send: (message: Message, provider: Provider, slot: Slot) => delivery.sendWithPermit(message, provider, slot),
-      pausedForMs: (provider: Provider) => health.pauseOf(provider)?.waitMs ?? 0,
-      failed: (error: unknown) => delivery.noteFailure(error),
-    };
-    this.dispatchers = config.providers
-      .filter(isFree)
-      .map((provider) => new FreeQuotaDispatcher(provider, quota, work));
+    this.dispatchers = this.create();
     queue.onAdded(() => this.wake());
+    config.onReplaced(() => this.replace());
   }
 
   onApplicationBootstrap(): void {
@@ -42,6 +37,25 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
 
   async beforeApplicationShutdown(): Promise<void> {
     await Promise.all(this.dispatchers.map((dispatcher) => dispatcher.close()));
+    await this.closing.drain();
+  }
+
+  private create(): FreeQuotaDispatcher[] {
+    const work = {
+      share: (provider: Provider) => this.queue.share(provider),
+      claim: (provider: Provider, slots: readonly Slot[]) => this.queue.claim(provider, slots),
+      send: (message: Message, provider: Provider, slot: Slot) => this.delivery.sendWithPermit(message, provider, slot),
+      pausedForMs: (provider: Provider) => this.health.pauseOf(provider)?.waitMs ?? 0,
+      failed: (error: unknown) => this.delivery.noteFailure(error),
+    };
+    return this.config.providers.filter(isFree).map((provider) => new FreeQuotaDispatcher(provider, this.quota, work));
+  }
+
+  /** After a reload of the providers file. Sends in flight end with the old providers. */
+  private replace(): void {
+    for (const dispatcher of this.dispatchers) this.closing.add(dispatcher.close());
+    this.dispatchers = this.create();
+    for (const dispatcher of this.dispatchers) dispatcher.start();
   }
 
   /** Free quota of at least one provider of the channel is not known to be closed. */
@@ -64,7 +78,7 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
   }
 }
 
-/** Behind the messages that wait already, one window's worth in each period. */
+/** Time until the messages that wait already have gone, one window's worth in a period. */
 function slotInMs({ provider: { quota }, opensInMs }: FreeQuotaDispatcher, waiting: number): number {
   return quota === undefined ? 0 : opensInMs + Math.floor(waiting / limitOf(quota)) * periodMsOf(quota);
 }

@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
-import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import type { LimitedPolicy } from '#quota';
+import type { LiveProviders } from '../providers/live-providers.js';
+import { PROVIDERS } from '../providers/providers-file.js';
 import { ArrivalRate, type Rates } from '../routing/arrival-rate.js';
 import { isFree } from '../routing/choose-route.js';
 import { rateMemories } from '../routing/patient-share.js';
@@ -13,14 +16,23 @@ const NONE: Rates = { recent: 0, usual: 0 };
 /** How often urgent messages come to this pod: those that are paid for while free quota is blocked. */
 @Injectable()
 export class UrgentTraffic {
-  private readonly rate: ArrivalRate | undefined;
+  private rate: ArrivalRate | undefined;
+  private policy: LimitedPolicy | undefined;
   private lastMs = -Infinity;
   /** When the first urgent message after the last lull came. */
   private beganMs = -Infinity;
 
-  constructor(@Inject(PROVIDERS) { providers }: ProvidersFile) {
-    const policy = providers.find((provider) => provider.quota !== undefined && isFree(provider))?.quota;
-    this.rate = policy && new ArrivalRate(rateMemories(policy), performance.now());
+  constructor(@Inject(PROVIDERS) private readonly config: LiveProviders) {
+    this.estimateAnew();
+    config.onReplaced(() => this.estimateAnew());
+  }
+
+  /** The memory of the estimate follows the period of the free quota. */
+  private estimateAnew(): void {
+    const free = this.config.providers.find((provider) => provider.quota !== undefined && isFree(provider));
+    if (isDeepStrictEqual(free?.quota, this.policy)) return;
+    this.policy = free?.quota;
+    this.rate = this.policy && new ArrivalRate(rateMemories(this.policy), performance.now());
   }
 
   note(): void {

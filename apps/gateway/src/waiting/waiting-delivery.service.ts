@@ -39,7 +39,7 @@ export class WaitingDelivery {
       const result = await this.delivery.send(message, provider, permit);
       if (result.outcome === 'delivered') return { ...result, provider };
       if (result.outcome === 'rejected' && this.delivery.stopsAtRejection(message)) return result;
-      return { outcome: 'undelivered', unknownAt: result.outcome === 'unknown' ? provider : undefined };
+      return { outcome: 'undelivered', silentProvider: result.outcome === 'unknown' ? provider : undefined };
     });
   }
 
@@ -70,8 +70,8 @@ export class WaitingDelivery {
 function outcomeOf(delivery: Delivery, route: readonly Provider[]): AttemptOutcome<Provider> | undefined {
   if (delivery.outcome === 'takenOver') return undefined;
   if (delivery.outcome === 'delivered' || delivery.outcome === 'rejected') return delivery;
-  const { denials, unknownAt } = delivery;
+  const { denials, silentProvider } = delivery;
   const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [denial.waitMs]));
   const isOnlyBlocked = waits.length > 0 && waits.length === route.length;
-  return { outcome: 'undelivered', unknownAt, waitMs: isOnlyBlocked ? Math.min(...waits) : undefined };
+  return { outcome: 'undelivered', silentProvider, waitMs: isOnlyBlocked ? Math.min(...waits) : undefined };
 }

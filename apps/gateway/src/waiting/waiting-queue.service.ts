@@ -130,7 +130,7 @@ export class WaitingQueue {
     if (urgent.recent + urgent.usual === 0) return { slots: limitOf(policy) };
     const state = await this.quota.state(account);
     if (state === undefined) return { slots: 0 };
-    // Reserving a permit tells how long a closed quota stays closed.
+    // Closed: a whole window, so that the dispatcher asks for permits and learns how long to wait.
     if (state.state !== 'open') return { slots: limitOf(policy) };
     const { limit, used, windowEndsInMs } = state;
     return { slots: Math.max(0, limit - used), ...(windowEndsInMs !== undefined && { windowEndsInMs }) };

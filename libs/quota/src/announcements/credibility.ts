@@ -8,7 +8,7 @@ import { hasWindows, type LimitedPolicy, periodMsOf } from '../policy.js';
 const SAME_REMAINING = 4;
 /** How many numbers of a large window are kept. A made-up number repeats sooner than that. */
 const KEPT_NUMBERS = 1_000;
-/** In so many successive windows an honest provider may by chance announce a single number, always the same. */
+/** The same single number in so many successive windows proves a constant. In fewer, chance may repeat an honest number. */
 const SAME_WINDOWS = 8;
 /** Window lengths are announced in whole seconds. */
 const ROUNDING_MS = 1_000;
@@ -44,6 +44,7 @@ export class Credibility {
     if (outcome === 'refused' && this.isLost) this.restore();
     if (announced?.remaining === undefined) return announced;
     if (hasWindows(this.policy) && outcome === 'accepted') this.count(announced.remaining, epoch);
+    // -1 stands for a limit that was not announced: the limit of another window is ignored, the rest is used.
     if (!this.isLost) return this.isOfOurWindow(announced) ? announced : { ...announced, limit: -1 };
     const { retryAfterMs } = announced;
     return retryAfterMs === undefined ? undefined : { retryAfterMs };

@@ -1,7 +1,7 @@
 /** Callers expected within this time share the step of the callers that are here. */
 const PREFETCH_MS = 10;
 const PREFETCH_MAX = 32;
-/** One permit is prefetched for each of so many left to all pods: no pod misses one that returns within 50 ms. */
+/** A step prefetches one permit for each 1,000 left to all pods. No pod misses them: they are given back within 50 ms. */
 const LEFT_PER_PREFETCH = 1_000;
 
 /**

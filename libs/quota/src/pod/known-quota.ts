@@ -33,7 +33,7 @@ export class KnownQuota {
     return Math.max(0, this.blocked.untilMs - nowMs);
   }
 
-  /** The known block as reported to Redis. Only for windows: with other policies a returned slot may end it earlier. */
+  /** The known block as reported to Redis. Only for windows: with other policies a slot given back may end it earlier. */
   blockToReportMs(nowMs: number): number {
     if (!hasWindows(this.policy)) return 0;
     const { untilMs, waitMs } = this.blocked;

@@ -5,7 +5,7 @@ import type { KnownQuota } from './known-quota.js';
 import { OutgoingSettlements } from './outgoing-settlements.js';
 import { PermitsInHand } from './permits-in-hand.js';
 
-/** How long a spare permit waits for the next caller before it is returned. */
+/** How long a spare permit waits for the next caller before the pod gives it back. */
 const SPARE_MS = 50;
 
 interface LedgerOptions {
@@ -22,13 +22,13 @@ interface LedgerOptions {
 
 /** This pod's permits from grant to settlement, and the settlements until a step takes them to Redis. */
 export class PermitLedger {
-  /** After closing no caller takes permits: all spares are returned at once. */
+  /** After closing no caller takes permits: all spares are given back at once. */
   isClosed = false;
   readonly inHand = new PermitsInHand();
   readonly outgoing: OutgoingSettlements;
 
   private readonly credibility: Credibility;
-  /** Only then the last settlement closes the window; with the other policies slots return in time anyway. */
+  /** The last settlement closes the window under count-then-block only; under other policies time frees the slots. */
   private readonly closesWhenSettled: boolean;
 
   constructor(
@@ -41,7 +41,7 @@ export class PermitLedger {
     this.closesWhenSettled = policy.policy === 'count-then-block';
     this.credibility = new Credibility(policy, () => onEvent({ event: 'announcements ignored', provider }));
     this.outgoing = new OutgoingSettlements(policy, holdMs, () => {
-      this.returnSpares(performance.now() + options.permitMs - SPARE_MS);
+      this.giveBackSpares(performance.now() + options.permitMs - SPARE_MS);
       this.onFlush();
     });
   }
@@ -49,17 +49,17 @@ export class PermitLedger {
   /** A spare permit that can still be sent. */
   takeSpare(nowMs: number): Permit | undefined {
     if (!this.inHand.hasSpares) return undefined;
-    this.returnSpares(nowMs);
+    this.giveBackSpares(nowMs);
     return this.inHand.takeSpare();
   }
 
-  /** Returns the spare permits that must be sent by `atMs`. */
-  returnSpares(atMs: number): void {
+  /** Gives back the spare permits that must be sent by `atMs`. */
+  giveBackSpares(atMs: number): void {
     for (const permit of this.inHand.dropSparesDueBy(atMs)) this.settle(permit, { outcome: 'notSent' });
   }
 
-  /** Returns the spare permits soon, unless callers take them. */
-  returnSparesSoon(): void {
+  /** Gives back the spare permits soon, unless callers take them. */
+  giveBackSparesSoon(): void {
     if (this.inHand.hasSpares) this.flushWithin(SPARE_MS);
   }
 
@@ -69,13 +69,13 @@ export class PermitLedger {
     const nowMs = performance.now();
     this.outgoing.add({ permit, settlement: this.withCredibleAnnouncement(permit, settlement), nowMs });
     if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.announced?.retryAfterMs);
-    // Another pod may want a returned slot, and the last settlement of a spent window closes it.
-    const isUrgent = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
+    // Another pod may want a slot given back, and the last settlement of a spent window closes it.
+    const isImmediate = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
     const closesWindow = this.known.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
     // No later than when the permit would time out as unknown.
     const untilTimeoutMs = permit.sendByMs + this.options.timeoutMs - nowMs;
     const patienceMs = Math.max(0, Math.min(this.outgoing.maxWaitMs, untilTimeoutMs));
-    this.flushWithin(isUrgent || closesWindow ? 0 : patienceMs);
+    this.flushWithin(isImmediate || closesWindow ? 0 : patienceMs);
   }
 
   /** Sends settlements within that time, unless a caller's step takes them earlier. */
@@ -85,7 +85,7 @@ export class PermitLedger {
       return;
     }
     // A retried step may have been granted permits after the pod was closed.
-    this.returnSpares(Infinity);
+    this.giveBackSpares(Infinity);
     this.onFlush();
   }
 
@@ -99,7 +99,7 @@ export class PermitLedger {
     // The provider is closed: neither spare permits nor those of a step in flight may be sent.
     if (permit.epoch === this.known.epoch) {
       this.known.noteRefusal(performance.now());
-      this.returnSpares(Infinity);
+      this.giveBackSpares(Infinity);
     }
     const { policy, provider, onEvent } = this.options;
     // Where the first refusal starts the block, one refusal per window is expected.

@@ -19,6 +19,10 @@ export class PermitsInHand {
     return this.unsettled.size === 0;
   }
 
+  has(permit: Permit): boolean {
+    return this.unsettled.has(permit);
+  }
+
   add(permit: Permit): void {
     this.unsettled.add(permit);
   }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, QuotaState, Reservation, Settlement } from '../permit.js';
 import type { QuotaStore, StepReply } from '../store/quota-store.js';
@@ -99,6 +100,19 @@ export class ProviderQuota {
     return this.known.blockedForMs(performance.now());
   }
 
+  /** Whether this quota granted the permit, and it is not settled yet. */
+  owns(permit: Permit): boolean {
+    return this.ledger.inHand.has(permit);
+  }
+
+  get isSettled(): boolean {
+    return this.ledger.inHand.areAllSettled;
+  }
+
+  isConfiguredAs({ policy, timeoutMs }: Pick<ProviderQuotaOptions, 'policy' | 'timeoutMs'>): boolean {
+    return this.options.timeoutMs === timeoutMs && isDeepStrictEqual(this.options.policy, policy);
+  }
+
   /** Reports what became of a permit. A second settlement of the same permit changes nothing. */
   settle(permit: Permit, settlement: Settlement): void {
     this.ledger.settle(permit, settlement);
@@ -115,15 +129,15 @@ export class ProviderQuota {
     }
   }
 
-  /** Returns the spare permits and delivers the last settlements, if Redis answers. */
+  /** Gives back the spare permits and delivers the last settlements, if Redis answers. */
   async close(): Promise<void> {
     this.ledger.isClosed = true;
     answer(this.waiters, UNAVAILABLE);
     await this.running;
-    this.ledger.returnSpares(Infinity);
+    this.ledger.giveBackSpares(Infinity);
     this.ledger.outgoing.stopTimer();
     this.flushIfConnected();
-    // Returning a spare may have started this run: close() must not end before that run has delivered it.
+    // Giving back a spare may have started this run: close() must not end before that run has delivered it.
     await this.running;
   }
 
@@ -215,7 +229,7 @@ export class ProviderQuota {
     const { state, epoch, limit, used } = reply;
     this.demand.noteLeft(this.canPrefetch && state === 'open' ? limit - used : 0);
     // The window of the spare permits is closed or over.
-    if (state === 'blocked' || epoch > this.known.epoch) this.ledger.returnSpares(Infinity);
+    if (state === 'blocked' || epoch > this.known.epoch) this.ledger.giveBackSpares(Infinity);
     this.known.note(reply, sentAtMs);
   }
 
@@ -233,9 +247,9 @@ export class ProviderQuota {
       if (waiter === undefined) this.ledger.inHand.keepSpare(permit);
       else waiter({ granted: true, permit });
     }
-    if (isTooLate) this.ledger.returnSpares(Infinity);
+    if (isTooLate) this.ledger.giveBackSpares(Infinity);
     this.refuse(asking, reply, isTooLate);
-    this.ledger.returnSparesSoon();
+    this.ledger.giveBackSparesSoon();
   }
 
   /** An open quota grants all permits wanted: callers left without one met a spent or a blocked quota. */

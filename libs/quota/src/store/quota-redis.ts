@@ -25,9 +25,10 @@ export const QUOTA_REDIS_OPTIONS = {
  */
 export function openQuotaRedis(url: string): RedisConnection {
   const redis = connectRedis(url, QUOTA_REDIS_OPTIONS);
-  // A master that hung and was replaced does not know it, and would grant the permits of the new master once more. Every
-  // pod, also an idle one, must leave it while it hangs: the heartbeat makes the socket timeout notice. Not by
-  // `failoverDetector`: notified of a new master while connecting, ioredis 6.0.0 gives up the connection for good.
+  // Sentinels replace a master that hangs. When it continues it does not know that, and would grant the permits of the new
+  // master a second time. Every pod, also an idle one, must leave it while it hangs: the heartbeat gets no answer, and the
+  // socket timeout closes the connection. `failoverDetector` cannot do this: ioredis 6.0.0, notified of a new master while it
+  // connects, gives up the connection for good.
   const heartbeat = setInterval(() => void redis.ping().catch(() => {}), HEARTBEAT_MS).unref();
   redis.once('end', () => clearInterval(heartbeat));
   return redis;

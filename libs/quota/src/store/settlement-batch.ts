@@ -16,9 +16,9 @@ interface Counts extends Record<Settlement['outcome'], number> {
 const NOTHING_ANNOUNCED = { remaining: -1, grantedAtMs: -1, resetMs: -1, limit: -1 };
 
 /**
- * Settlements since the last step, added up: a batch costs the same however many permits settled. Added up are
+ * Settlements since the last step, added up: a batch costs the same however many permits settled. A group holds the
  * settlements of one epoch and generation that arrived within `resolutionMs`, the precision with which the policy needs to
- * know when answers arrived. Accepted requests whose answer did not announce what remains are counted apart.
+ * know when answers arrived. Accepted requests whose answer did not announce what remains form groups of their own.
  */
 export class SettlementBatch {
   private readonly groups = new Map<string, Counts>();

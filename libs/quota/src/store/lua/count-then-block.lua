@@ -1,7 +1,8 @@
 -- Accepts `limit` requests, then refuses all requests for `periodMs`. The block starts at the last accepted request (option
 -- 0), or at the first refused one (option 1), for which one permit more than the limit is granted: the probe.
---   probation   number of requests that may still belong to the previous window: unknowns that it may not have counted
---   gap         1 if the window may have ended during that probation
+--   probation   how many slots the provider's previous window may still have open, for example because it did not count
+--               unknown requests. Until more requests than that are accepted, the pods send one at a time
+--   gap         1 if the previous window may have ended, and a new one begun, during the probation
 --   saidUntilMs end of a block longer than configured, announced before it began
 --   raisedFrom  the smaller limit that was configured earlier in this window: the provider may not block at the new limit
 policy.fields = { 'probation', 'gap', 'saidUntilMs', 'raisedFrom' }
@@ -34,7 +35,7 @@ function policy.changeLimit(oldLimit)
 end
 
 function policy.settle(s)
-  -- During a block a returned slot can no longer be used, and the provider may have it left: count it as unknown.
+  -- A slot given back during a block can no longer be used, and the provider may have it left: count it as unknown.
   if q.blockedUntilMs > 0 then q.refunded, q.unknown = q.refunded - s.notSent, q.unknown + s.notSent end
   -- After a long pause during probation, the provider may have started a new window in between.
   local acceptedBefore = q.accepted - s.accepted

@@ -1,19 +1,24 @@
 -- Accepts `limit` requests in every window of `periodMs`. A window starts with the first request it accepts (option -1), or
 -- at each multiple of its length since 1970 by a clock that differs from ours by at most `option` ms.
 -- Only the provider knows when exactly it started: a request in flight when it may have ended counts in both windows. Such a
--- request is carried: the next epoch starts with it as unknown.
---   beganMinMs, beganMaxMs  the window started between these times; 0 while unknown
---   hasAnswer               1 once beganMaxMs is the time of its first accepted answer, 0 while it is an estimate
---   tookMs, firstMs         how long that answer took at most; when the first request was granted
---   isEnding                1 from the first step at which the window may have ended
---   carried                 requests of this window that the next one may have counted
---   carriedGeneration       generation of the requests carried into this window, in the epoch they come from
---   carriedLeft             how many of those are not settled yet; carriedAnsweredMs: the last answer of the others
---   carriedUntilMs          none of those is in flight from this time on
---   toldMs                  when the latest request was granted whose answer announced what remains
---   isTold                  1 once the event `blocked` was reported
---   isEarlier, wasEarlier   1 if this window (the last one) ends earlier than assumed because the provider announced it
---   resetLies               1 once such an announcement proved wrong
+-- request is carried: the next epoch starts with it as unknown, and frees its slot if its answer shows that only the previous
+-- window counted it.
+--   beganMinMs         earliest time at which the window started; 0 while unknown
+--   beganMaxMs         latest time at which the window started; 0 while unknown
+--   hasAnswer          1 once beganMaxMs is the time of the window's first accepted answer, 0 while it is an estimate
+--   tookMs             how long that answer took at most
+--   firstMs            when the first request of the window was granted
+--   isEnding           1 from the first step at which the window may have ended
+--   carried            how many requests of this window the next one may have counted: the next one's carried requests
+--   carriedGeneration  generation of this window's carried requests, in the epoch they come from
+--   carriedLeft        how many carried requests are not settled yet
+--   carriedAnsweredMs  the last answer to a carried request
+--   carriedUntilMs     no carried request is in flight from this time on
+--   toldMs             when the latest request was granted whose answer announced what remains
+--   isTold             1 once the event `blocked` was reported
+--   isEarlier          1 if this window ends earlier than assumed, because the provider announced it
+--   wasEarlier         1 if that was so in the window before
+--   resetLies          1 once such an announcement proved wrong
 policy.kept = { 'resetLies' }
 policy.fields = { 'carriedGeneration', 'carriedLeft', 'carriedUntilMs', 'isEarlier', 'wasEarlier', 'beganMinMs',
   'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs' }
@@ -33,7 +38,7 @@ local function endsLatestMs() return q.beganMaxMs + periodMs + driftMs end
 -- Early enough for answers that take as long as the first one.
 local function isClosing() return q.beganMinMs > 0 and now >= endsEarliestMs() - q.tookMs end
 
--- From then on no unknown request that this window may have counted is in flight.
+-- The time from which no unknown request that this window may have counted is in flight.
 local function lastUnknownMs() return math.max(q.unknownMs, q.carriedUntilMs) end
 
 local function followClock()
@@ -49,7 +54,7 @@ function policy.beforeSettlements()
   -- How long the clock stood still is unknown: the window may end at any time now.
   if isSetBack then q.beganMinMs = math.min(q.beganMinMs, now - periodMs + driftMs) end
   if now < endsEarliestMs() then return end
-  -- Unknown requests, and those carried into this window, may still be in flight.
+  -- Unknown requests and carried requests may still be in flight.
   local strays = 0
   if q.unknownMs >= endsEarliestMs() then
     strays = q.unknown
@@ -116,8 +121,8 @@ function policy.settleOlderEpoch(s)
   q.carriedAnsweredMs = math.max(q.carriedAnsweredMs, s.answeredMs)
   if q.carriedLeft == 0 then q.carriedUntilMs = math.min(q.carriedUntilMs, q.carriedAnsweredMs) end
   local notCountedHere = s.notSent + (s.answeredMs < q.beganMinMs and s.accepted or 0)
-  local back = math.min(q.unknown, notCountedHere)
-  q.unknown, q.refunded = q.unknown - back, q.refunded + back
+  local givenBack = math.min(q.unknown, notCountedHere)
+  q.unknown, q.refunded = q.unknown - givenBack, q.refunded + givenBack
 end
 
 function policy.applyRemaining(s)
@@ -129,7 +134,7 @@ function policy.applyRemaining(s)
   end
   if q.isEnding == 1 then return end
   q.toldMs = math.max(q.toldMs, s.grantedMs)
-  -- The first request of its window: the carried ones were counted in the previous window.
+  -- The first request of its window: the previous window counted the carried requests.
   local isFirst = s.remaining == limit - 1 and outstanding() == 0 and s.grantedMs >= lastUnknownMs()
   if isFirst and not isClock then q.beganMinMs = math.max(q.beganMinMs, s.grantedMs) end
 end
@@ -139,7 +144,7 @@ function policy.timeOut(_, atMs) noteBegan(atMs, false) end
 local function turn(carried)
   local wasBlocked, beganMs = q.isTold == 1 or q.blockedUntilMs > 0, endsEarliestMs()
   local settledByMs = outstanding() > 0 and math.max(now, q.expiresMs) or now
-  -- Requests carried into the ending window and still in flight are no longer tracked one by one.
+  -- Carried requests of the ending window that are still in flight are no longer tracked one by one.
   local left = q.carriedUntilMs > now and 1e9 or outstanding()
   settledByMs = math.max(settledByMs, q.carriedUntilMs)
   local wasEarlier, generation, lastAnswerMs = q.isEarlier, q.generation, math.max(q.lastAnswerMs, lastUnknownMs())
@@ -175,7 +180,7 @@ function policy.advance()
   end
   turnIfOver()
   resolveUnknownByRemaining()
-  -- Settled without a known grant: the window may have started, and end, at any time.
+  -- A slot is used, but no step noted its grant: the window may have started at any time, so it may end at any time.
   if policy.used() > 0 and q.beganMinMs == 0 then
     q.beganMinMs = now - periodMs + driftMs
     if isClock then followClock() end
@@ -199,7 +204,7 @@ function policy.grantable()
   return free
 end
 
--- From then on slots may belong to the next window.
+-- After this time slots may belong to the next window.
 function policy.windowEndsInMs()
   return q.beganMinMs == 0 and -1 or math.max(0, endsEarliestMs() - q.tookMs - now)
 end
@@ -216,6 +221,6 @@ function policy.closedState()
   local untilMs = q.blockedUntilMs > 0 and q.blockedUntilMs or endsLatestMs()
   -- Carried requests may still turn out to belong to the previous window.
   local isExact = outstanding() == 0 and (q.carriedLeft == 0 or now >= q.carriedUntilMs)
-  local isOver = isExact or isClosing() and q.blockedUntilMs == 0 and q.hasAnswer == 1
-  return isOver and BLOCKED or SPENT, math.max(1, untilMs - now)
+  local opensByTime = isExact or isClosing() and q.blockedUntilMs == 0 and q.hasAnswer == 1
+  return opensByTime and BLOCKED or SPENT, math.max(1, untilMs - now)
 end

@@ -9,10 +9,11 @@
 -- ARGV[4]   permits wanted
 -- ARGV[5]   kind: how the provider counts; when it changes, the stored count is worthless
 -- ARGV[6]   limit
--- ARGV[7]   periodMs: length of a block or a window, or the time in which one token returns
+-- ARGV[7]   periodMs: length of a block or a window. For a token bucket the time in which one token returns, unlike
+--           periodMsOf in policy.ts, which is the time in which the whole bucket refills
 -- ARGV[8]   guardMs: for clock drift between Redis and the provider over a period
 -- ARGV[9]   the policy's option, see its file
--- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after it was granted
+-- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after its grant at the earliest
 -- ARGV[11]  what a missing hash means to a pod that has seen none: 'blocked' or 'fresh'
 -- ARGV[12]  highest epoch this pod has seen, 0 for none
 -- ARGV[13]  how long this pod knows the quota to stay blocked, in ms; 0 if it does not know of a block
@@ -32,22 +33,27 @@
 --   grantedMs when the permits were granted (Redis clock). Settlements bring it back: nothing was sent earlier
 --   windowEndsInMs  how long the slots of this window can still be used; -1 where no window has begun, or none ends
 --
+-- Outstanding permits form an older and a younger cohort. At `agesMs` the older one times out, and the younger one becomes
+-- the older. There are two, because some quotas never pause.
+--
 -- Fields of the hash, in `q`; all times on the Redis clock in ms, 0 for none. Those of one epoch:
 --   epoch, generation            see above
---   granted, refunded            permits; refunded ones returned unused
+--   granted, refunded            permits; those given back unused
 --   accepted, refused, unknown   what became of the others. Permits neither settled nor timed out are outstanding
 --   blockedUntilMs               end of the block
 --   lastAnswerMs, unknownMs      the latest answer or timeout, and the latest of an unknown
---   old, agesMs, expiresMs       outstanding permits of the older cohort; when they and when all permits time out
---   isSooner, cameSooner         1 if the provider's Retry-After ends this epoch's (the last epoch's) block sooner than the
---                                policy does
+--   old                          number of outstanding permits in the older cohort
+--   agesMs                       when the older cohort times out
+--   expiresMs                    when the latest permit times out, and with it both cohorts
+--   isSooner                     1 if the provider's Retry-After ends the block of this epoch sooner than the policy does
+--   cameSooner                   isSooner of the epoch before, if the provider refused a request in it
 --   isLimitTold                  1 once the provider has announced a limit
 --   counted                      the most requests that the provider announced to have counted
 --   untold                       accepted requests whose answer did not announce what remains
 -- Those that outlive an epoch:
 --   opensMs                      grants nothing earlier: what a pod knows of a block, or a new server
---   limit, periodMs              as configured
---   learnedLimit                 as announced; 0 none, -1 announced limits have proved wrong
+--   limit, periodMs              as configured. The Lua variable `limit`, without `q.`, is the limit in force
+--   learnedLimit                 the limit in force if the provider announced it; 0 none, -1 announced limits proved wrong
 --   clockMs, clockShiftMs        time of the last change; what was added to the server's clock after it was set back
 --   staysFull                    1 once a shorter Retry-After has proved wrong
 -- Besides: kind, server, slots (see sliding-window.lua), and `pod:<id>`, the last recorded step of a pod, as
@@ -73,8 +79,8 @@ local changed, event, foreign = false, 0, 0
 
 local function outstanding() return q.granted - q.refunded - q.accepted - q.refused - q.unknown end
 
--- Whether to report a closed quota as blocked, so that pods do not ask again before waitMs. An outstanding permit may
--- return a slot earlier, but that is not worth a trip for each message when time opens the quota soon.
+-- Whether to report a closed quota as blocked, so that pods do not ask again before waitMs. An outstanding permit may give
+-- back a slot earlier, but that is not worth a trip for each message when time opens the quota soon.
 local function opensByTime(waitMs) return outstanding() == 0 or waitMs <= holdMs end
 
 -- Adds the guard of policy.ts to an announced time.
@@ -131,7 +137,8 @@ function policy.advance()
   if event == 0 then event = 2 end
 end
 
--- The fields of an epoch, and those that outlive it. To the former the policy's fields are appended, then all to the latter.
+-- EPOCH_FIELDS start at 0 in each epoch; the policy's `fields` join them below. FIELDS outlive an epoch; the policy's
+-- `kept` fields join them. EPOCH_FIELDS join FIELDS last, so that FIELDS names all that a step reads and writes.
 local EPOCH_FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
   'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
   'untold' }
@@ -283,14 +290,14 @@ policy.beforeSettlements()
 if not isRepeated then
   for i = SETTLEMENTS, #ARGV, SETTLEMENT_SIZE do
     local s = settlementAt(i)
-    -- An epoch that is over is the provider's past: nothing of it is credited to this one.
+    -- By default a settlement of an older epoch changes nothing. Fixed windows take carried requests back: they free the slot
+    -- of a request that only the older epoch counted.
     if s.epoch == q.epoch then settle(s) else policy.settleOlderEpoch(s) end
   end
 end
 
--- 7. Permits not settled in time: their pods are gone, and the provider may have counted the requests until then. There are
--- two cohorts, because some quotas never pause: the permits outstanding when the younger cohort began time out when it grows
--- old.
+-- 7. Permits not settled in time: their pods are gone, and the provider may have counted the requests until then. At agesMs
+-- the older cohort times out, and the younger one becomes the older; at expiresMs both time out.
 if outstanding() > 0 and now >= q.agesMs then
   local isAll = now >= q.expiresMs
   local count, atMs = isAll and outstanding() or math.min(q.old, outstanding()), isAll and q.expiresMs or q.agesMs
