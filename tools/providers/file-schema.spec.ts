@@ -24,6 +24,7 @@ describe('the JSON Schema of the providers file', () => {
     ['a field it does not know', { limit: 3 }, false],
     ['a price in words', { priceMicros: 'free' }, false],
     ['a price from a variable', { priceMicros: '${PRICE:-0}' }, true],
+    ['a name at a single quota', { quota: { name: 'day', policy: 'fixed-window', limit: 1, windowMs: 1 } }, false],
     ['a named quota', { quotas: [{ name: 'day', policy: 'fixed-window', limit: 1, windowMs: 1 }] }, true],
   ])('judges a provider with %s', (_what, fields, isValid) => {
     const validate = new Ajv2020({ strict: false }).compile(JSON.parse(providersFileJsonSchema()) as object);

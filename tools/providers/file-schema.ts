@@ -11,12 +11,17 @@ export function providersFileJsonSchema(): string {
   const schema = z.toJSONSchema(providersFileSchema, {
     target: 'draft-2020-12',
     io: 'input',
-    override: ({ jsonSchema, path }) => {
+    override: ({ jsonSchema }) => {
       if (jsonSchema.type === 'integer' || jsonSchema.type === 'number') allowVariable(jsonSchema);
-      if (path.at(-1) === 'quotas') allowNames(jsonSchema);
     },
   });
-  return `${JSON.stringify({ ...schema, title: 'Providers file of Octo' }, null, 2)}\n`;
+  const titled = { ...schema, title: 'Providers file of Octo' };
+  const written = JSON.stringify(
+    titled,
+    (key, value: unknown) => (key === 'quotas' ? withNames(value as JsonSchema) : value),
+    2,
+  );
+  return `${written}\n`;
 }
 
 function allowVariable(schema: JsonSchema): void {
@@ -26,11 +31,10 @@ function allowVariable(schema: JsonSchema): void {
 }
 
 /** A quota of a list may have a name; a step before its strict schema takes the name away. */
-function allowNames({ items }: JsonSchema): void {
-  const named = items as JsonSchema;
-  // Copies: the schema of a single quota shares these objects.
-  const { oneOf = [] } = named;
-  named.oneOf = oneOf.map((policy) =>
-    Object.assign({}, policy, { properties: { name: { type: 'string' }, ...policy.properties } }),
+function withNames(quotas: JsonSchema): JsonSchema {
+  const { oneOf = [] } = quotas.items as JsonSchema;
+  const named = oneOf.map(({ properties, ...policy }) =>
+    Object.assign({}, policy, { properties: { name: { type: 'string' }, ...properties } }),
   );
+  return { ...quotas, items: { oneOf: named } } as JsonSchema;
 }
