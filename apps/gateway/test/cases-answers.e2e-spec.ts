@@ -192,7 +192,7 @@ describe('a provider', () => {
     'that says "Retry-After: 0" for ever gets fewer than 8 requests in 5 s, with growing pauses',
     async () => {
       await send('used-up');
-        const body = { message: 'hello', channel: 'stingy' };
+      const body = { message: 'hello', channel: 'stingy' };
       const accepted = await postMessage(gateway, cookie, body, { prefer: 'respond-async' });
       expect(accepted.status).toBe(202);
       await passed(performance.now() + 5_000);

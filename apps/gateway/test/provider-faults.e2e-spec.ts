@@ -173,6 +173,6 @@ async function steady(read: () => Promise<number>): Promise<number> {
     last = await read();
     return last === before;
   };
-  await waitUntil(isSteady, { what: 'the count is steady', everyMs: 500 });
+  await waitUntil(isSteady, { what: 'the count is steady', everyMs: 800 });
   return last;
 }
