@@ -94,6 +94,7 @@ export class SendMessageService {
       if (!(error instanceof ProblemException) || !found.success) throw error;
       const { message, channel } = found.data;
       const contentErrors = this.delivery.channelNamed(channel)?.errorsOf(message) ?? [];
+      if (contentErrors.length === 0) throw error;
       refuseInvalid([...(error.extra.errors ?? []), ...contentErrors]);
       throw error;
     }

@@ -107,8 +107,9 @@ class Account {
     if (state === CircuitState.Closed) return undefined;
     const waitMs = this.pauseUntilMs - performance.now();
     // The pause is over: the next message probes the account.
-    if (state === CircuitState.Open && waitMs <= 0) return undefined;
-    return { reason: this.lastReason, waitMs: Math.max(waitMs, FIRST_PAUSE_MS) };
+    if (state === CircuitState.Open) return waitMs <= 0 ? undefined : { reason: this.lastReason, waitMs };
+    // A probe is in flight.
+    return { reason: this.lastReason, waitMs: FIRST_PAUSE_MS };
   }
 
   /** The providers file was reloaded with other values for this account. */
