@@ -57,6 +57,8 @@ export class BenchSetup {
       PROVIDERS_FILE: providersFile,
       QUOTA_WHEN_FORGOTTEN: 'fresh',
       MESSAGES_PER_SECOND: '1000000',
+      WAITING_MESSAGES_MAX: '1000000',
+      WAITING_BYTES_MAX: '1000000000',
       AUTH_URL: authUrl,
       JWT_ISSUER: NAME,
       JWT_AUDIENCE: NAME,
