@@ -101,7 +101,7 @@ function explain(error: unknown): SendResult {
   if (cause instanceof NotSentError) {
     return { outcome: 'notSent', httpStatus: null, reason, settlement: { outcome: 'notSent' } };
   }
-  // The provider answered, so it has most likely counted the request; nobody can know.
+  // The provider answered, so it has most likely counted the request.
   if (cause instanceof UnreadableAnswerError) {
     return { outcome: 'failed', httpStatus: cause.status, reason, settlement: { outcome: 'unknown' } };
   }
