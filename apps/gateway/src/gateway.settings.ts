@@ -21,7 +21,7 @@ export const gatewaySettings = z.object({
   QUOTA_WHEN_FORGOTTEN: z.enum(['blocked', 'fresh']).default('blocked'),
   /** How long a message waits for a permit from Redis before it goes on without one. */
   QUOTA_BUDGET_MS: wholeNumber({ min: 1, max: 60_000 }).default(100),
-  /** While Postgres is down: `refuse` messages before anything is sent, or `continue` and record them later. */
+  /** Once Postgres is known to be down: `refuse` messages before anything is sent, or `continue` and record them later. */
   JOURNAL_DOWN: z.enum(['refuse', 'continue']).default('refuse'),
   /** How long texts and responses are kept. The record of what happened stays. */
   MESSAGE_RETENTION_DAYS: wholeNumber({ min: 1, max: 36_500 }).default(30),

@@ -93,7 +93,7 @@ const HELD_BACK = 'free slots are kept for urgent messages';
 export class Claims {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** For granted permits: as many messages as there are slots, nearest deadline first, with the intent to send. */
+  /** For granted permits: as many messages as there are slots, earliest `sendBy` first, with the intent to send. */
   async claimForSlots({
     place,
     channels,

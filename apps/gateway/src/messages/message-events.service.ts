@@ -41,7 +41,7 @@ export class MessageEvents implements BeforeApplicationShutdown {
   ) {}
 
   /**
-   * Writes an event for each new status until the message has ended, starting with its status now.
+   * Writes an event whenever the message has new hops, until it has ended, starting with its status now.
    * @param lastEventId the last event the client received, 0 for none
    * @throws ProblemException `too_many_requests`
    */

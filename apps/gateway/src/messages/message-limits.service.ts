@@ -7,7 +7,7 @@ import type { Message } from '../message.js';
 import { UrgentTraffic } from '../waiting/urgent-traffic.service.js';
 import { WaitingLimits } from './waiting-limits.service.js';
 
-/** What one pod admits: a rate for each account, and a number of messages in flight. Needs no trip to a store. */
+/** What one pod admits: a rate for each account, and a number of messages in flight. Only messages that are to wait need a query. */
 @Injectable()
 export class MessageLimits {
   private readonly rate: RateLimiterMemory;

@@ -31,7 +31,7 @@ export interface Situation {
 }
 
 export interface PatientShare {
-  /** How many waiting messages may take a slot now, nearest deadline first. */
+  /** How many waiting messages may take a slot now, earliest `sendBy` first. */
   take: number;
   /** How many more there are slots for, which are kept for urgent messages. */
   heldBack: number;

@@ -85,7 +85,7 @@ export class WaitingQueue {
     return share;
   }
 
-  /** As many messages as there are slots, nearest deadline first. */
+  /** As many messages as there are slots, earliest `sendBy` first. */
   async claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]> {
     const claimed = await this.claims.claimForSlots({
       place: placeOf(provider),
