@@ -8,6 +8,8 @@ export const REFRESH_COOKIE = 'octo_refresh';
 export const ACCESS_TOKEN_TTL_MS = 900_000;
 /** Clocks of pods may differ by this much: an access token is accepted until `exp` plus this. */
 export const CLOCK_TOLERANCE_MS = 1_000;
+/** Every access token that was signed before a revocation has expired by then; one second more, for one signed now. */
+export const REVOCATION_TTL_MS = ACCESS_TOKEN_TTL_MS + CLOCK_TOLERANCE_MS + 1_000;
 export const ALGORITHM = 'ES256';
 
 /** Claims of an access token (RFC 7519). */

@@ -1,7 +1,5 @@
-import { ACCESS_TOKEN_TTL_MS, CLOCK_TOLERANCE_MS } from './claims.js';
+import { REVOCATION_TTL_MS } from './claims.js';
 
-/** Every access token that was signed before the revocation has expired by then; one second more, for one signed now. */
-const REMEMBER_MS = ACCESS_TOKEN_TTL_MS + CLOCK_TOLERANCE_MS + 1_000;
 /** About 10 MB. */
 const CAPACITY = 100_000;
 
@@ -31,7 +29,7 @@ export class HeardRevocations {
 
   private forgetOld(nowMs: number): void {
     for (const [id, heardAtMs] of this.heardAtMs) {
-      if (this.heardAtMs.size <= this.capacity && nowMs - heardAtMs < REMEMBER_MS) return;
+      if (this.heardAtMs.size <= this.capacity && nowMs - heardAtMs < REVOCATION_TTL_MS) return;
       this.heardAtMs.delete(id);
     }
   }

@@ -9,6 +9,7 @@ export {
   type Claims,
   CLOCK_TOLERANCE_MS,
   REFRESH_COOKIE,
+  REVOCATION_TTL_MS,
   TOKEN_COOKIE,
 } from './claims.js';
 export { jwkSetOf, keyIdOf, type PublicKeys, publicKeysOf } from './jwk.js';

@@ -12,7 +12,8 @@ afterEach(async () => {
 });
 
 /** Postgres is down: Redis alone answers. */
-const NOTHING_STORED = { isRevoked: () => Promise.reject(new Error('down')) };
+const down = () => Promise.reject(new Error('down'));
+const NOTHING_STORED = { isRevoked: down, revokedWithin: down };
 
 const trusts = (revocations: Revocations): boolean => Date.now() < revocations.trustedUntil;
 

@@ -6,6 +6,7 @@ import { openRedis, OutageLog } from '#service';
 import { AckCounter } from './ack-counter.js';
 import { HeardRevocations } from './heard-revocations.js';
 import { TooLate, withinLoopTime } from './loop-time.js';
+import { RevocationPoll } from './revocation-poll.js';
 import type { StoredAccess } from './stored-access.js';
 
 /** `revoked:<sid>`; its TTL lasts until every token with that `sid` has expired. */
@@ -23,7 +24,7 @@ const ANSWER_TIMEOUT_MS = 1_000;
 /** Bounds the memory of commands that Redis never answers. It fires early when the event loop is late. */
 const COMMAND_TIMEOUT_MS = 10_000;
 
-/** How often a process renews its trust in its subscription. */
+/** How often a process renews its trust in its subscription, and polls Postgres. */
 const HEARTBEAT_MS = 500;
 const HEARTBEAT_TIMEOUT_MS = 2_000;
 /**
@@ -32,8 +33,8 @@ const HEARTBEAT_TIMEOUT_MS = 2_000;
  */
 const TRUST_MS = 2_000;
 /**
- * How long after its publication a revocation is effective everywhere, even if no process has received it: a process
- * that is cut off or blocked asks a store for each request by then. The rest allows for clocks of different speed.
+ * How long after its commit a revocation is effective everywhere, even if it was not published: by then a process has
+ * found it in Postgres, or it asks a store for each request. The rest allows for clocks of different speed.
  */
 export const EFFECTIVE_AFTER_MS = TRUST_MS + 100;
 /** After Redis was down, the auth app announces within this time what Redis may have lost. */
@@ -59,8 +60,8 @@ export interface RevocationListener {
  * new to them. A process asks Postgres instead while it is not sure to receive what Redis publishes, and when Redis does
  * not answer.
  *
- * Two promises bind the process that revokes and the others. A process trusts its subscription for `TRUST_MS` at a time.
- * The process that revokes waits for every acknowledgement, or until that time is over.
+ * Two promises bind the process that revokes and the others. A process trusts its subscription, and its poll of Postgres,
+ * for `TRUST_MS` at a time. The process that revokes waits for every acknowledgement, or until that time is over.
  */
 export class Revocations implements OnApplicationShutdown {
   private readonly logger = new Logger('revocations');
@@ -74,18 +75,20 @@ export class Revocations implements OnApplicationShutdown {
   private readonly heartbeat: NodeJS.Timeout;
   private readonly processId = randomUUID();
   private readonly heard = new HeardRevocations();
+  private readonly poll: RevocationPoll;
   /** By the id of the revocation that waits for them. */
   private readonly acks = new Map<string, AckCounter>();
   private subscribed = false;
-  private trustEnds = 0;
+  private subscriptionTrustEnds = 0;
   private settledAtMs = 0;
   /** Lookups that timed out and that Redis has not answered yet. */
   private overdue = 0;
 
   constructor(
     redisUrl: string,
-    private readonly stored: Pick<StoredAccess, 'isRevoked'>,
+    private readonly stored: Pick<StoredAccess, 'isRevoked' | 'revokedWithin'>,
   ) {
+    this.poll = new RevocationPoll({ stored, onRevoked: (accessIds) => this.hear(accessIds), trustMs: TRUST_MS });
     const timeouts = { commandTimeout: COMMAND_TIMEOUT_MS };
     this.commands = openRedis({ url: redisUrl, use: 'revocations', ...timeouts });
     this.subscription = openRedis({
@@ -100,7 +103,11 @@ export class Revocations implements OnApplicationShutdown {
     this.subscription.on('message', (channel, message: string) =>
       channel === REVOKED_CHANNEL ? this.apply(message) : this.acks.get(message)?.receive(),
     );
-    this.heartbeat = setInterval(() => void this.renewTrust(), HEARTBEAT_MS).unref();
+    void this.poll.poll();
+    this.heartbeat = setInterval(() => {
+      void this.renewTrust();
+      void this.poll.poll();
+    }, HEARTBEAT_MS).unref();
   }
 
   /**
@@ -108,7 +115,7 @@ export class Revocations implements OnApplicationShutdown {
    * After it, do not use a cached result of `stateOf`.
    */
   get trustedUntil(): number {
-    return this.trustEnds;
+    return Math.min(this.subscriptionTrustEnds, this.poll.trustedUntil);
   }
 
   /** Whether `id` was revoked, or the API key with this id changed, since then. @param sinceMs of `performance.now()` */
@@ -159,7 +166,7 @@ export class Revocations implements OnApplicationShutdown {
 
   /** The second store is asked only if the first one has no answer. */
   private async askStores(sessionId: string): Promise<SessionState> {
-    const isRedisComplete = Date.now() < this.trustEnds && performance.now() >= this.settledAtMs;
+    const isRedisComplete = Date.now() < this.trustedUntil && performance.now() >= this.settledAtMs;
     const first = isRedisComplete ? await this.askRedis(sessionId) : await this.askPostgres(sessionId);
     if (isDecided(first)) return first;
     const second = isRedisComplete ? await this.askPostgres(sessionId) : await this.askRedis(sessionId);
@@ -188,7 +195,7 @@ export class Revocations implements OnApplicationShutdown {
       this.overdue += 1;
       void answer.then(() => (this.overdue -= 1));
       // Redis answers the subscription: it is this connection that is dead.
-      if (Date.now() < this.trustEnds) this.commands.disconnect(true);
+      if (Date.now() < this.subscriptionTrustEnds) this.commands.disconnect(true);
       return 'late';
     }
   }
@@ -207,7 +214,7 @@ export class Revocations implements OnApplicationShutdown {
     try {
       await this.subscription.subscribe(REVOKED_CHANNEL, ackChannel(this.processId));
       this.subscribed = true;
-      this.trustEnds = askedAt + TRUST_MS;
+      this.subscriptionTrustEnds = askedAt + TRUST_MS;
       this.settledAtMs = performance.now() + SETTLE_MS;
       this.outage.recovered();
       for (const listener of this.listeners) listener.mayHaveMissed();
@@ -226,7 +233,7 @@ export class Revocations implements OnApplicationShutdown {
     const askedAt = Date.now();
     try {
       await this.subscription.subscribe(REVOKED_CHANNEL);
-      if (this.subscribed) this.trustEnds = askedAt + TRUST_MS;
+      if (this.subscribed) this.subscriptionTrustEnds = askedAt + TRUST_MS;
     } catch {
       // The trust ends by itself; a broken connection is reported by its `close`.
     }
@@ -234,7 +241,7 @@ export class Revocations implements OnApplicationShutdown {
 
   private lose(): void {
     this.subscribed = false;
-    this.trustEnds = 0;
+    this.subscriptionTrustEnds = 0;
     for (const listener of this.listeners) listener.mayHaveMissed();
   }
 

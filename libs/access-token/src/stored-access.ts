@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Database, databaseReason, InjectDatabase, PreparedStatement } from '#database';
 import { OutageLog } from '#service';
 import { BatchedLookup } from './batched-lookup.js';
+import { REVOCATION_TTL_MS } from './claims.js';
 
 /** A key and the rights of its account at the moment of the query. */
 export interface StoredApiKey {
@@ -16,6 +17,11 @@ export interface StoredApiKey {
 
 const REVOKED = new PreparedStatement(
   sql`select access_id from revoked_access where access_id = any(${sql.placeholder('ids')}::uuid[])`,
+);
+
+const REVOKED_WITHIN = new PreparedStatement(
+  sql`select access_id, expires_at from revoked_access
+    where expires_at > clock_timestamp() + ${sql.placeholder('remainingMs')} * interval '1 ms'`,
 );
 
 const API_KEYS = new PreparedStatement(sql`
@@ -31,6 +37,7 @@ const KEYS_USED = new PreparedStatement(sql`
     and coalesce(last_used_at < now() - interval '1 minute', true)`);
 
 const revokedRow = z.object({ access_id: z.string() });
+const revocationRow = revokedRow.extend({ expires_at: z.date() });
 const apiKeyRow = z.object({
   hash: z.string(),
   id: z.string(),
@@ -61,6 +68,17 @@ export class StoredAccess {
   /** @throws LookupFailed */
   async isRevoked(accessId: string): Promise<boolean> {
     return (await this.revoked.find(accessId)) ?? false;
+  }
+
+  /**
+   * Revocations recorded within the last `ms`, by access id, with their expiry as Unix time in milliseconds. Without
+   * `ms`, all that have not expired.
+   * @throws DrizzleQueryError
+   */
+  async revokedWithin(ms = REVOCATION_TTL_MS): Promise<Map<string, number>> {
+    const remainingMs = Math.max(0, REVOCATION_TTL_MS - ms);
+    const rows = z.array(revocationRow).parse(await REVOKED_WITHIN.execute(this.db, { remainingMs }));
+    return new Map(rows.map((row) => [row.access_id, row.expires_at.getTime()]));
   }
 
   /**

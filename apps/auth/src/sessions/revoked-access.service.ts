@@ -1,19 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { gt } from 'drizzle-orm';
-import { ACCESS_TOKEN_TTL_MS, CLOCK_TOLERANCE_MS, EFFECTIVE_AFTER_MS, Revocations } from '#access-token';
+import { gt, sql } from 'drizzle-orm';
+import { EFFECTIVE_AFTER_MS, REVOCATION_TTL_MS, Revocations } from '#access-token';
 import { type Database, databaseReason, InjectDatabase, type Queries, revokedAccess } from '#database';
 import { OutageLog } from '#service';
 
-/** Every access token has expired this long after it was signed; one second more, for a token being signed now. */
-const REMEMBER_MS = ACCESS_TOKEN_TTL_MS + CLOCK_TOLERANCE_MS + 1_000;
 const RETRY_MS = 1_000;
 /** A Redis that is busy for a moment must not leave a session open; one that is down fails every try at once. */
 const TRIES = 3;
 
 /**
- * Revoked access ids, whose tokens every pod refuses, and ids of API keys that every pod must look up again. Postgres records them in the transaction that revokes them; Redis
- * announces them. Redis may be down or lose its data: whenever it is connected again, all of them are announced again.
+ * Revoked access ids, whose tokens every pod refuses, and ids of API keys that every pod must look up again. Postgres
+ * records them in the transaction that revokes them; Redis announces them. Redis may be down or lose its data: whenever it
+ * is connected again, all of them are announced again.
  */
 @Injectable()
 export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
@@ -38,7 +37,8 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
 
   async record(tx: Queries, accessIds: string[]): Promise<void> {
     if (accessIds.length === 0) return;
-    const expiresAt = new Date(Date.now() + REMEMBER_MS);
+    // The clock of Postgres: pods select the revocations of the last seconds.
+    const expiresAt = sql`clock_timestamp() + ${REVOCATION_TTL_MS} * interval '1 ms'`;
     await tx
       .insert(revokedAccess)
       .values(accessIds.map((accessId) => ({ accessId, expiresAt })))
@@ -48,7 +48,7 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
 
   /**
    * Call after the commit of `record`. When it resolves, the revocation is effective in every pod. While Redis is down
-   * that takes `EFFECTIVE_AFTER_MS`, and the announcement is repeated in the background.
+   * that takes `EFFECTIVE_AFTER_MS`: every pod polls Postgres. The announcement is repeated in the background.
    */
   async announce(accessIds: string[]): Promise<void> {
     if (accessIds.length === 0) return;
@@ -56,7 +56,7 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
     const elapsedMs = (): number => performance.now() - startedMs;
     for (let triesLeft = TRIES; ; triesLeft -= 1) {
       try {
-        return await this.revocations.revoke(accessIds, REMEMBER_MS); // oxlint-disable-line no-await-in-loop -- a retry
+        return await this.revocations.revoke(accessIds, REVOCATION_TTL_MS); // oxlint-disable-line no-await-in-loop -- a retry
       } catch (error) {
         if (triesLeft > 1 && elapsedMs() < EFFECTIVE_AFTER_MS) continue;
         this.retryLater(error);
@@ -71,7 +71,7 @@ export class RevokedAccess implements OnModuleInit, OnApplicationShutdown {
       const recent = await this.db.select().from(revokedAccess).where(gt(revokedAccess.expiresAt, new Date()));
       await this.revocations.revoke(
         recent.map((row) => row.accessId),
-        REMEMBER_MS,
+        REVOCATION_TTL_MS,
       );
       this.outage.recovered();
     } catch (error) {
