@@ -44,6 +44,7 @@ const writesAndEnds =
   (socket) =>
     socket.end(answer);
 
+const PROBE_REASON = expect.stringMatching(/^no answer to a probe within \d+ ms$/);
 const QUOTA = { quota: { policy: 'fixed-window', limit: 1_000, windowMs: 600_000 } };
 const ANY = { text: '{{ message }}' };
 let recoversAtMs = Infinity;
@@ -58,6 +59,14 @@ const WIRE: Record<string, [fields: object, onRequest: OnRequest]> = {
     },
   ],
   'hanging-for-good': [{ timeoutMs: 5_000 }, () => {}],
+  'hanging-in-a-channel-that-stops': [{ timeoutMs: 400 }, () => {}],
+  // Two requests without an answer, then answers that are later than a probe waits.
+  'late-for-its-probe': [
+    { timeoutMs: 2_000 },
+    (socket, _times, { requests }) => {
+      if (requests.length > 2) setTimeout(() => socket.write(withLength(SMALL)), 700);
+    },
+  ],
   'closing-kept-alive': [
     { idempotent: true },
     (socket, times) => (times === 1 ? socket.write(withLength(SMALL)) : socket.destroy()),
@@ -125,6 +134,7 @@ beforeAll(async () => {
     providers.flatMap(({ name }) => [
       [name, { providers: [name] }],
       [`${name}-or-paid`, { providers: [name, 'paid'] }],
+      [`${name}-then-stop`, { providers: [name, 'paid'], onNoAnswer: 'stop' }],
     ]),
   );
   stack = await startWithProviders(JSON.stringify({ currency: 'USD', channels, providers }), {
@@ -259,11 +269,52 @@ describe('a provider that hangs', () => {
       const waited = posts.filter(({ tookMs }) => tookMs > 5_000);
       expect(waited.length).toBeLessThanOrEqual(5);
       // On a busy machine some of the others take longer than usual; most do not.
-      const others = posts.filter((post) => !waited.includes(post)).map(({ tookMs }) => tookMs);
-      expect(others.toSorted((one, other) => one - other)[Math.floor(others.length / 2)]).toBeLessThan(300);
+      const others = posts.filter((post) => !waited.includes(post));
+      const tookMs = others.map((post) => post.tookMs).toSorted((one, other) => one - other);
+      expect(tookMs[Math.floor(others.length / 2)]).toBeLessThan(300);
+      // After the first pause the messages that probe the account do not wait for it either.
+      const probes = others.filter(({ answer }) => answer.body.attempts?.[0]?.provider === 'hanging-for-good');
+      expect(probes.length).toBeGreaterThan(0);
+      for (const { answer } of probes)
+        expect(answer.body.attempts?.[0]).toMatchObject({ outcome: 'unknown', reason: PROBE_REASON });
     },
   );
+
+  it.concurrent('and answers a probe late gets messages again, and its quota counts the probe', async () => {
+    const name = 'late-for-its-probe';
+    await inParallel(2, 2, () => send(`${name}-or-paid`));
+    const probe = await probeOf(name, () => send(`${name}-or-paid`));
+    expect(probe.body).toMatchObject({
+      provider: 'paid',
+      attempts: [{ outcome: 'unknown', reason: PROBE_REASON }, {}],
+    });
+    await waitUntil(async () => (await quotaOf(gateway, cookie, name)).state === 'open', { what: 'it is used again' });
+    expect((await send(`${name}-or-paid`)).body).toMatchObject({ provider: name });
+    await waitUntil(async () => (await usedOf(name)) === requestsTo(name).length, { what: 'each request is counted' });
+  });
+
+  it.concurrent('gets a probe that no other provider gets too, where `onNoAnswer` is `stop`', async () => {
+    const name = 'hanging-in-a-channel-that-stops';
+    await inParallel(2, 2, () => send(`${name}-then-stop`));
+    const probe = await probeOf(name, () => send(`${name}-then-stop`));
+    expect(probe).toMatchObject({
+      status: 504,
+      body: { attempts: [{ provider: name, outcome: 'unknown', reason: 'no answer within 400 ms' }] },
+    });
+  });
 });
+
+/** Sends messages until one probes the account. */
+async function probeOf(name: string, post: () => Promise<MessageAnswer>): Promise<MessageAnswer> {
+  let answer: MessageAnswer | undefined;
+  const isProbe = async (): Promise<boolean> => {
+    answer = await post();
+    return answer.body.attempts?.[0]?.provider === name;
+  };
+  await waitUntil(isProbe, { what: `a message probes ${name}`, everyMs: 50 });
+  if (answer === undefined) throw new Error('no message was sent');
+  return answer;
+}
 
 describe('a provider that cannot be reached', () => {
   it.each(UNREACHABLE)('because of "%s" fails each of 6 messages with 502, and counts none', async (name, reason) => {
