@@ -47,7 +47,7 @@ const writesAndEnds =
 const PROBE_REASON = expect.stringMatching(/^no answer to a probe within \d+ ms$/);
 const QUOTA = { quota: { policy: 'fixed-window', limit: 1_000, windowMs: 600_000 } };
 const ANY = { text: '{{ message }}' };
-let recoversAtMs = Infinity;
+let recovers = false;
 let sentBytes = 0;
 
 /** Providers by name: their fields in the providers file, and what they do with a request. */
@@ -55,10 +55,10 @@ const WIRE: Record<string, [fields: object, onRequest: OnRequest]> = {
   hanging: [
     { timeoutMs: 2_000 },
     (socket) => {
-      if (performance.now() >= recoversAtMs) socket.write(withLength(SMALL));
+      if (recovers) socket.write(withLength(SMALL));
     },
   ],
-  'hanging-for-good': [{ timeoutMs: 5_000 }, () => {}],
+  'hanging-for-good': [{ timeoutMs: 3_000 }, () => {}],
   'hanging-in-a-channel-that-stops': [{ timeoutMs: 400 }, () => {}],
   // Two requests without an answer, then answers that are later than a probe waits.
   'late-for-its-probe': [
@@ -103,6 +103,10 @@ const UNREACHABLE = [
   ['not-valid-yet', 'certificate is not valid yet'],
   ['unreachable', 'network unreachable'],
   ['refused-on-both-families', 'connection refused'],
+  ['no-such-host', 'host name'],
+  ['certificate-for-another-host', 'certificate is for another host'],
+  ['certificate-of-no-authority', 'certificate is self-signed'],
+  ['silent-tls', 'connect timeout'],
 ] as const;
 
 const stubs: Record<string, WireStub> = {};
@@ -158,7 +162,8 @@ function free(name: string, url: string, fields: object) {
 
 async function tlsProviders() {
   const { cert, key } = certificateFor(new Date('2090-01-01'), new Date('2100-01-01'));
-  writeFileSync(join(dir, 'certificate.pem'), cert);
+  const [trusted, untrusted] = [1, 2].map(() => certificateFor(new Date('2020-01-01'), new Date('2100-01-01')));
+  writeFileSync(join(dir, 'certificate.pem'), `${cert}${trusted?.cert}`);
   const portOf = async (server: Server): Promise<number> => {
     server.on('error', () => undefined).listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -166,13 +171,20 @@ async function tlsProviders() {
     return (server.address() as { port: number }).port;
   };
   const closing = await portOf(createServer((socket) => socket.destroy()));
-  const notValidYet = await portOf(createTlsServer({ cert, key }, (socket) => socket.destroy()));
+  const tlsPort = (options: object): Promise<number> =>
+    portOf(createTlsServer(options, (socket) => socket.on('error', () => undefined).destroy()));
+  const notValidYet = await tlsPort({ cert, key });
+  const silent = await portOf(createServer((socket) => closers.push(() => socket.destroy())));
   const urls: Record<(typeof UNREACHABLE)[number][0], string> = {
     'https-to-http': `https://127.0.0.1:${Number(new URL(paidStub.origin).port)}/send`,
     'https-closing': `https://127.0.0.1:${closing}/send`,
     'not-valid-yet': `https://127.0.0.1:${notValidYet}/send`,
     // The broadcast address: no route leads there.
     unreachable: 'http://255.255.255.255/send',
+    'no-such-host': 'https://nowhere.invalid/send',
+    'certificate-for-another-host': `https://localhost:${await tlsPort({ ...trusted })}/send`,
+    'certificate-of-no-authority': `https://127.0.0.1:${await tlsPort({ ...untrusted })}/send`,
+    'silent-tls': `https://127.0.0.1:${silent}/send`,
     'refused-on-both-families': `http://localhost:${await freePort()}/send`,
   };
   return UNREACHABLE.map(([name]) => free(name, urls[name], { timeoutMs: 1_000 }));
@@ -229,13 +241,6 @@ const send = (channel: string, as = cookie, message = 'hello'): Promise<MessageA
   postMessage(gateway, as, { message, channel });
 const usedOf = async (name: string) => (await quotaOf(gateway, cookie, name)).used;
 
-/** A message and how long its caller waited for the answer. */
-async function timed(channel: string): Promise<{ answer: MessageAnswer; atMs: number; tookMs: number }> {
-  const atMs = performance.now();
-  const answer = await send(channel);
-  return { answer, atMs, tookMs: performance.now() - atMs };
-}
-
 async function residentBytes(): Promise<number> {
   const { body } = await call<string>(`${gateway}/metrics`);
   return Number(/^process_resident_memory_bytes (\S+)$/m.exec(body)?.[1]);
@@ -245,40 +250,29 @@ describe('a provider that hangs', () => {
   it.concurrent(
     'gets single probes with growing pauses, and messages again with the first probe that it answers',
     async () => {
-      const posts = await paced({ count: 200, everyMs: 100 }, (index) => {
-        if (index === 120) recoversAtMs = performance.now();
-        return timed('hanging-or-paid');
-      });
-      expect(posts.filter(({ answer }) => answer.status !== 200)).toEqual([]);
-      const hanging = requestsTo('hanging').filter(({ atMs }) => atMs < recoversAtMs);
-      expect(hanging.length).toBeLessThanOrEqual(6);
-      const first = posts.find(({ answer }) => answer.body.provider === 'hanging');
-      const firstMs = first === undefined ? Infinity : first.atMs;
-      // Every message after the first probe that was answered is free.
-      const later = posts.filter(({ atMs }) => atMs > firstMs + (first?.tookMs ?? 0));
-      expect(later.length).toBeGreaterThan(0);
-      expect(later.filter(({ answer }) => answer.body.provider !== 'hanging')).toEqual([]);
+      const answers = await paced({ count: 150, everyMs: 100 }, () => send('hanging-or-paid'));
+      expect(answers.filter(({ body }) => body.provider !== 'paid')).toEqual([]);
+      expect(requestsTo('hanging').length).toBeLessThanOrEqual(8);
+      recovers = true;
+      await probeOf('hanging', () => send('hanging-or-paid'));
+      const later = await inParallel(10, 1, () => send('hanging-or-paid'));
+      expect(later.map(({ body }) => body.provider)).toEqual(Array.from({ length: 10 }, () => 'hanging'));
     },
   );
 
-  it.concurrent(
-    'makes at most 5 of 200 messages at 10 a second wait for it, and the others take less than 300 ms',
-    async () => {
-      const posts = await paced({ count: 200, everyMs: 100 }, () => timed('hanging-for-good-or-paid'));
-      expect(posts.filter(({ answer }) => answer.body.provider !== 'paid')).toEqual([]);
-      const waited = posts.filter(({ tookMs }) => tookMs > 5_000);
-      expect(waited.length).toBeLessThanOrEqual(5);
-      // On a busy machine some of the others take longer than usual; most do not.
-      const others = posts.filter((post) => !waited.includes(post));
-      const tookMs = others.map((post) => post.tookMs).toSorted((one, other) => one - other);
-      expect(tookMs[Math.floor(others.length / 2)]).toBeLessThan(300);
-      // After the first pause the messages that probe the account do not wait for it either.
-      const probes = others.filter(({ answer }) => answer.body.attempts?.[0]?.provider === 'hanging-for-good');
-      expect(probes.length).toBeGreaterThan(0);
-      for (const { answer } of probes)
-        expect(answer.body.attempts?.[0]).toMatchObject({ outcome: 'unknown', reason: PROBE_REASON });
-    },
-  );
+  it.concurrent('makes at most 5 of 200 messages at 10 a second wait for it, and not those that probe it', async () => {
+    const answers = await paced({ count: 200, everyMs: 100 }, () => send('hanging-for-good-or-paid'));
+    expect(answers.filter(({ body }) => body.provider !== 'paid')).toEqual([]);
+    const attempts = answers.flatMap(({ body }) => body.attempts ?? []);
+    const reasons = attempts.filter(({ provider }) => provider !== 'paid').map(({ reason }) => reason);
+    const isWait = (reason: string | undefined): boolean => reason === 'no answer within 3000 ms';
+    const waited = reasons.filter(isWait);
+    expect(waited.length).toBeGreaterThan(0);
+    expect(waited.length).toBeLessThanOrEqual(5);
+    const probes = reasons.filter((reason) => !isWait(reason));
+    expect(probes.length).toBeGreaterThan(0);
+    for (const reason of probes) expect(reason).toEqual(PROBE_REASON);
+  });
 
   it.concurrent('and answers a probe late gets messages again, and its quota counts the probe', async () => {
     const name = 'late-for-its-probe';
@@ -321,11 +315,11 @@ describe('a provider that cannot be reached', () => {
     const answers = await paced({ count: 6, everyMs: 50 }, () => send(name, freeOnly));
     expect(answers[0]).toMatchObject({
       status: 502,
-      body: { code: 'provider_failed', attempts: [{ provider: name, outcome: 'failed', httpStatus: null, reason }] },
+      body: { code: 'provider_failed', attempts: [{ provider: name, outcome: 'failed', httpStatus: null }] },
     });
+    expect(answers[0]?.body.attempts?.[0]?.reason).toContain(reason);
     expect(JSON.stringify(answers[0]?.body)).not.toMatch(/127\.0\.0\.1|localhost|255\.255|ECONN|ERR_/);
-    // The gateway may have paused the account after the first ones.
-    expect(answers.filter(({ status }) => status !== 502 && status !== 403)).toEqual([]);
+    expect(answers.map(({ status }) => status)).toEqual([502, 502, 502, 502, 502, 502]);
     await waitUntil(async () => (await usedOf(name)) === 0, { what: 'nothing is counted' });
   });
 });

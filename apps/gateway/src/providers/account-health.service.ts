@@ -13,6 +13,8 @@ import type { Provider } from './providers-file.js';
 
 /** Consecutive failures after which the gateway pauses an account. */
 const FAILURES_MAX = 5;
+/** The same for an account that no connection reaches: nothing was sent, and its failures say why. */
+const UNREACHABLE_MAX = 8;
 /** First pause of an account; each failed probe doubles it. */
 const FIRST_PAUSE_MS = 1_000;
 /** First pause of an account that may not send: a key is seldom mended within seconds. */
@@ -194,8 +196,9 @@ class Account {
     this.failures += 1;
     const reason = latest === undefined || latest.outcome === 'delivered' ? 'failed' : latest.reason;
     const isFinal = latest?.outcome === 'unauthorized' || latest?.outcome === 'refused';
+    const failuresMax = latest?.outcome === 'notSent' ? UNREACHABLE_MAX : FAILURES_MAX;
     // Sends to a hanging account cost their callers a whole time-out each: the first one is enough.
-    const isPausedNow = isFinal || this.isHanging || this.failures >= FAILURES_MAX;
+    const isPausedNow = isFinal || this.isHanging || this.failures >= failuresMax;
     // A pause has a warning of its own.
     if (reason !== this.lastReason && !isPausedNow) {
       this.logger.warn('provider account failed', { account: this.provider.key, status: latest?.httpStatus, reason });

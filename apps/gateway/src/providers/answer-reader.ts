@@ -85,9 +85,8 @@ async function read(
   try {
     const rule = await firstMatch(rules, context);
     const waitMs = await waitOf(rule, context);
-    const told = waitMs === undefined ? announced : { ...announced, retryAfterMs: waitMs };
-    const outcome: ReadOutcome =
-      rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
+    const told = waitMs === undefined ? withWait(announced, status) : { ...announced, retryAfterMs: waitMs };
+    const outcome: ReadOutcome = rule?.outcome ?? outcomeOf({ status, namesWait: told?.retryAfterMs !== undefined });
     if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced: told, redact });
     const value = response === undefined ? context.body : await response.evaluate(context);
     const settlement = { outcome: 'accepted', announced } as const;
@@ -114,14 +113,27 @@ async function firstMatch(rules: readonly Rule[], context: AnswerContext): Promi
 }
 
 async function waitOf(rule: Rule | undefined, context: AnswerContext): Promise<number | undefined> {
-  const waitMs = await rule?.retryAfterMs?.evaluate(context);
-  return typeof waitMs === 'number' && Number.isFinite(waitMs) && waitMs >= 0 ? Math.ceil(waitMs) : undefined;
+  const waitMs = numberOf(await rule?.retryAfterMs?.evaluate(context));
+  return waitMs === undefined ? undefined : Math.ceil(waitMs);
+}
+
+/** Other statuses than 429 are refusals only with a wait; "nothing remains until the reset" is one as well. */
+function withWait(announced: Announcement | undefined, status: number): Announcement | undefined {
+  const { retryAfterMs, remaining, resetMs } = announced ?? {};
+  const isWait = status >= 400 && status !== 429 && retryAfterMs === undefined && remaining === 0;
+  return isWait && resetMs !== undefined ? { ...announced, retryAfterMs: resetMs } : announced;
+}
+
+/** Providers write numbers as text, too. */
+function numberOf(value: unknown): number | undefined {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined;
 }
 
 /** Undefined where the answer does not say: then the configured price counts. */
 async function costOf(cost: Compiled | undefined, context: AnswerContext): Promise<number | undefined> {
-  const micros = await cost?.evaluate(context);
-  return typeof micros === 'number' && Number.isFinite(micros) && micros >= 0 ? Math.round(micros) : undefined;
+  const micros = numberOf(await cost?.evaluate(context));
+  return micros === undefined ? undefined : Math.round(micros);
 }
 
 function undelivered(
@@ -161,7 +173,7 @@ const smallContractSchema = z.object({
 });
 
 function readSmallContract(status: number, { headers, text }: Answer, redact: Redact): SendResult {
-  const announced = readAnnouncement(headers);
+  const announced = withWait(readAnnouncement(headers), status);
   const outcome = outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
   if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced, redact });
   const settlement = { outcome: 'accepted', announced } as const;
@@ -175,8 +187,24 @@ function readSmallContract(status: number, { headers, text }: Answer, redact: Re
   return { outcome: 'failed', httpStatus: status, reason: error.issues[0]?.message ?? 'answer is invalid', settlement };
 }
 
+/** Deepest JSON that is read: writing JSON of some thousand levels overflows the stack, here and in Postgres. */
+const DEPTH_MAX = 500;
+const STRING_OR_BRACKET = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]/gs;
+
+function isTooDeep(text: string): boolean {
+  if (text.length < 2 * DEPTH_MAX) return false;
+  let depth = 0;
+  for (const [found] of text.matchAll(STRING_OR_BRACKET)) {
+    if (found === '[' || found === '{') depth += 1;
+    else if (found === ']' || found === '}') depth -= 1;
+    if (depth > DEPTH_MAX) return true;
+  }
+  return false;
+}
+
 /** JSON where the body is JSON, else its text. */
 function bodyOf(text: string): unknown {
+  if (isTooDeep(text)) return text;
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -195,7 +223,13 @@ const explanationSchema = z.object({
   description: z.string().optional().catch(undefined),
   title: z.string().optional().catch(undefined),
   errors: z
-    .array(z.union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)]))
+    .array(
+      z.union([
+        z.string(),
+        z.object({ message: z.string() }).transform(({ message }) => message),
+        z.object({ detail: z.string() }).transform(({ detail }) => detail),
+      ]),
+    )
     .optional()
     .catch(undefined),
 });
