@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Hop } from '#contracts';
-import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
@@ -220,7 +220,7 @@ function addDenial(message: Message, provider: Provider, denial: Denial): void {
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
-  const retryAfterMs = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const retryAfterMs = settlement.outcome === 'refused' ? waitMsOf(settlement.announced) : undefined;
   const waitMs = retryAfterMs ?? (quota === undefined ? 1_000 : periodMsOf(quota));
   return { granted: false, reason: 'blocked', waitMs: Math.max(WAIT_MIN_MS, waitMs) };
 }

@@ -87,10 +87,14 @@ function stamped(
   return { method, path, headers: all, body };
 }
 
-async function exchange({ readAnswer }: Provider, adapter: AxiosAdapter, data: Outgoing): Promise<SendResult> {
+async function exchange(
+  { readAnswer, readAnnouncement }: Provider,
+  adapter: AxiosAdapter,
+  data: Outgoing,
+): Promise<SendResult> {
   try {
     const { status, data: answer } = await dispatchRequest<Answer>({ adapter, headers: NO_HEADERS, data });
-    return await readAnswer(status, answer);
+    return await readAnswer(status, answer, readAnnouncement);
   } catch (error) {
     return explain(error);
   }
