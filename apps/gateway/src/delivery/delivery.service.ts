@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Hop } from '#contracts';
-import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
@@ -96,7 +96,10 @@ export class DeliveryService {
       const isHedged = hasNext && !stopsAtUnknown && isFree(provider);
       const patienceMs = isHedged ? this.health.patienceMs(provider) : Infinity;
       const result = await this.send(message, provider, reservation.permit, patienceMs);
-      if (result.outcome === 'delivered') return { ...result, provider };
+      if (result.outcome === 'delivered') {
+        const { response, costMicros } = result;
+        return { outcome: 'delivered', provider, response, costMicros };
+      }
       if (result.outcome === 'rejected' && this.stopsAtRejection(message))
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -132,7 +135,9 @@ export class DeliveryService {
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
     });
-    return result.outcome === 'delivered' ? { ...result, costMicros } : result;
+    if (result.outcome !== 'delivered') return result;
+    const { outcome, httpStatus, response, settlement } = result;
+    return { outcome, httpStatus, response, costMicros, settlement };
   }
 
   private async exchangeAndSettle(
@@ -242,7 +247,7 @@ function addDenial(message: Message, provider: Provider, denial: Denial): void {
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
-  const retryAfterMs = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const retryAfterMs = settlement.outcome === 'refused' ? waitMsOf(settlement.announced) : undefined;
   const waitMs = retryAfterMs ?? (quota === undefined ? 1_000 : periodMsOf(quota));
   return { granted: false, reason: 'blocked', waitMs: Math.max(WAIT_MIN_MS, waitMs) };
 }

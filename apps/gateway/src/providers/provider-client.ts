@@ -78,13 +78,14 @@ export class ProviderClient implements OnApplicationShutdown {
 
 /** Adds the headers that every message has. */
 function stamped(
-  { headers, ...request }: OutgoingRequest,
+  { method, path, headers, body }: OutgoingRequest,
   { idempotencyHeader }: Provider,
   { id, requestId, traceparent }: OutgoingMessage,
 ): OutgoingRequest {
-  const own = ['x-request-id', requestId, 'traceparent', traceparent];
-  const key = idempotencyHeader === undefined ? [] : [idempotencyHeader, id];
-  return { ...request, headers: [...headers, ...key, ...own] };
+  const all = headers.slice();
+  if (idempotencyHeader !== undefined) all.push(idempotencyHeader, id);
+  all.push('x-request-id', requestId, 'traceparent', traceparent);
+  return { method, path, headers: all, body };
 }
 
 /** The provider may have accepted the first request, although the repeated one did not reach it or was refused. */
@@ -95,15 +96,21 @@ function afterLostAnswer(first: SendResult, repeated: SendResult): SendResult {
   return { ...repeated, outcome: 'unknown', reason };
 }
 
-async function exchange({ readAnswer }: Provider, adapter: AxiosAdapter, data: Outgoing): Promise<SendResult> {
+async function exchange(
+  { readAnswer, readAnnouncement }: Provider,
+  adapter: AxiosAdapter,
+  data: Outgoing,
+): Promise<SendResult> {
   try {
     const { status, data: answer } = await dispatchRequest<Answer>({ adapter, headers: NO_HEADERS, data });
-    return await readAnswer(status, answer);
+    return await readAnswer(status, answer, readAnnouncement);
   } catch (error) {
     const cause: unknown = isAxiosError(error) ? (error.cause ?? error) : error;
     // The status of a failure says enough.
     const isFailure = cause instanceof UnreadableAnswerError && (cause.status < 200 || cause.status > 299);
-    return isFailure ? readAnswer(cause.status, { headers: cause.headers, text: '' }) : explain(cause);
+    return isFailure
+      ? readAnswer(cause.status, { headers: cause.headers, text: '' }, readAnnouncement)
+      : explain(cause);
   }
 }
 
