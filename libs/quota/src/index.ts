@@ -6,7 +6,7 @@ export {
   announcementReader,
   waitMsOf,
 } from './announcements/announcement.js';
-export type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+export type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {
   guardMs,
   hasWindows,
@@ -19,4 +19,4 @@ export {
 } from './policy.js';
 export { openQuotaRedis, QUOTA_REDIS_OPTIONS } from './store/quota-redis.js';
 export type { WhenForgotten } from './store/quota-store.js';
-export { Quota, type QuotaOptions } from './quota.js';
+export { type ProviderOptions, Quota, type QuotaInput, type QuotaOptions } from './quota.js';

@@ -30,6 +30,7 @@ interface StepOptions {
   server?: string;
   whenForgotten?: 'blocked' | 'fresh';
   policy?: LimitedPolicy;
+  windowStartsMs?: readonly number[];
 }
 
 /** A new provider on a clock that the test sets. Steps are numbered by pod. */

@@ -191,8 +191,8 @@ export class DeliveryService {
     return isExpired(permit) ? this.permitFor(provider) : reservation;
   }
 
-  private async permitFor({ account, quota }: Provider): Promise<typeof UNLIMITED | Reservation> {
-    return quota === undefined ? UNLIMITED : this.quota.reserve(account);
+  private async permitFor({ account, quotas }: Provider): Promise<typeof UNLIMITED | Reservation> {
+    return quotas.length === 0 ? UNLIMITED : this.quota.reserve(account);
   }
 }
 

@@ -94,9 +94,6 @@ export class AccountHealth {
   }
 }
 
-/** As many requests are in flight as the account may have; one of them ends soon. */
-const BUSY: Pause = { reason: 'maxConcurrent requests are in flight', waitMs: 100 };
-
 class Account {
   private readonly logger = new Logger('accounts');
   private readonly breaker: CircuitBreakerPolicy;
@@ -124,7 +121,6 @@ class Account {
 
   get pause(): Pause | undefined {
     const { state } = this.breaker;
-    if (this.unanswered.size >= this.provider.maxConcurrent) return BUSY;
     if (state === CircuitState.Closed) return undefined;
     const waitMs = this.pauseUntilMs - performance.now();
     // The pause is over: the next message probes the account.

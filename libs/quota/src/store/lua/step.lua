@@ -12,7 +12,7 @@
 -- ARGV[7]   periodMs: length of a block or a window. For a token bucket the time in which one token returns, unlike
 --           periodMsOf in policy.ts, which is the time in which the whole bucket refills
 -- ARGV[8]   guardMs: for clock drift between Redis and the provider over a period
--- ARGV[9]   the policy's option, see its file
+-- ARGV[9]   the policy's option, see its file; for calendar windows '<option>|<starts of windows, Unix time in ms>'
 -- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after its grant at the earliest
 -- ARGV[11]  what a missing hash means to a pod that has seen none: 'blocked' or 'fresh'
 -- ARGV[12]  highest epoch this pod has seen, 0 for none
@@ -25,7 +25,7 @@
 --           to hold the account back because of a limit that is not this quota
 --
 -- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs,
---   isHeld}
+--   isHeld, serverMs}
 --   generation  of the permits: increases when unsettled permits time out, so that late settlements are recognized
 --   state     0 open, 1 spent (a settlement or time opens it), 2 blocked (only time opens it)
 --   waitMs    until it opens: exact when blocked; when spent, assuming that its permits settle now
@@ -34,6 +34,7 @@
 --   foreign   requests of other clients that this step learned of
 --   grantedMs when the permits were granted (Redis clock). Settlements bring it back: nothing was sent earlier
 --   windowEndsInMs  how long the slots of this window can still be used; -1 where no window has begun, or none ends
+--   serverMs  the server's clock, for calendars
 --   isHeld    1 while the account is held back after a refusal that this quota does not explain
 --
 -- Outstanding permits form an older and a younger cohort. At `agesMs` the older one times out, and the younger one becomes
@@ -86,7 +87,8 @@ local policy
 
 local key, podField, kind = KEYS[1], 'pod:' .. ARGV[2], ARGV[5]
 local seq, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
-local periodMs, guardMs, option, holdMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local periodMs, guardMs, holdMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10])
+local option = tonumber(ARGV[9]) or tonumber(string.match(ARGV[9], '^[^|]*'))
 local knownEpoch, knownWaitMs, recordedSeq = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local guardedPeriodMs = periodMs + guardMs
 local q, now, serverMs, isSetBack = {}, 0, 0, false
@@ -124,7 +126,7 @@ end
 -- Whether the provider may have refused because of this quota: it is nearly used up, or the wait is about as long as its
 -- period. Without a wait, the block is the likelier cause once more than half of a count-then-block quota is used.
 local function isExplained(s)
-  if policy.needsRefusal then return true end
+  if policy.needsRefusal or policy.explainsAll then return true end
   local used = policy.used() + (policy.forgetsRefused and s.refused or 0)
   if used >= 0.9 * limit then return true end
   if s.retryAfterMs >= 0 then return policy.wholePeriodMs() <= FITTING_PERIODS * (s.retryAfterMs + ROUNDING_MS) end
@@ -407,4 +409,5 @@ end
 if isRepeated then isRecorded = seq == lastSeq else isRecorded = changed end
 local state, waitMs = stateAndWait()
 return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, isRecorded and 1 or 0,
-  foreign, grantedMs, math.floor(policy.windowEndsInMs()), q.isProbing == 1 and now < q.opensMs and 1 or 0 }
+  foreign, grantedMs, math.floor(policy.windowEndsInMs()), q.isProbing == 1 and now < q.opensMs and 1 or 0,
+  serverMs }
