@@ -93,7 +93,10 @@ export class DeliveryService {
         continue;
       }
       const result = await this.send(message, provider, reservation.permit);
-      if (result.outcome === 'delivered') return { ...result, provider };
+      if (result.outcome === 'delivered') {
+        const { response, costMicros } = result;
+        return { outcome: 'delivered', provider, response, costMicros };
+      }
       if (result.outcome === 'rejected' && this.stopsAtRejection(message))
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -121,7 +124,9 @@ export class DeliveryService {
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
     });
-    return result.outcome === 'delivered' ? { ...result, costMicros } : result;
+    if (result.outcome !== 'delivered') return result;
+    const { outcome, httpStatus, response, settlement } = result;
+    return { outcome, httpStatus, response, costMicros, settlement };
   }
 
   /** Renders the request and sends it through the circuit breaker of the account. */
