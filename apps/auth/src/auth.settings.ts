@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
+import { signingSecrets } from '#callback-secrets';
 import { commonSettings, flag, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
 import { privateKeyPem, publicKeyPem } from './key-pem.js';
 
@@ -37,6 +38,8 @@ export const authSettings = z
     SESSION_MAX_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(90),
     /** How long the security log is kept. */
     SECURITY_LOG_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(365),
+    /** Master keys, the same as those of the gateways: new secrets of accounts derive from the first. */
+    CALLBACK_MASTER_SECRETS: signingSecrets(),
     /** Ignored in production. */
     SEED_DEMO_ACCOUNTS: flag(true),
   })

@@ -2,7 +2,7 @@ export { passwordResets, securityEvents } from './account-security.js';
 export { accounts } from './accounts.js';
 export { ADVISORY_LOCKS } from './advisory-locks.js';
 export { apiKeys } from './api-keys.js';
-export { callbacks } from './callbacks.js';
+export { callbacks, callbackSecrets } from './callbacks.js';
 export { DatabaseDownFilter } from './database-down.filter.js';
 export { databaseReason, isDatabaseDown, isRefusal, isRefusedQuery } from './database-error.js';
 export { DatabaseModule, InjectDatabase } from './database.module.js';

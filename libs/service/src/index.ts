@@ -19,6 +19,7 @@ export {
   commonSettings,
   flag,
   httpUrl,
+  listed,
   port,
   postgresUrl,
   publicOrigin,

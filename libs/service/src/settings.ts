@@ -31,6 +31,11 @@ function asWholeNumber(value: unknown): unknown {
   return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
 }
 
+/** The items of a list that is separated by commas or blanks. */
+export function listed(text: string): string[] {
+  return text.split(/[\s,]+/).filter((part) => part !== '');
+}
+
 export function flag(fallback: boolean) {
   return z
     .enum(['true', 'false'], 'must be true or false')
