@@ -22,16 +22,17 @@ const answerSchema = z
 
 /** Posts messages to all gateways in turn. */
 export class Poster {
-  private readonly agent: Agent;
+  private readonly agent = new Agent({
+    connections: 64,
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+  });
   private turn = 0;
 
   constructor(
     private readonly origins: readonly string[],
     private readonly cookie: string,
-    { connections = 64 } = {},
-  ) {
-    this.agent = new Agent({ connections, headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: ANSWER_TIMEOUT_MS });
-  }
+  ) {}
 
   async post(body: object, headers: Record<string, string> = {}): Promise<Answer> {
     const origin = this.origins[this.turn % this.origins.length] ?? '';
