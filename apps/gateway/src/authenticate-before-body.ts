@@ -5,8 +5,8 @@ import { MessageLimits } from './messages/message-limits.service.js';
 
 /**
  * Reads the body of a request only after its token was verified and its account may send: 1,000 anonymous bodies of the
- * longest size would take 400 MB. The guard of the route verifies the token again, because it may have been revoked while
- * the body arrived. Bodies for auth are short and need no token.
+ * longest size would take 400 MB. The guard of the route verifies the token again if a revocation arrived
+ * with the body. Bodies for auth are short and need no token.
  */
 export function authenticateBeforeBody(app: NestFastifyApplication): void {
   const fastify: FastifyInstance = app.getHttpAdapter().getInstance();

@@ -1,4 +1,11 @@
-export { type Announcement, type AnsweredHeaders, readAnnouncement } from './announcements/announcement.js';
+export type { AnsweredHeaders, LimitHeaders } from './announcements/announced-limits.js';
+export {
+  type AnnouncedQuota,
+  type Announcement,
+  type AnnouncementReader,
+  announcementReader,
+  waitMsOf,
+} from './announcements/announcement.js';
 export type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {
   guardMs,

@@ -41,6 +41,8 @@ export interface QuotaState {
   waitMs: number;
   /** Of a fixed window that has begun: how long its slots can still be used, in milliseconds. */
   windowEndsInMs: number | undefined;
+  /** Closed because the provider refused a request in a way that this quota does not explain. */
+  isHeld: boolean;
 }
 
 export type QuotaEvent =

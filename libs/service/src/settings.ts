@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseRedisUrl, REDIS_URL_FORMS } from '#redis';
-import { describeIssue } from './describe-issue.js';
+import './describe-issue.js';
 
 /** Settings of every app. Each is named after its environment variable. */
 export const commonSettings = {
@@ -79,7 +79,7 @@ export class SettingsError extends Error {
  */
 export function readSettings<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = schema.safeParse(given, { error: describeIssue });
+  const result = schema.safeParse(given);
   if (result.success) return result.data;
   throw new SettingsError(result.error.issues.map((issue) => describe(issue, given)));
 }

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Hop } from '#contracts';
-import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
@@ -93,7 +93,10 @@ export class DeliveryService {
         continue;
       }
       const result = await this.send(message, provider, reservation.permit);
-      if (result.outcome === 'delivered') return { ...result, provider };
+      if (result.outcome === 'delivered') {
+        const { response, costMicros } = result;
+        return { outcome: 'delivered', provider, response, costMicros };
+      }
       if (result.outcome === 'rejected' && this.stopsAtRejection(message))
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -121,7 +124,9 @@ export class DeliveryService {
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
     });
-    return result.outcome === 'delivered' ? { ...result, costMicros } : result;
+    if (result.outcome !== 'delivered') return result;
+    const { outcome, httpStatus, response, settlement } = result;
+    return { outcome, httpStatus, response, costMicros, settlement };
   }
 
   /** Renders the request and sends it through the circuit breaker of the account. */
@@ -215,7 +220,7 @@ function addDenial(message: Message, provider: Provider, denial: Denial): void {
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
-  const retryAfterMs = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const retryAfterMs = settlement.outcome === 'refused' ? waitMsOf(settlement.announced) : undefined;
   const waitMs = retryAfterMs ?? (quota === undefined ? 1_000 : periodMsOf(quota));
   return { granted: false, reason: 'blocked', waitMs: Math.max(WAIT_MIN_MS, waitMs) };
 }

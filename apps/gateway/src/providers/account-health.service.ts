@@ -8,6 +8,7 @@ import {
   handleWhenResult,
 } from 'cockatiel';
 import { Counter, Gauge } from 'prom-client';
+import { waitMsOf } from '#quota';
 import type { SendResult } from './answer-reader.js';
 import type { Provider } from './providers-file.js';
 
@@ -181,8 +182,7 @@ class Account {
   /** Doubles with each failed probe; at least as long as a refusal says, at least as long as a time-out takes. */
   private pauseMs(attempt: number): number {
     const { latest, provider } = this;
-    const retryAfterMs =
-      latest?.settlement.outcome === 'refused' ? latest.settlement.announced?.retryAfterMs : undefined;
+    const retryAfterMs = latest?.settlement.outcome === 'refused' ? waitMsOf(latest.settlement.announced) : undefined;
     const isTimeout = latest?.outcome === 'unknown';
     const firstMs = isTimeout ? Math.max(FIRST_PAUSE_MS, 2 * provider.timeoutMs) : FIRST_PAUSE_MS;
     const growingMs = Math.min(PAUSE_MAX_MS, firstMs * 2 ** Math.max(0, attempt - 1));

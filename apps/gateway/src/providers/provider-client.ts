@@ -77,19 +77,24 @@ export class ProviderClient implements OnApplicationShutdown {
 
 /** Adds the headers that every message has. */
 function stamped(
-  { headers, ...request }: OutgoingRequest,
+  { method, path, headers, body }: OutgoingRequest,
   { idempotencyHeader }: Provider,
   { id, requestId, traceparent }: OutgoingMessage,
 ): OutgoingRequest {
-  const own = ['x-request-id', requestId, 'traceparent', traceparent];
-  const key = idempotencyHeader === undefined ? [] : [idempotencyHeader, id];
-  return { ...request, headers: [...headers, ...key, ...own] };
+  const all = headers.slice();
+  if (idempotencyHeader !== undefined) all.push(idempotencyHeader, id);
+  all.push('x-request-id', requestId, 'traceparent', traceparent);
+  return { method, path, headers: all, body };
 }
 
-async function exchange({ readAnswer }: Provider, adapter: AxiosAdapter, data: Outgoing): Promise<SendResult> {
+async function exchange(
+  { readAnswer, readAnnouncement }: Provider,
+  adapter: AxiosAdapter,
+  data: Outgoing,
+): Promise<SendResult> {
   try {
     const { status, data: answer } = await dispatchRequest<Answer>({ adapter, headers: NO_HEADERS, data });
-    return await readAnswer(status, answer);
+    return await readAnswer(status, answer, readAnnouncement);
   } catch (error) {
     return explain(error);
   }

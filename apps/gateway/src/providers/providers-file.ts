@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { LimitedPolicy } from '#quota';
+import { type AnnouncementReader, announcementReader, type LimitedPolicy } from '#quota';
 import { SettingsError } from '#service';
 import { type AnswerReader, compileAnswer } from './answer-reader.js';
 import { type Channel, compileChannel } from './channel.js';
@@ -34,6 +34,8 @@ export interface Provider {
   readonly proxyUrl: string | undefined;
   readonly request: RequestTemplate;
   readonly readAnswer: AnswerReader;
+  /** What an answer says of the account's quota. */
+  readonly readAnnouncement: AnnouncementReader;
 }
 
 export interface ProvidersFile {
@@ -156,6 +158,7 @@ function compileProvider(
       proxyUrl: proxyFor(request.origin, found.env),
       request,
       readAnswer,
+      readAnnouncement: announcementReader([]),
     },
   ];
 }
@@ -203,7 +206,11 @@ function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { 
     const index = inputs.findIndex((input) => input.name === name);
     problems.push(file.problemAt(['providers', index, 'account'], `the quota of account "${account}" differs`));
   }
-  return providers.map((provider) => Object.assign(provider, { quota: quotas.get(provider.account) }));
+  return providers.map((provider) => {
+    const quota = quotas.get(provider.account);
+    const readAnnouncement = announcementReader(quota === undefined ? [] : [{ policy: quota }]);
+    return { ...provider, quota, readAnnouncement };
+  });
 }
 
 /** Masks secrets as they are, and as URLs and JSON write them. */

@@ -122,8 +122,8 @@ export class ProviderQuota {
   async state(): Promise<QuotaState | undefined> {
     if (!this.isAnswering) return undefined;
     try {
-      const { state, epoch, limit, used, waitMs, windowEndsInMs } = await this.steps.peek();
-      return { state, epoch, limit, used, waitMs, windowEndsInMs };
+      const { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld } = await this.steps.peek();
+      return { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld };
     } catch {
       return undefined;
     }

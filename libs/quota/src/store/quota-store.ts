@@ -53,6 +53,8 @@ export interface StepReply {
   grantedAtMs: number;
   /** How long the slots of the window can still be used; undefined where no window has begun, or none ends. */
   windowEndsInMs: number | undefined;
+  /** The account is held back after a refusal that this quota does not explain. */
+  isHeld: boolean;
 }
 
 /** One script for each policy: step.lua with the policy's file in place of the line `--@policy`. */
@@ -176,7 +178,7 @@ function optionOf(policy: Exclude<LimitedPolicy, { policy: 'token-bucket' }>): n
 
 function toStepReply(reply: number[]): StepReply {
   const [granted = 0, epoch = 0, generation = 0, state = 2, waitMs = 0, used = 0, limit = 0] = reply;
-  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1, windowEndsInMs = -1] = reply.slice(7);
+  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1, windowEndsInMs = -1, held = 0] = reply.slice(7);
   return {
     granted,
     epoch,
@@ -190,5 +192,6 @@ function toStepReply(reply: number[]): StepReply {
     foreign,
     grantedAtMs,
     windowEndsInMs: windowEndsInMs < 0 ? undefined : windowEndsInMs,
+    isHeld: held === 1,
   };
 }
