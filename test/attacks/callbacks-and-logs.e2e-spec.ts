@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startReceiver } from '../../apps/gateway/test/receiver.js';
 import { waitUntil } from '../../tools/stack/wait-until.js';
-import { statsOf } from '../support/client.js';
+import { call, statsOf } from '../support/client.js';
 import { type Arena, startArena } from './arena.js';
 
 let arena: Arena;
@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => arena.stop());
 
 const post = (body: unknown) => arena.send('POST', '/messages', arena.alice.bearer, body);
-const metrics = async (): Promise<string> => String((await arena.send('GET', '/metrics')).body);
+const metrics = async (): Promise<string> => (await call<string>(`${arena.gateway}/metrics`)).body;
 
 describe('a callbackUrl', () => {
   const urls = [

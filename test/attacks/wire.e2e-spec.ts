@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { waitUntil } from '../../tools/stack/wait-until.js';
-import { statsOf } from '../support/client.js';
+import { call, statsOf } from '../support/client.js';
 import { RawConnection } from '../support/raw-connection.js';
 import { type Arena, outcomeOf, startArena } from './arena.js';
 
@@ -238,8 +238,9 @@ describe('a page of another origin', () => {
   });
 
   it('cannot make /docs show a document of its own', async () => {
-    const { body } = await arena.send('GET', '/docs/swagger-ui-init.js?url=https://evil.example/openapi.json');
-    expect(String(body)).not.toContain('evil.example');
-    expect(String(body)).not.toMatch(/queryConfigEnabled["']?:\s*true/);
+    const path = '/docs/swagger-ui-init.js?url=https://evil.example/openapi.json';
+    const { body } = await call<string>(`${arena.gateway}${path}`);
+    expect(body).not.toContain('evil.example');
+    expect(body).not.toMatch(/queryConfigEnabled["']?:\s*true/);
   });
 });
