@@ -121,14 +121,20 @@ async function firstMatch(rules: readonly Rule[], context: AnswerContext): Promi
 }
 
 async function waitOf(rule: Rule | undefined, context: AnswerContext): Promise<number | undefined> {
-  const waitMs = await rule?.retryAfterMs?.evaluate(context);
-  return typeof waitMs === 'number' && Number.isFinite(waitMs) && waitMs >= 0 ? Math.ceil(waitMs) : undefined;
+  const waitMs = numberOf(await rule?.retryAfterMs?.evaluate(context));
+  return waitMs === undefined ? undefined : Math.ceil(waitMs);
+}
+
+/** Providers write numbers as text, too. */
+function numberOf(value: unknown): number | undefined {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined;
 }
 
 /** Undefined where the answer does not say: then the configured price counts. */
 async function costOf(cost: Compiled | undefined, context: AnswerContext): Promise<number | undefined> {
-  const micros = await cost?.evaluate(context);
-  return typeof micros === 'number' && Number.isFinite(micros) && micros >= 0 ? Math.round(micros) : undefined;
+  const micros = numberOf(await cost?.evaluate(context));
+  return micros === undefined ? undefined : Math.round(micros);
 }
 
 function undelivered(
@@ -186,8 +192,24 @@ function readSmallContract(
   return { outcome: 'failed', httpStatus: status, reason: error.issues[0]?.message ?? 'answer is invalid', settlement };
 }
 
+/** Deepest JSON that is read: writing JSON of some thousand levels overflows the stack, here and in Postgres. */
+const DEPTH_MAX = 500;
+const STRING_OR_BRACKET = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]/gs;
+
+function isTooDeep(text: string): boolean {
+  if (text.length < 2 * DEPTH_MAX) return false;
+  let depth = 0;
+  for (const [found] of text.matchAll(STRING_OR_BRACKET)) {
+    if (found === '[' || found === '{') depth += 1;
+    else if (found === ']' || found === '}') depth -= 1;
+    if (depth > DEPTH_MAX) return true;
+  }
+  return false;
+}
+
 /** JSON where the body is JSON, else its text. */
 function bodyOf(text: string): unknown {
+  if (isTooDeep(text)) return text;
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -206,7 +228,13 @@ const explanationSchema = z.object({
   description: z.string().optional().catch(undefined),
   title: z.string().optional().catch(undefined),
   errors: z
-    .array(z.union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)]))
+    .array(
+      z.union([
+        z.string(),
+        z.object({ message: z.string() }).transform(({ message }) => message),
+        z.object({ detail: z.string() }).transform(({ detail }) => detail),
+      ]),
+    )
     .optional()
     .catch(undefined),
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { type AnnouncementReader, announcementReader, type LimitedPolicy } from '#quota';
 import { SettingsError } from '#service';
@@ -18,6 +19,8 @@ export interface Provider {
   readonly account: string;
   /** Distinguishes the entries of a file: `provider/account`, or the provider's name. */
   readonly key: string;
+  /** Hash of everything that the file says of it, secrets included: tells whether a reload changed it. */
+  readonly definition: string;
   readonly priceMicros: number;
   readonly currency: string;
   /** Longest time from the start of a send to the end of its answer. */
@@ -148,6 +151,7 @@ function compileProvider(
       name,
       account,
       key,
+      definition: createHash('sha256').update(JSON.stringify(input)).digest('hex'),
       priceMicros,
       currency,
       timeoutMs,
