@@ -7,9 +7,6 @@ import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/provi
 type AccountReport = QuotaReport['providers'][number];
 type Standing = Pick<AccountReport['quotas'][number], 'state' | 'limit' | 'used' | 'remaining' | 'reopensAt'>;
 
-/** Why an account is held back by all pods; a pod has reasons of its own in `AccountHealth`. */
-const HELD = 'the provider refused a request although its quota should have room';
-
 const NO_LIMIT: Standing = { state: 'unlimited', limit: null, used: null, remaining: null, reopensAt: null };
 
 /** How each provider account stands: its quota, and whether this pod has paused it. */
