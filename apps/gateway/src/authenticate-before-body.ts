@@ -13,10 +13,11 @@ export function authenticateBeforeBody(app: NestFastifyApplication): void {
   const guard = app.get(AccessTokenGuard, { strict: false });
   const limits = app.get(MessageLimits, { strict: false });
   fastify.addHook('onRequest', async (request, reply) => {
-    const { method, url } = request;
-    if (!hasBody(request) || url.startsWith('/auth')) return;
+    // The route, not the URL: `/%6dessages` and `http://host/messages` lead to the route `/messages` too.
+    const { url: route = '' } = request.routeOptions;
+    if (!hasBody(request) || route.startsWith('/auth')) return;
     const { accountId } = await guard.authenticate(request, reply);
-    if (method === 'POST' && url.startsWith('/messages')) await limits.countRequest(accountId);
+    if (request.method === 'POST' && route === '/messages') await limits.countRequest(accountId);
   });
 }
 
