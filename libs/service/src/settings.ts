@@ -12,6 +12,8 @@ export const commonSettings = {
   SHUTDOWN_TIMEOUT_MS: wholeNumber({ min: 0, max: 600_000 }).default(8_000),
   /** After SIGTERM the process is not ready, but still serves for this long: balancers need time to notice. */
   SHUTDOWN_DELAY_MS: wholeNumber({ min: 0, max: 600_000 }).default(0),
+  /** After that it takes no new connection, but idle ones stay open for this long: a balancer may be using one. */
+  SHUTDOWN_DRAIN_MS: wholeNumber({ min: 0, max: 600_000 }).default(0),
   /** Connections at one process; the kernel closes more at once. */
   MAX_CONNECTIONS: wholeNumber({ min: 1, max: 1_000_000 }).default(10_000),
   /** Port of `/metrics` alone. Without it `/metrics` is at `PORT`; 0 lets the system choose. */
