@@ -69,7 +69,11 @@ export class AuthModule {
     return {
       module: AuthModule,
       imports: [
-        DatabaseModule.open({ url: settings.DATABASE_URL, isRequired: true }),
+        DatabaseModule.open({
+          url: settings.DATABASE_URL,
+          gatewayUrl: settings.GATEWAY_DATABASE_URL,
+          isRequired: true,
+        }),
         AccessTokenModule.verifying({
           ...issued,
           keys: publicKeys,

@@ -12,6 +12,10 @@ export const authSettings = z
     PORT: port(4000),
     DATABASE_URL: postgresUrl(),
     REDIS_URL: redisUrl(),
+    /** `DATABASE_URL` of the gateways, if they have a role of their own: auth creates that role and grants its rights. */
+    GATEWAY_DATABASE_URL: postgresUrl()
+      .refine((url) => /\/\/[^/@:]+(:[^/@]*)?@/.test(url), 'must name the role of the gateways')
+      .optional(),
     /** PEM, PKCS #8, P-256. One of the two; outside production the app creates a missing file. */
     JWT_PRIVATE_KEY: privateKeyPem().optional(),
     JWT_PRIVATE_KEY_FILE: z.string().optional(),
