@@ -112,10 +112,10 @@ describe('a limit of an answer', () => {
   });
 
   it('without a quota holds the account back while it has nothing left, for 60 s at most', () => {
-    const empty = (reset: string) => ({
+    const empty = (seconds: string) => ({
       'x-ratelimit-limit': '3',
       'x-ratelimit-remaining': '0',
-      'x-ratelimit-reset': reset,
+      'x-ratelimit-reset': seconds,
     });
     expect(read(empty('1'))).toEqual({ holdMs: 1_000, emptyForMs: 1_000 });
     expect(read(empty('900'))).toEqual({ holdMs: 60_000, emptyForMs: 900_000 });
