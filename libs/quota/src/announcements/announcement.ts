@@ -96,7 +96,8 @@ function announcementOf({ found, unmatched, retryAfterMs, longestMs }: Found): A
   if (retryAfterMs !== undefined) {
     const isConfirmed = emptyForMs >= retryAfterMs - ROUNDING_MS || longestMs === 0;
     const mostMs = isConfirmed ? RETRY_AFTER_MAX_MS : Math.min(RETRY_AFTER_MAX_MS, PERIODS_MAX * longestMs);
-    announced.retryAfterMs = Math.min(retryAfterMs, Math.max(mostMs, ROUNDING_MS));
+    // The count adds the rounding to a wait beyond its period.
+    announced.retryAfterMs = Math.min(retryAfterMs, Math.max(mostMs - ROUNDING_MS, longestMs, ROUNDING_MS));
   }
   return Object.keys(announced).length === 0 ? undefined : announced;
 }
