@@ -8,6 +8,7 @@ const CHECKS: [what: string, args: string[]][] = [
   ['format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']],
   ['lint', ['node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', '--quiet']],
   ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']],
+  ['types of the console', ['node_modules/typescript/bin/tsc', '-p', 'apps/console/tsconfig.json']],
 ];
 
 const jestArgs = process.argv.slice(2);
