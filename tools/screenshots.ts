@@ -1,12 +1,13 @@
 // `npm run screenshots [-- --out DIR]`: starts a stack of its own, uses the console as a newcomer would, and saves an
 // image of every page to docs/images: light and dark, wide and narrow.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { findChromium, NO_BROWSER } from './browser/find-chromium.js';
 import { launchChromium } from './browser/launch-chromium.js';
+import { withPalette } from './browser/palette-png.js';
 import { DEMO_PASSWORD } from './stack/log-in.js';
 import { type Stack, startStack } from './stack/stack.js';
 
@@ -57,7 +58,7 @@ async function takeAll(chromium: Browser, origin: string): Promise<void> {
     for (const [size, viewport] of Object.entries(SIZES)) {
       const look = { colorScheme: theme, viewport, locale: 'en-GB', reducedMotion: 'reduce' as const };
       const save = (name: string) => async (page: Page) => {
-        await page.screenshot({ path: `${values.out}/${name}-${theme}-${size}.png`, fullPage: size === 'narrow' });
+        writeFileSync(`${values.out}/${name}-${theme}-${size}.png`, withPalette(await page.screenshot()));
       };
       await withPage(chromium, look, async (page) => {
         await page.goto(`${origin}/console`);

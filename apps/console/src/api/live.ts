@@ -4,8 +4,10 @@ import { ensureToken, session } from './session.js';
 import { add, type Counts, NO_COUNTS, TotalsDifference } from './totals.js';
 
 /** How much of the past the chart shows. */
-export const HISTORY_SECONDS = 180;
+export const HISTORY_SECONDS = 120;
 const RETRY_MS = 2_000;
+/** A stream ends now and then, for example with its token: the first retry comes at once. */
+const FIRST_RETRY_MS = 100;
 
 export interface Second extends Counts {
   /** Unix time in milliseconds. */
@@ -22,6 +24,8 @@ export const openedAt = new Date();
 
 let source: EventSource | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
+/** In a row. */
+let failures = 0;
 let difference = new TotalsDifference(openedAt.getTime());
 
 /** One stream for the tab, while it is visible: browsers allow six connections to an origin, for all its tabs. */
@@ -41,21 +45,20 @@ function update(): void {
 
 async function open(): Promise<void> {
   clearTimeout(retry);
-  if (!(await ensureToken())) return again();
+  if (!(await ensureToken())) return failed();
   if (source !== undefined || session.peek() === undefined) return;
   source = new EventSource('/console/events');
   source.addEventListener('message', ({ data }) => receive(JSON.parse(String(data)) as ConsoleEvent));
-  // The browser reconnects after a broken connection. After a refusal it gives up.
-  source.addEventListener('error', () => {
-    connection.value = 'lost';
-    close();
-    again();
-  });
+  // Not left to the browser: it gives up after a refusal, and a refused token can be renewed.
+  source.addEventListener('error', failed);
 }
 
-function again(): void {
-  clearTimeout(retry);
-  retry = setTimeout(update, RETRY_MS);
+function failed(): void {
+  close();
+  if (session.peek() === undefined) return;
+  failures += 1;
+  if (failures > 1) connection.value = 'lost';
+  retry = setTimeout(update, failures > 1 ? RETRY_MS : FIRST_RETRY_MS);
 }
 
 function close(): void {
@@ -81,6 +84,7 @@ function receive(event: ConsoleEvent): void {
     (second) => second.atMs > atMs - HISTORY_SECONDS * 1_000,
   );
   sinceOpened.value = add(sinceOpened.peek(), counts);
+  failures = 0;
   latest.value = event;
   connection.value = 'live';
 }

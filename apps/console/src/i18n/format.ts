@@ -1,27 +1,25 @@
-import { language } from './i18n.js';
+import { locale } from './i18n.js';
 
 const cache = new Map<string, unknown>();
 
 /** Formatters are expensive to make, and the page makes the same ones every second. */
-function cached<Formatter>(key: string, make: (locale: string) => Formatter): Formatter {
-  const name = `${language.value} ${key}`;
+function cached<Formatter>(key: string, make: (tag: string) => Formatter): Formatter {
+  const name = `${locale.value} ${key}`;
   const known = cache.get(name) as Formatter | undefined;
   if (known !== undefined) return known;
-  const made = make(language.value);
+  const made = make(locale.value);
   cache.set(name, made);
   return made;
 }
 
 export function number(value: number, digits = 0): string {
-  return cached(`n${digits}`, (locale) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits })).format(
-    value,
-  );
+  return cached(`n${digits}`, (tag) => new Intl.NumberFormat(tag, { maximumFractionDigits: digits })).format(value);
 }
 
 /** An amount in millionths of a currency. Small prices keep all their digits. */
 export function money(micros: number, currency: string): string {
-  const format = cached(`m${currency}`, (locale) => {
-    return new Intl.NumberFormat(locale, {
+  const format = cached(`m${currency}`, (tag) => {
+    return new Intl.NumberFormat(tag, {
       style: 'currency',
       currency,
       currencyDisplay: 'narrowSymbol',
@@ -34,14 +32,11 @@ export function money(micros: number, currency: string): string {
 
 /** With seconds and time zone: what a log has. */
 export function exactTime(at: Date): string {
-  return cached(
-    'exact',
-    (locale) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'long' }),
-  ).format(at);
+  return cached('exact', (tag) => new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeStyle: 'long' })).format(at);
 }
 
 export function clockTime(at: Date): string {
-  return cached('clock', (locale) => new Intl.DateTimeFormat(locale, { timeStyle: 'medium' })).format(at);
+  return cached('clock', (tag) => new Intl.DateTimeFormat(tag, { timeStyle: 'medium' })).format(at);
 }
 
 const UNITS = [
@@ -55,7 +50,7 @@ const UNITS = [
 export function relativeTime(at: Date, now: number): string {
   const deltaMs = at.getTime() - now;
   const [largest, unitMs] = UNITS.find(([, ms]) => Math.abs(deltaMs) >= ms) ?? ['second', 1_000];
-  const format = cached('relative', (locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
+  const format = cached('relative', (tag) => new Intl.RelativeTimeFormat(tag, { numeric: 'auto' }));
   return format.format(Math.trunc(deltaMs / unitMs), largest);
 }
 
@@ -74,7 +69,7 @@ export function duration(ms: number): string {
 }
 
 function unit(value: number, name: 'day' | 'hour' | 'minute' | 'second' | 'millisecond'): string {
-  return cached(`u${name}`, (locale) => {
-    return new Intl.NumberFormat(locale, { style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: 1 });
+  return cached(`u${name}`, (tag) => {
+    return new Intl.NumberFormat(tag, { style: 'unit', unit: name, unitDisplay: 'short', maximumFractionDigits: 1 });
   }).format(value);
 }

@@ -10,20 +10,24 @@ const LANGUAGES = ['en', 'ru', 'es'] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 export const language = signal<Language>('en');
+/** With the region of the browser, for numbers and times: British times have 24 hours. */
+export const locale = signal('en');
 let texts: Texts = en;
 let plurals = new Intl.PluralRules('en');
 
 /** The first language of the browser that the console speaks. */
-export function preferredLanguage(wanted: readonly string[]): Language {
+function preferredLanguage(wanted: readonly string[]): Language {
   const codes = wanted.map((tag) => tag.split('-', 1)[0]);
   return codes.map((code) => LANGUAGES.find((known) => known === code)).find((found) => found !== undefined) ?? 'en';
 }
 
-export async function useLanguage(wanted: Language): Promise<void> {
+export async function useLanguage(tags: readonly string[]): Promise<void> {
+  const wanted = preferredLanguage(tags);
   if (wanted === 'ru') texts = (await import('./ru.js')).ru;
   else if (wanted === 'es') texts = (await import('./es.js')).es;
   else texts = en;
   plurals = new Intl.PluralRules(wanted);
+  locale.value = tags.find((tag) => tag.split('-', 1)[0] === wanted) ?? wanted;
   language.value = wanted;
   document.documentElement.lang = wanted;
 }

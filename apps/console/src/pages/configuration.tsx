@@ -33,7 +33,7 @@ function Channel({ channel }: { channel: ChannelList['items'][number] }): JSX.El
   return (
     <article class="card">
       <h3>
-        {name} {isDefault && <span class="quiet">{t('configuration.default')}</span>}
+        {name} {isDefault && name !== 'default' && <span class="quiet">{t('configuration.default')}</span>}
       </h3>
       <p>{t('send.via', { providers: providers.join(' → ') })}</p>
       {message === null ? (

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { MessageSummary } from '#contracts';
 import { api, type MessageFilter } from '../api/client.js';
 import { latest } from '../api/live.js';
@@ -21,6 +21,8 @@ export function MessagesPage(): JSX.Element {
   const key = JSON.stringify(filter);
   const { loaded, reload, replace } = useLoaded(() => api.messages(filter), key);
   const [more, setMore] = useState<{ isBusy: boolean; error?: unknown }>({ isBusy: false });
+
+  useEffect(() => setMore({ isBusy: false }), [key]);
 
   const loadMore = async (cursor: string): Promise<void> => {
     setMore({ isBusy: true });

@@ -4,12 +4,12 @@ import { t, textOfCode } from '../i18n/i18n.js';
 import { Icon, type IconName } from './icon.js';
 import { Countdown } from './time.js';
 
-/** What an operator should look at now. Nothing when all is well. */
+/** What an operator should look at now. Nothing when all is well. A screen reader says new alerts, not countdowns. */
 export function Alerts(): JSX.Element {
   const event = latest.value;
   const paused = event?.quota.providers.filter(({ state }) => state === 'paused') ?? [];
   return (
-    <div class="alerts" aria-live="polite">
+    <div class="alerts" aria-live="polite" aria-relevant="additions">
       {connection.value === 'lost' && <Alert icon="warning">{t('alert.lost')}</Alert>}
       {event?.missing.map(({ name, reason }) => (
         <Alert key={name} icon="warning">

@@ -59,7 +59,7 @@ export function testOverview(context: ContextOf): void {
     const hide = (state: string): string =>
       `Object.defineProperty(document, 'visibilityState', { value: '${state}', configurable: true });
        document.dispatchEvent(new Event('visibilitychange'));`;
-    const ended = page.waitForEvent('requestfailed', ({ url }) => url().endsWith('/console/events'));
+    const ended = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/console/events'));
     await page.evaluate(hide('hidden'));
     await ended;
     const begun = page.waitForEvent('request', (request) => request.url().endsWith('/console/events'));

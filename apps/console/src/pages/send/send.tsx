@@ -15,12 +15,12 @@ import { Summary } from './summary.js';
 export function SendPage(): JSX.Element {
   const { loaded, reload } = useLoaded(api.channels, '');
   return (
-    <div class="columns">
+    <div class="columns send-page">
       <div class="stack">
         {loaded.state === 'loading' && <Loading />}
         {loaded.state === 'failed' && <Failure error={loaded.error} onRetry={reload} />}
         {loaded.state === 'loaded' && <SendForm channels={loaded.value.items} />}
-        <section aria-labelledby="quota-title">
+        <section class="send-quota" aria-labelledby="quota-title">
           <h2 id="quota-title">{t('overview.accounts')}</h2>
           <Accounts />
         </section>
