@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals';
 import type { ConsoleEvent } from '#contracts';
+import { setClock } from '../clock.js';
 import { ensureToken, session } from './session.js';
 import { add, type Counts, NO_COUNTS, TotalsDifference } from './totals.js';
 
@@ -77,6 +78,7 @@ function reset(): void {
 
 function receive(event: ConsoleEvent): void {
   const atMs = Date.parse(event.at);
+  setClock(atMs);
   const beforeMs = latest.peek() === undefined ? atMs - 1_000 : Date.parse(latest.peek()?.at ?? event.at);
   const counts = difference.next(event);
   const seconds = Math.max(0.5, (atMs - beforeMs) / 1_000);

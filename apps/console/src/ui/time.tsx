@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { duration, exactTime, relativeTime } from '../i18n/format.js';
-import { now } from './now.js';
+import { now } from '../clock.js';
 
 /** A relative time, with the exact one on hover. */
 export function Time({ at }: { at: string }): JSX.Element {

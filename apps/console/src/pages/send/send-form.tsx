@@ -4,6 +4,7 @@ import type { ChannelList } from '#contracts';
 import type { OutgoingMessage } from '../../api/client.js';
 import { ApiError } from '../../api/problem.js';
 import { session } from '../../api/session.js';
+import { gatewayTime } from '../../clock.js';
 import { t } from '../../i18n/i18n.js';
 import { Field } from '../../ui/field.js';
 import { Failure } from '../../ui/states.js';
@@ -135,7 +136,7 @@ function readForm(
     message: () => ({
       message: content,
       ...(channel && { channel: channel.name }),
-      ...(waitMs > 0 && { deliverBy: new Date(Date.now() + waitMs).toISOString() }),
+      ...(waitMs > 0 && { deliverBy: new Date(gatewayTime() + waitMs).toISOString() }),
       ...(fields.has('neverPay') && { paid: 'never' as const }),
     }),
     copies: Number(fields.get('copies')),
