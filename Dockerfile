@@ -15,9 +15,9 @@ RUN node tools/setup.mjs && rm -r dist/tools dist/verification
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0
 WORKDIR /octo
-# For the signing key of auth. A new volume mounted here takes over the owner, which auth needs to create the key.
-RUN mkdir /keys && chown node:node /keys
-COPY package.json providers.yaml ./
+# A new volume that is mounted here takes over the owner: create-secrets.mjs runs as that user.
+RUN mkdir -p /secrets/auth /secrets/gateway /secrets/postgres /secrets/redis && chown -R node:node /secrets
+COPY package.json providers.yaml deploy/create-secrets.mjs ./
 COPY --from=modules /octo/node_modules node_modules
 COPY --from=build /octo/dist dist
 USER node

@@ -1,82 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { MESSAGE_MAX_BYTES } from '#contracts';
 import { freePort } from '../tools/stack/free-port.js';
 import { waitUntil } from '../tools/stack/wait-until.js';
 import { call, login, type MessageAnswer, postMessage, setFaults, statsOf } from './support/client.js';
+import { Nginx } from './support/nginx.js';
 import { type Stack, startStack } from './support/stack.js';
 import { TcpProxy } from '../verification/engines/tcp-proxy.js';
-
-/** This machine's nginx with the files of `deploy/`; only addresses and folders differ. */
-class Nginx {
-  private constructor(
-    private readonly dir: string,
-    private readonly child: ChildProcess,
-    private readonly port: number,
-  ) {}
-
-  static async start(gatewayPorts: number[]): Promise<Nginx> {
-    const dir = mkdtempSync(join(tmpdir(), 'octo-nginx-'));
-    const port = await freePort();
-    const env = { PATH: `${dir}:${process.env['PATH']}:/usr/sbin`, POLL_SECONDS: '0.1' };
-    // Stands in for Docker's name server: `deploy/run-nginx.sh` asks getent for the addresses.
-    writeFileSync(join(dir, 'getent'), `#!/bin/sh\ncat ${dir}/addresses\n`);
-    chmodSync(join(dir, 'getent'), 0o755);
-    writeConfig(dir, port, gatewayPorts);
-    const child = spawn('sh', ['deploy/run-nginx.sh', '-c', join(dir, 'nginx.conf'), '-p', dir], {
-      env,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let errors = '';
-    child.stderr?.on('data', (chunk) => (errors += String(chunk)));
-    const nginx = new Nginx(dir, child, port);
-    await waitUntil(
-      () => {
-        if (child.exitCode !== null) throw new Error(`nginx ended with code ${child.exitCode}: ${errors}`);
-        return fetch(nginx.origin).then(
-          () => true,
-          () => false,
-        );
-      },
-      { what: 'nginx answers' },
-    );
-    return nginx;
-  }
-
-  get origin(): string {
-    return `http://127.0.0.1:${this.port}`;
-  }
-
-  /** As Docker does when containers are recreated: other addresses, no signal to nginx. */
-  moveGateways(ports: number[]): void {
-    writeConfig(this.dir, this.port, ports);
-  }
-
-  async stop(): Promise<void> {
-    if (this.child.exitCode === null) {
-      this.child.kill('SIGTERM');
-      await once(this.child, 'exit');
-    }
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-}
-
-function writeConfig(dir: string, port: number, gatewayPorts: number[]): void {
-  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${dir}/${of};`);
-  const config = readFileSync('deploy/nginx.conf', 'utf8')
-    .replace('http {', `http {\n${temp.join('\n')}`)
-    .replace('/tmp/nginx.pid', `${dir}/nginx.pid`)
-    .replace('listen 3000', `listen 127.0.0.1:${port}`)
-    .replace(/server gateway:3000(.*);/, (_, options: string) =>
-      gatewayPorts.map((gateway) => `server 127.0.0.1:${gateway}${options};`).join('\n'),
-    );
-  writeFileSync(join(dir, 'nginx.conf'), config);
-  writeFileSync(join(dir, 'addresses'), gatewayPorts.map((gateway) => `127.0.0.1:${gateway} STREAM\n`).join(''));
-}
 
 let stack: Stack;
 let cookie: string;
@@ -141,6 +70,15 @@ describe('nginx', () => {
     expect(body.instance).toBe('/a%22b');
     expect(body.requestId).toMatch(/^[0-9a-f]{32}$/);
     expect(headers.get('x-request-id')).toBe(body.requestId);
+  });
+
+  it('answers 404 as problem+json to /metrics, which the gateway would serve', async () => {
+    const { origin } = await inFrontOf(gatewayPort);
+    expect((await call(`${stack.origin.gateway}/metrics`)).status).toBe(200);
+    for (const path of ['/metrics', '/metrics?a', '/%6detrics', '//metrics']) {
+      const { status, body } = await call<{ code: string }>(origin + path);
+      expect({ path, status, code: body.code }).toEqual({ path, status: 404, code: 'not_found' });
+    }
   });
 
   it('gives the gateway the request id that it shows itself', async () => {

@@ -30,7 +30,7 @@ export type MessageAnswer = Answer<
     account?: string;
     response?: string;
     costMicros?: number;
-    attempts?: { provider: string; outcome: string; httpStatus: number | null }[];
+    attempts?: { provider: string; outcome: string; httpStatus: number | null; reason?: string }[];
   }
 >;
 

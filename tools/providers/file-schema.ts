@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { quotaPolicySchema } from '#quota';
 import { providersFileSchema } from '../../apps/gateway/src/providers/provider-schema.js';
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
@@ -8,13 +9,7 @@ const VARIABLE = { type: 'string' as const, pattern: String.raw`^\$\{.+\}$` };
 
 /** JSON Schema 2020-12 of the providers file as it is written, for editors. */
 export function providersFileJsonSchema(): string {
-  const schema = z.toJSONSchema(providersFileSchema, {
-    target: 'draft-2020-12',
-    io: 'input',
-    override: ({ jsonSchema }) => {
-      if (jsonSchema.type === 'integer' || jsonSchema.type === 'number') allowVariable(jsonSchema);
-    },
-  });
+  const schema = jsonSchemaOf(providersFileSchema);
   const titled = { ...schema, title: 'Providers file of Octo' };
   const written = JSON.stringify(
     titled,
@@ -24,15 +19,25 @@ export function providersFileJsonSchema(): string {
   return `${written}\n`;
 }
 
+function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, {
+    target: 'draft-2020-12',
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.type === 'integer' || jsonSchema.type === 'number') allowVariable(jsonSchema);
+    },
+  });
+}
+
 function allowVariable(schema: JsonSchema): void {
   const number = { ...schema };
   for (const key of Object.keys(schema)) delete schema[key];
   schema.anyOf = [number, VARIABLE];
 }
 
-/** A quota of a list may have a name; a step before its strict schema takes the name away. */
+/** A quota of a list may have a name. */
 function withNames(quotas: JsonSchema): JsonSchema {
-  const { oneOf = [] } = quotas.items as JsonSchema;
+  const { oneOf = [] } = jsonSchemaOf(quotaPolicySchema);
   const named = oneOf.map(({ properties, ...policy }) =>
     Object.assign({}, policy, { properties: { name: { type: 'string' }, ...properties } }),
   );

@@ -6,7 +6,7 @@ const provider = (fields: Partial<DescribedProvider>): DescribedProvider => ({
   key: 'one',
   priceMicros: 0,
   currency: 'EUR',
-  quota: undefined,
+  quotas: [],
   ...fields,
 });
 
@@ -34,12 +34,17 @@ describe('describeProviders', () => {
       { policy: 'fixed-window', limit: 10, windowMs: 90_000, anchor: 'clock' },
       '10 messages in each window of 90 s, started by the clock',
     ],
+    [
+      { policy: 'fixed-window', limit: 10, every: 'day', timeZone: 'Europe/Rome' },
+      '10 messages every day, in Europe/Rome',
+    ],
+    [{ policy: 'concurrency', limit: 2 }, '2 messages at once'],
     [{ policy: 'sliding-window', limit: 10, windowMs: 500 }, '10 messages in any 0.5 s'],
     [{ policy: 'token-bucket', capacity: 10, refillPerSecond: 0.5 }, '10 messages at once, then 0.5 per second'],
   ])('describes the quota %j', (input, described) => {
     const quota = quotaPolicySchema.parse(input);
     if (quota.policy === 'unlimited') throw new Error('has no description');
-    const [row] = describeProviders([provider({ quota })]);
+    const [row] = describeProviders([provider({ quotas: [{ name: undefined, policy: quota }] })]);
     expect(row).toBe(`one   free of charge   ${described}`);
   });
 });

@@ -1,14 +1,14 @@
 import type { LimitedPolicy } from '#quota';
 import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
 
-export type DescribedProvider = Pick<Provider, 'key' | 'priceMicros' | 'currency' | 'quota'>;
+export type DescribedProvider = Pick<Provider, 'key' | 'priceMicros' | 'currency' | 'quotas'>;
 
 /** One row for each provider account: name, price of a message, quota. */
 export function describeProviders(providers: readonly DescribedProvider[]): string[] {
-  const rows = providers.map(({ key, priceMicros, currency, quota }) => ({
+  const rows = providers.map(({ key, priceMicros, currency, quotas }) => ({
     name: key,
     price: priceMicros === 0 ? 'free of charge' : `${priceMicros / 1_000_000} ${currency}`,
-    quota: quota === undefined ? 'no quota' : describeQuota(quota),
+    quota: quotas.length === 0 ? 'no quota' : quotas.map(({ policy }) => describeQuota(policy)).join('; '),
   }));
   const nameWidth = Math.max(...rows.map(({ name }) => name.length));
   return rows.map(({ name, price, quota }) => `${name.padEnd(nameWidth)}   ${price.padEnd(14)}   ${quota}`);
@@ -21,10 +21,12 @@ function describeQuota(quota: LimitedPolicy): string {
     return `${limit} messages; the first refusal starts a block of ${duration(blockMs)}`;
   }
   if (quota.policy === 'fixed-window') {
+    if ('every' in quota) return `${quota.limit} messages every ${quota.every}, in ${quota.timeZone}`;
     const start = quota.anchor === 'clock' ? 'the clock' : 'its first message';
     return `${quota.limit} messages in each window of ${duration(quota.windowMs)}, started by ${start}`;
   }
   if (quota.policy === 'sliding-window') return `${quota.limit} messages in any ${duration(quota.windowMs)}`;
+  if (quota.policy === 'concurrency') return `${quota.limit} messages at once`;
   return `${quota.capacity} messages at once, then ${quota.refillPerSecond} per second`;
 }
 

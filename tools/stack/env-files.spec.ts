@@ -34,7 +34,8 @@ describe('docker-compose.yml', () => {
   it.each(Object.entries(APPS))('passes every listed setting that %s reads', (app, { shape }) => {
     // The image sets HOST: a container must listen on all addresses.
     const read = listed.filter((name) => name in shape && name !== 'HOST');
-    expect(read.filter((name) => !(name in passedTo(app)))).toEqual([]);
+    const isPassed = (name: string): boolean => name in passedTo(app) || `${name}_FILE` in passedTo(app);
+    expect(read.filter((name) => !isPassed(name))).toEqual([]);
   });
 
   it('passes every variable of providers.yaml to the gateways', () => {

@@ -124,8 +124,11 @@ function planApps(
   env: NodeJS.ProcessEnv,
 ): { auth: ManagedProcess[]; providers: ManagedProcess[]; gateways: ManagedProcess[] } {
   const wanted = options.apps ?? ['auth', 'free-provider', 'paid-provider', 'gateway'];
-  const plan = (app: AppName, name: string, port: number): ManagedProcess[] =>
-    wanted.includes(app) ? [appProcess(name, app, { ...env, PORT: String(port) }, options)] : [];
+  const gatewayUrl = env['GATEWAY_DATABASE_URL'];
+  const plan = (app: AppName, name: string, port: number): ManagedProcess[] => {
+    const own = { PORT: String(port), ...(app === 'gateway' && gatewayUrl && { DATABASE_URL: gatewayUrl }) };
+    return wanted.includes(app) ? [appProcess(name, app, { ...env, ...own }, options)] : [];
+  };
   return {
     auth: plan('auth', 'auth', ports.auth),
     providers: (['free-provider', 'paid-provider'] as const).flatMap((name) => plan(name, name, ports[name])),

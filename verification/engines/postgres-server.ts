@@ -1,6 +1,6 @@
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -11,6 +11,8 @@ import { hasExited, spawnServer, stopProcess } from './spawn-server.js';
 export interface PostgresOptions {
   /** Whether writes survive a crash of the machine as well, not only a crash of the server. */
   isDurable?: boolean;
+  /** Lines of `pg_hba.conf` that come before `trust` for everyone. */
+  accessRules?: string[];
 }
 
 /** A Postgres process that can be killed, and started again on its port with what it has written. */
@@ -74,6 +76,8 @@ export class PostgresServer {
     const args = ['-D', join(dir, 'data'), '-U', 'postgres', '-A', 'trust', '--no-sync'];
     const { status, stderr } = spawnSync(binary('initdb'), args, { ...user });
     if (status !== 0) throw new Error(`initdb failed: ${String(stderr)}`);
+    const rules = join(dir, 'data', 'pg_hba.conf');
+    writeFileSync(rules, [...(this.options.accessRules ?? []), readFileSync(rules, 'utf8')].join('\n'));
   }
 }
 

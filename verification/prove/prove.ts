@@ -1,12 +1,14 @@
-// `npm run prove [-- crash | -- waiting] [options]`: checks what Octo guarantees on real processes and real engines. Without a
-// name: the quota proof. Each proof lists its options at the top of its file. Exit code 1: a goal was missed.
+// `npm run prove [-- crash | -- overload | -- waiting] [options]`: checks what Octo guarantees on real processes and real
+// engines. Without a name: the quota proof. Each proof lists its options at the top of its file. Exit code 1: a goal was missed.
 import { exitOnInterrupt } from '../testbed/testbed.js';
 import { proveCrash } from './crash/prove-crash.js';
+import { proveOverload } from './overload/prove-overload.js';
 import { proveQuota } from './quota/prove-quota.js';
 import { proveWaiting } from './waiting/prove-waiting.js';
 
 exitOnInterrupt();
 const [name, ...options] = process.argv.slice(2);
 if (name === 'crash') process.exit(await proveCrash(options));
+if (name === 'overload') process.exit(await proveOverload(options));
 if (name === 'waiting') process.exit(await proveWaiting(options));
 process.exit(await proveQuota(process.argv.slice(2)));

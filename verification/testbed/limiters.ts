@@ -110,7 +110,7 @@ function limiterOptions(policy: LimitedPolicy, { pods }: { pods: number }): IRat
     case 'token-bucket':
       return { points: Math.floor(policy.refillPerSecond / pods), duration: 1 };
     default:
-      return { points: Math.floor(policy.limit / pods), duration: policy.windowMs / 1_000 };
+      return { points: Math.floor(policy.limit / pods), duration: periodMsOf(policy) / 1_000 };
   }
 }
 

@@ -5,6 +5,13 @@ import { logIn } from '../../tools/stack/log-in.js';
 import { type Stack, startStack } from '../../tools/stack/stack.js';
 import { Testbed } from './testbed.js';
 
+export interface OctoOptions {
+  pods: number;
+  limit: number;
+  blockMs: number;
+  env?: NodeJS.ProcessEnv;
+}
+
 /** The whole product on a testbed: gateways, auth and both reference providers, each a process of its own. */
 export class Octo {
   private constructor(
@@ -12,8 +19,8 @@ export class Octo {
     readonly stack: Stack,
   ) {}
 
-  /** The free provider blocks for `blockMs` after `limit` messages. */
-  static async start({ pods, limit, blockMs }: { pods: number; limit: number; blockMs: number }): Promise<Octo> {
+  /** The free provider blocks for `blockMs` after `limit` messages. `env` replaces settings. */
+  static async start({ pods, limit, blockMs, env = {} }: OctoOptions): Promise<Octo> {
     const testbed = await Testbed.start({ redisArgs: KEEP_EVERY_WRITE });
     const stack = await startStack({
       env: {
@@ -27,6 +34,7 @@ export class Octo {
         FREE_POLICY: 'count-then-block',
         FREE_LIMIT: String(limit),
         FREE_BLOCK_MS: String(blockMs),
+        ...env,
       },
       pods,
       ports: { auth: 0, 'free-provider': 0, 'paid-provider': 0, gateway: 0 },

@@ -48,6 +48,7 @@ export class AttemptLimits implements OnApplicationShutdown {
   private readonly failuresOfDevice: RateLimiterRedis;
   private readonly failuresOfCaller: RateLimiterRedis;
   private readonly registrations: RateLimiterRedis;
+  private readonly resets: RateLimiterRedis;
 
   constructor(settings: LimitSettings, readiness: Readiness) {
     this.redis = openRedis({ url: settings.REDIS_URL, use: 'attempt limits' });
@@ -62,6 +63,7 @@ export class AttemptLimits implements OnApplicationShutdown {
     this.failuresOfCaller = this.limiter({ name: 'logins:caller', points, windowMs });
     this.failuresOfNetwork = this.limiter({ name: 'logins:network', points: points * NETWORK_FACTOR, windowMs });
     this.failuresOfEmail = this.limiter({ name: 'logins:email', points: perHour, windowMs: HOUR_MS });
+    this.resets = this.limiter({ name: 'resets', points: points * NETWORK_FACTOR, windowMs });
     const registrations = { points: settings.REGISTRATIONS_PER_HOUR, windowMs: HOUR_MS };
     this.registrations = this.limiter({ name: 'registrations', ...registrations });
   }
@@ -96,6 +98,17 @@ export class AttemptLimits implements OnApplicationShutdown {
    */
   reauthentication<Result>(accountId: string, attempt: () => Promise<Result | undefined>): Promise<Result | undefined> {
     return countFailures([{ limiter: this.failuresOfCaller, key: accountId, isClearedBySuccess: true }], attempt);
+  }
+
+  /**
+   * Runs one use of a reset token. A failed one counts: it leaves an event in the security log.
+   * @throws ProblemException too_many_attempts
+   */
+  async passwordReset(address: string, attempt: () => Promise<void>): Promise<void> {
+    const key = networkOf(address);
+    await take({ limiter: this.resets, key }, 'too_many_attempts');
+    await attempt();
+    await this.resets.reward(key);
   }
 
   /** @throws ProblemException too_many_requests */

@@ -28,6 +28,8 @@ import { SessionsController } from './sessions/sessions.controller.js';
 import { SessionsService } from './sessions/sessions.service.js';
 import { TotpController } from './totp/totp.controller.js';
 import { TotpService } from './totp/totp.service.js';
+import { WebhookSecretController } from './webhook-secret/webhook-secret.controller.js';
+import { WebhookSecretService } from './webhook-secret/webhook-secret.service.js';
 import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
 
 @Module({
@@ -39,6 +41,7 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     SecurityLogController,
     TotpController,
     KeysController,
+    WebhookSecretController,
     JwksController,
   ],
   providers: [
@@ -56,6 +59,7 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     SessionsService,
     SessionSweeper,
     TotpService,
+    WebhookSecretService,
   ],
 })
 export class AuthModule {
@@ -65,7 +69,11 @@ export class AuthModule {
     return {
       module: AuthModule,
       imports: [
-        DatabaseModule.open({ url: settings.DATABASE_URL, isRequired: true }),
+        DatabaseModule.open({
+          url: settings.DATABASE_URL,
+          gatewayUrl: settings.GATEWAY_DATABASE_URL,
+          isRequired: true,
+        }),
         AccessTokenModule.verifying({
           ...issued,
           keys: publicKeys,

@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
+import { signingSecrets } from '#callback-secrets';
 import { commonSettings, flag, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
 import { privateKeyPem, publicKeyPem } from './key-pem.js';
 
@@ -11,6 +12,10 @@ export const authSettings = z
     PORT: port(4000),
     DATABASE_URL: postgresUrl(),
     REDIS_URL: redisUrl(),
+    /** `DATABASE_URL` of the gateways, if they have a role of their own: auth creates that role and grants its rights. */
+    GATEWAY_DATABASE_URL: postgresUrl()
+      .refine((url) => /\/\/[^/@:]+(:[^/@]*)?@/.test(url), 'must name the role of the gateways')
+      .optional(),
     /** PEM, PKCS #8, P-256. One of the two; outside production the app creates a missing file. */
     JWT_PRIVATE_KEY: privateKeyPem().optional(),
     JWT_PRIVATE_KEY_FILE: z.string().optional(),
@@ -37,6 +42,8 @@ export const authSettings = z
     SESSION_MAX_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(90),
     /** How long the security log is kept. */
     SECURITY_LOG_DAYS: wholeNumber({ min: 1, max: 3_650 }).default(365),
+    /** Master keys, the same as those of the gateways: new secrets of accounts derive from the first. */
+    CALLBACK_MASTER_SECRETS: signingSecrets(),
     /** Ignored in production. */
     SEED_DEMO_ACCOUNTS: flag(true),
   })

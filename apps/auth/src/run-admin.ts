@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { Revocations, StoredAccess } from '#access-token';
 import { registrationSchema } from '#contracts';
 import { accounts, type Database, migrate, openDatabase } from '#database';
-import { describeIssue, postgresUrl, readSettings, redisUrl } from '#service';
+import { postgresUrl, readSettings, redisUrl } from '#service';
 import { AccountsService } from './accounts/accounts.service.js';
 import { refuseBreachedPassword } from './accounts/breached-passwords.js';
 import { type Actor, SecurityLog } from './security-log/security-log.service.js';
@@ -140,7 +140,7 @@ async function idOf(db: Database, email = ''): Promise<string> {
 }
 
 async function readRegistration(email: string | undefined): Promise<z.infer<typeof registrationSchema>> {
-  const parsed = registrationSchema.safeParse({ email, password: await readPassword() }, { error: describeIssue });
+  const parsed = registrationSchema.safeParse({ email, password: await readPassword() });
   if (parsed.success) {
     refuseBreachedPassword(parsed.data.password, 'password');
     return parsed.data;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { controlSettings } from '#reference-provider';
 import { commonSettings, flag, port, wholeNumber } from '#service';
 
 const policies = ['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket', 'unlimited'] as const;
@@ -6,6 +7,7 @@ const refillRule = 'must be a number from 0.001 to 100000';
 
 export const freeProviderSettings = z.object({
   ...commonSettings,
+  ...controlSettings,
   PORT: port(4001),
   FREE_POLICY: z.enum(policies, `must be ${policies.join(', ')}`).default('count-then-block'),
   /** Requests that a window accepts; the capacity of a token bucket. */

@@ -7,6 +7,6 @@ import { freeProviderSettings } from './free-provider.settings.js';
 await runApp({
   name: 'free-provider',
   settings: freeProviderSettings,
-  module: (settings) => ReferenceProviderModule.with(chooseAdmission(settings)),
+  module: (settings) => ReferenceProviderModule.with(chooseAdmission(settings), { control: settings }),
   http: () => ({ bodyLimitBytes: MESSAGE_BODY_MAX_BYTES }),
 });

@@ -1,7 +1,9 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import httpProxy, { type FastifyHttpProxyOptions } from '@fastify/http-proxy';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Agent, type Dispatcher } from 'undici';
 import { ProblemException, problemOf, sendProblem } from '#service';
 
 const TIMEOUT_MS = 10_000;
@@ -31,7 +33,12 @@ function acceptAnyBody(scope: FastifyInstance): void {
   );
 }
 
+/** The signal that the caller has left, on its way to undici: the headers are the only part of a request that is ours. */
+const CALLER_LEFT = Symbol('CALLER_LEFT');
+type HeadersToAuth = IncomingHttpHeaders & { [CALLER_LEFT]?: AbortSignal | undefined };
+
 function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
+  const callersLeft = new WeakMap<FastifyRequest, AbortSignal>();
   return {
     upstream: authUrl,
     prefix,
@@ -39,15 +46,20 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
     proxyPayloads: false,
     // A request that auth refuses or does not answer is the caller's to repeat.
     retryMethods: [],
-    undici: { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS, connect: { timeout: 1_000 } },
+    undici: { request: requestThatEndsWithItsCaller() },
+    preHandler: (request, reply, done) => {
+      callersLeft.set(request as FastifyRequest, signalOfClose(reply.raw));
+      done();
+    },
     replyOptions: {
       // The gateway answers `Expect: 100-continue` itself, and undici refuses the header.
-      rewriteRequestHeaders: (request, { expect: _expect, ...headers }) => ({
+      rewriteRequestHeaders: (request, { expect: _expect, ...headers }): HeadersToAuth => ({
         ...headers,
         'x-request-id': request.id,
         'x-forwarded-for': request.ip,
         'x-forwarded-host': request.host,
         'x-forwarded-proto': request.protocol,
+        [CALLER_LEFT]: callersLeft.get(request as FastifyRequest),
       }),
       // Headers of the connection to auth, not of the caller's (RFC 9110, 7.6.1).
       rewriteHeaders: ({ connection: _connection, 'keep-alive': _keepAlive, ...headers }) => headers,
@@ -55,6 +67,26 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
     },
   };
 }
+
+/** Aborted when the connection closes before the response was sent. */
+function signalOfClose(response: ServerResponse): AbortSignal {
+  const left = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) left.abort();
+  });
+  return left.signal;
+}
+
+function requestThatEndsWithItsCaller(): Dispatcher['request'] {
+  const agent = new Agent({ headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS, connect: { timeout: 1_000 } });
+  const request = (options: Dispatcher.RequestOptions, callback: Callback): void => {
+    const { [CALLER_LEFT]: signal = null } = options.headers as HeadersToAuth;
+    agent.request({ ...options, signal }, callback);
+  };
+  return request as Dispatcher['request'];
+}
+
+type Callback = (error: Error | null, response: Dispatcher.ResponseData<unknown>) => void;
 
 function unreachable(request: FastifyRequest, reply: FastifyReply): void {
   const detail = 'The auth service cannot be reached at the moment. Try again.';

@@ -1,6 +1,7 @@
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AccessTokenModule } from '#access-token';
 import { DatabaseModule } from '#database';
+import { Readiness } from '#service';
 import { ConsoleModule } from './console/console.module.js';
 import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
@@ -13,6 +14,7 @@ import { QuotaModule } from './quota/quota.module.js';
 export class GatewayModule {
   /** @throws SettingsError when the providers file is not valid */
   static with(settings: GatewaySettings): DynamicModule {
+    const live = new LiveProviders(readProvidersFile(settings.PROVIDERS_FILE, process.env));
     return {
       module: GatewayModule,
       imports: [
@@ -30,9 +32,17 @@ export class GatewayModule {
       ],
       providers: [
         { provide: SETTINGS, useValue: settings },
-        { provide: PROVIDERS, useValue: new LiveProviders(readProvidersFile(settings.PROVIDERS_FILE, process.env)) },
+        { provide: PROVIDERS, inject: [Readiness], useFactory: (readiness: Readiness) => watched(live, readiness) },
       ],
       exports: [SETTINGS, PROVIDERS],
     };
   }
+}
+
+/** Not required: the file in force goes on. The log has the problems, which may name paths of this machine. */
+function watched(live: LiveProviders, readiness: Readiness): LiveProviders {
+  readiness.prefer('providers file', () =>
+    live.rejected.length === 0 ? undefined : 'is not valid, see the log; an older version stays in force',
+  );
+  return live;
 }

@@ -3,7 +3,7 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { eq, sql } from 'drizzle-orm';
-import { callbacks, type Database, migrate, openDatabase } from '#database';
+import { accounts, callbacks, callbackSecrets, type Database, migrate, openDatabase } from '#database';
 import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { startStack } from '../../../test/support/stack.js';
 import { TcpProxy } from '../../../verification/engines/tcp-proxy.js';
@@ -18,7 +18,12 @@ import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js'
 import { type Receiver, startReceiver } from './receiver.js';
 
 const KEYS = [randomBytes(32), randomBytes(24)];
-const LOCAL: CallbackSettings = { CALLBACK_SECRETS: KEYS, CALLBACK_HOSTS: [], CALLBACK_ALLOW_PRIVATE: true };
+const LOCAL: CallbackSettings = {
+  CALLBACK_SECRETS: KEYS,
+  CALLBACK_MASTER_SECRETS: [],
+  CALLBACK_HOSTS: [],
+  CALLBACK_ALLOW_PRIVATE: true,
+};
 const STRICT: CallbackSettings = { ...LOCAL, CALLBACK_ALLOW_PRIVATE: false };
 /** Shorter than the poll interval of an idle pod, which is 5 s. */
 const SOON_MS = 3_000;
@@ -190,6 +195,20 @@ describe('a callback', () => {
     startDelivery({ retryDelaysMs: [600_000] });
     await untilAttempted(id);
     expect(await rowOf(id)).toMatchObject({ lastStatus: null, lastError: 'ECONNREFUSED' });
+  });
+});
+
+describe('a callback of an account with a secret of its own', () => {
+  it('is not sent with the secrets of the deployment when the gateway has no master key', async () => {
+    const receiver = await newReceiver();
+    const accountId = randomUUID();
+    await db.insert(accounts).values({ id: accountId, email: `${accountId}@example.com`, passwordHash: '' });
+    await db.insert(callbackSecrets).values({ accountId });
+    const id = await addCallback(receiver.url, { accountId });
+    startDelivery({ retryDelaysMs: [600_000] });
+    await untilAttempted(id);
+    expect(await rowOf(id)).toMatchObject({ deliveredAt: null, lastError: 'CALLBACK_MASTER_SECRETS is not set' });
+    expect(receiver.connections()).toBe(0);
   });
 });
 

@@ -8,7 +8,6 @@ import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js'
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { Journal } from '../src/journal/journal.service.js';
 import { addHop, markDelivered, markUnknown, type Message, newMessage } from '../src/message.js';
-import { ensurePartitions } from '../src/journal/partitions.js';
 import type { ProvidersFile } from '../src/providers/providers-file.js';
 
 const PROVIDER = { name: 'one', account: 'one', key: 'one', priceMicros: 7, idempotent: false };
@@ -21,7 +20,6 @@ beforeAll(async () => {
   postgres = await startPostgres();
   db = openDatabase(postgres.url);
   await migrate(db);
-  await ensurePartitions(db, new Date());
   const settings = { JOURNAL_DOWN: 'refuse', CALLBACK_SECRETS: [] } as unknown as GatewaySettings;
   const callbacks = new CallbackDelivery(new PendingCallbacks(db), { settings });
   const config: ProvidersFile = { currency: 'USD', providers: [], channels: new Map(), redact: (text) => text };

@@ -32,6 +32,10 @@ const cheap = (): string => `
     response: 'body.response'
     quota: { policy: sliding-window, limit: 5, windowMs: 2000 }`;
 
+/** No quota explains its refusals: they pause the account. */
+const keyed = (key: string): string => `
+  - { name: keyed, priceMicros: 10, url: 'http://127.0.0.1:${stubPort}/${key}', text: '{{ message }}' }`;
+
 const write = (...providers: string[]): void => writeFileSync(file, `currency: USD\nproviders:${providers.join('')}\n`);
 
 async function metric(name: string): Promise<number> {
@@ -89,7 +93,11 @@ describe('a changed providers file', () => {
     write(free(7), '\n  - { name: broken, url: nowhere, priceMicros: -1, colour: red }');
     await waitUntil(async () => (await metric('octo_providers_file_valid')) === 0, { what: 'the file is not valid' });
     expect((await postMessage(stack.origin.gateway, cookie)).status).toBe(200);
-    expect((await call(`${stack.origin.gateway}/health/ready`)).status).toBe(200);
+    const reason = 'is not valid, see the log; an older version stays in force';
+    expect(await call(`${stack.origin.gateway}/health/ready`)).toMatchObject({
+      status: 200,
+      body: { status: 'degraded', missing: [{ name: 'providers file', reason }] },
+    });
     const lines = stack.log.filter(({ event }) => event === 'providers file is not valid, the old one stays in force');
     expect(lines).toHaveLength(1);
     const problems = lines[0]?.['problems'] as string[];
@@ -100,5 +108,23 @@ describe('a changed providers file', () => {
 
     write(free(7), cheap(), paid);
     await waitUntil(async () => (await metric('octo_providers_file_valid')) === 1, { what: 'the file is valid again' });
+    expect((await call(`${stack.origin.gateway}/health/ready`)).body).toEqual({ status: 'ready' });
+  });
+
+  it('with a new key ends the pause of an account', async () => {
+    const post = async () => (await postMessage(stack.origin.gateway, cookie)).body.provider;
+    const { answer } = stub;
+    stub.answer = (response, { path }) =>
+      path === '/dead' ? response.writeHead(403, { 'retry-after': '600' }).end() : response.end('ok');
+    try {
+      write(keyed('dead'), paid);
+      const isPaused = async () => (await post()) === 'paid' && (await quotaOf('keyed'))?.state === 'paused';
+      await waitUntil(isPaused, { what: 'the account is paused' });
+      write(keyed('alive'), paid);
+      await waitUntil(async () => (await post()) === 'keyed', { what: 'the account is used' });
+      expect((await quotaOf('keyed'))?.state).toBe('unlimited');
+    } finally {
+      stub.answer = answer;
+    }
   });
 });

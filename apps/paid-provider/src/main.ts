@@ -7,6 +7,6 @@ import { paidProviderSettings } from './paid-provider.settings.js';
 await runApp({
   name: 'paid-provider',
   settings: paidProviderSettings,
-  module: () => ReferenceProviderModule.with(new AlwaysAccept()),
+  module: (settings) => ReferenceProviderModule.with(new AlwaysAccept(), { control: settings }),
   http: () => ({ bodyLimitBytes: MESSAGE_BODY_MAX_BYTES }),
 });

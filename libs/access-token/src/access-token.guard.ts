@@ -18,6 +18,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set by AccessTokenGuard. */
     caller?: Caller;
+    /** The revision of revocations in which the caller was verified. */
+    callerRevision?: number;
   }
 }
 
@@ -47,6 +49,8 @@ export class AccessTokenGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const http = context.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
+    const { caller: known, callerRevision = -1 } = request;
+    if (known !== undefined && this.verifier.stillHolds(known, callerRevision)) return this.hasRole(context, known);
     const caller = this.authenticate(request, http.getResponse<FastifyReply>());
     if (!(caller instanceof Promise)) return this.hasRole(context, caller);
     return caller.then((verified) => this.hasRole(context, verified));
@@ -57,6 +61,7 @@ export class AccessTokenGuard implements CanActivate {
    * @throws ProblemException unless the request has a valid token
    */
   authenticate(request: FastifyRequest, reply: FastifyReply): Caller | Promise<Caller> {
+    request.callerRevision = this.verifier.revision;
     const token = readAccessToken(request.headers);
     const verification = token === undefined ? undefined : this.verifier.verify(token);
     if (!(verification instanceof Promise)) return accept(verification, request, reply);

@@ -74,6 +74,18 @@ export class AccessTokenVerifier {
     return known ?? this.verifyAnew(token);
   }
 
+  /** Changes with every revocation. */
+  get revision(): number {
+    return this.verified.revision;
+  }
+
+  /** Whether a verification that was valid at `revision` still holds. */
+  stillHolds({ expiresAt }: Caller, revision: number): boolean {
+    const now = Date.now();
+    const isCurrent = revision === this.verified.revision && now < this.options.revocations.trustedUntil;
+    return isCurrent && (expiresAt === null || now < expiresAt.getTime());
+  }
+
   /** Checks signature, issuer, audience and expiry, but not revocation. */
   async checkSignature(token: string): Promise<Verification> {
     try {

@@ -69,6 +69,24 @@ export const totpSetupSchema = z
   .meta({ id: 'TotpSetup' });
 export type TotpSetup = z.infer<typeof totpSetupSchema>;
 
+export const webhookSecretSchema = z
+  .object({
+    version: z.int().meta({ description: '1 is the first secret of the account' }),
+    createdAt: z.iso.datetime(),
+    previousExpiresAt: z.iso.datetime().meta({
+      description: 'Until then the secret before it signs too; before the first one, the secrets of the deployment',
+    }),
+  })
+  .meta({ id: 'WebhookSecret' });
+export type WebhookSecret = z.infer<typeof webhookSecretSchema>;
+
+export const createdWebhookSecretSchema = webhookSecretSchema
+  .extend({
+    secret: z.string().meta({ description: 'shown once', example: `whsec_${'x'.repeat(43)}=` }),
+  })
+  .meta({ id: 'CreatedWebhookSecret' });
+export type CreatedWebhookSecret = z.infer<typeof createdWebhookSecretSchema>;
+
 export const SECURITY_EVENTS = [
   'account_created',
   'account_disabled',
@@ -88,6 +106,7 @@ export const SECURITY_EVENTS = [
   'session_ended',
   'totp_disabled',
   'totp_enabled',
+  'webhook_secret_created',
 ] as const;
 
 export const securityEventSchema = z

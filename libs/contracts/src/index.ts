@@ -1,4 +1,5 @@
 export {
+  createdWebhookSecretSchema,
   passwordChangeSchema,
   passwordConfirmationSchema,
   passwordResetSchema,
@@ -11,6 +12,8 @@ export {
   sessionSchema,
   totpConfirmationSchema,
   totpSetupSchema,
+  webhookSecretSchema,
+  type CreatedWebhookSecret,
   type PasswordChange,
   type PasswordConfirmation,
   type PasswordReset,
@@ -22,6 +25,7 @@ export {
   type SessionList,
   type TotpConfirmation,
   type TotpSetup,
+  type WebhookSecret,
 } from './account-security.js';
 export {
   accountListSchema,

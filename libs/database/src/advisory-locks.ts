@@ -7,7 +7,7 @@ export const ADVISORY_LOCKS = {
   migrations: 4_718_201,
   /** One pod at a time provisions quotas. */
   provisioning: 4_718_202,
-  /** One pod at a time creates the monthly partitions of the journal. */
+  /** One process at a time creates the monthly partitions of the journal. */
   partitions: 4_718_203,
   /** One pod at a time does the housekeeping. */
   housekeeping: 4_718_204,

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { accounts } from './accounts.js';
 
 const moment = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
 
@@ -33,3 +34,13 @@ export const callbacks = pgTable(
       .where(sql`${table.deliveredAt} is null and ${table.gaveUpAt} is null`),
   ],
 );
+
+/** Accounts that have created a secret of their own for their webhooks. The secret derives from the version and a master key. */
+export const callbackSecrets = pgTable('callback_secrets', {
+  accountId: uuid('account_id')
+    .primaryKey()
+    .references(() => accounts.id, { onDelete: 'cascade' }),
+  version: integer('version').notNull().default(1),
+  /** Of this version. */
+  createdAt: moment('created_at').notNull().defaultNow(),
+});

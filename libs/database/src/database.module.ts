@@ -1,9 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type DynamicModule, Inject, Module, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  type DynamicModule,
+  Inject,
+  Logger,
+  Module,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { sql } from 'drizzle-orm';
 import { Readiness } from '#service';
-import { migrate } from './migrate.js';
+import { databaseReason } from './database-error.js';
+import { isMigrated, mayMigrate, migrate } from './migrate.js';
 import { type Database, openDatabase } from './open-database.js';
+import { ensurePartitions } from './partitions.js';
 
 const DATABASE = Symbol('database');
 const OPTIONS = Symbol('options of database');
@@ -12,6 +21,8 @@ export interface DatabaseOptions {
   url: string;
   /** Whether the app is down without Postgres, or only degraded. */
   isRequired: boolean;
+  /** The `DATABASE_URL` of the gateways, if they have a role of their own: it gets its rights after the migrations. */
+  gatewayUrl?: string | undefined;
 }
 
 /** Constructor parameter decorator: the `Database` that `DatabaseModule` opened. */
@@ -22,10 +33,17 @@ const START_TIMEOUT_MS = 10_000;
 const START_RETRY_MS = 250;
 /** Includes the wait for a migration that another process is running. */
 const MIGRATION_TIMEOUT_MS = 300_000;
+const PARTITIONS_EVERY_MS = 3_600_000;
 
-/** The database of an app: migrates before the app listens, is part of its readiness, closes after the last request. */
+/**
+ * The database of an app: part of its readiness, closes after the last request. Before the app listens, the role that
+ * owns the tables migrates them; any other role waits for that.
+ */
 @Module({})
 export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
+  private readonly logger = new Logger('postgres');
+  private partitionsTimer: NodeJS.Timeout | undefined;
+
   static open(options: DatabaseOptions): DynamicModule {
     const providers = [
       { provide: OPTIONS, useValue: options },
@@ -52,13 +70,33 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
     await untilReachable(this.db, Date.now() + START_TIMEOUT_MS);
     const migrator = openDatabase(this.options.url, { connections: 1, statementTimeoutMs: MIGRATION_TIMEOUT_MS });
     try {
-      await migrate(migrator);
+      if (await mayMigrate(migrator)) await this.migrate(migrator);
+      else await this.untilMigrated(migrator, Date.now() + MIGRATION_TIMEOUT_MS);
     } finally {
       await migrator.$client.end();
     }
   }
 
+  private async migrate(migrator: Database): Promise<void> {
+    await migrate(migrator, this.options.gatewayUrl);
+    const nextMonths = (): Promise<void> =>
+      ensurePartitions(this.db, new Date()).catch((error: unknown) =>
+        this.logger.warn('partitions cannot be created', { reason: databaseReason(error) }),
+      );
+    this.partitionsTimer = setInterval(() => void nextMonths(), PARTITIONS_EVERY_MS).unref();
+  }
+
+  private async untilMigrated(db: Database, deadline: number): Promise<void> {
+    if (await isMigrated(db)) return;
+    this.logger.log('waiting for auth to migrate the tables');
+    while (!(await isMigrated(db))) {
+      if (Date.now() >= deadline) throw new Error(`auth did not migrate the tables within ${MIGRATION_TIMEOUT_MS} ms`);
+      await sleep(START_RETRY_MS);
+    }
+  }
+
   async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.partitionsTimer);
     await this.db.$client.end();
   }
 }

@@ -1,5 +1,12 @@
-export { type Announcement, type AnsweredHeaders, readAnnouncement } from './announcements/announcement.js';
-export type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+export type { AnsweredHeaders, LimitHeaders } from './announcements/announced-limits.js';
+export {
+  type AnnouncedQuota,
+  type Announcement,
+  type AnnouncementReader,
+  announcementReader,
+  waitMsOf,
+} from './announcements/announcement.js';
+export type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {
   guardMs,
   hasWindows,
@@ -12,4 +19,4 @@ export {
 } from './policy.js';
 export { openQuotaRedis, QUOTA_REDIS_OPTIONS } from './store/quota-redis.js';
 export type { WhenForgotten } from './store/quota-store.js';
-export { Quota, type QuotaOptions } from './quota.js';
+export { type ProviderOptions, Quota, type QuotaInput, type QuotaOptions } from './quota.js';

@@ -1,4 +1,5 @@
 import type { Announcement } from './announcements/announcement.js';
+import type { LimitedPolicy } from './policy.js';
 
 /** The right to send one request to a provider, in one epoch, before `sendByMs`. */
 export interface Permit {
@@ -11,6 +12,8 @@ export interface Permit {
   readonly sendByMs: number;
   /** When Redis granted it, in milliseconds on the clock of Redis. Only the step script uses it. */
   readonly grantedAtMs: number;
+  /** Of an account with several quotas: a permit of each. */
+  readonly parts?: readonly Permit[];
 }
 
 /** What became of a permit, and what the provider's answer announced about its quota, see `readAnnouncement`. */
@@ -41,9 +44,18 @@ export interface QuotaState {
   waitMs: number;
   /** Of a fixed window that has begun: how long its slots can still be used, in milliseconds. */
   windowEndsInMs: number | undefined;
+  /** Closed because the provider refused a request in a way that this quota does not explain. */
+  isHeld: boolean;
 }
 
-export type QuotaEvent =
+/** A quota of an account, by its name. */
+export interface NamedQuotaState extends QuotaState {
+  name: string;
+  policy: LimitedPolicy;
+}
+
+/** `quota` names the quota, where the provider has several. */
+export type QuotaEvent = { quota?: string } & (
   | { event: 'blocked' | 'reopened' | 'forgotten'; provider: string; epoch: number; waitMs: number }
   | { event: 'refused'; provider: string; epoch: number; retryAfterMs: number | undefined }
   /** Another client uses the same account: `requests` of the provider's count are not ours. */
@@ -52,4 +64,5 @@ export type QuotaEvent =
   | { event: 'limit changed'; provider: string; limit: number; configured: number }
   /** The announced `remaining` does not decrease as requests are accepted. It is ignored from now on. */
   | { event: 'announcements ignored'; provider: string }
-  | { event: 'store lost' | 'store back'; provider: string; error?: unknown };
+  | { event: 'store lost' | 'store back'; provider: string; error?: unknown }
+);

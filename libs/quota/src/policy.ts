@@ -1,6 +1,9 @@
 import { z } from 'zod';
+import { type Calendar, CALENDAR_UNITS, isTimeZone, LONGEST_UNIT_MS } from './calendar.js';
 
 const LONGEST_MS = 366 * 86_400_000;
+/** Slots in flight have no period; this is how long one request may take. */
+const CONCURRENCY_PERIOD_MS = 1_000;
 const limit = z.coerce.number().int('must be a whole number').min(1).max(1_000_000_000);
 const durationMs = z.coerce.number().int('must be a whole number').min(1).max(LONGEST_MS);
 
@@ -14,15 +17,48 @@ const countThenBlockSchema = z.strictObject({
 });
 
 /** Accepts `limit` requests in every window of `windowMs`. */
-const fixedWindowSchema = z.strictObject({
-  policy: z.literal('fixed-window'),
-  limit,
-  windowMs: durationMs,
-  /** A window starts with the first request accepted after the previous one, or at each multiple of `windowMs` since 1970. */
-  anchor: z.enum(['first-accept', 'clock']).default('first-accept'),
-  /** For `clock`: the largest difference between the provider's clock and the clock of Redis. */
-  clockSkewMs: z.coerce.number().int('must be a whole number').min(0).max(3_600_000).default(50),
-});
+interface PlainWindow {
+  policy: 'fixed-window';
+  limit: number;
+  windowMs: number;
+  anchor: 'first-accept' | 'clock';
+  clockSkewMs: number;
+}
+
+/** Accepts `limit` requests in every second, minute, hour, day, week or month of a calendar. A week starts on Monday. */
+interface CalendarWindow extends Calendar {
+  policy: 'fixed-window';
+  limit: number;
+  clockSkewMs: number;
+}
+
+const fixedWindowSchema = z
+  .strictObject({
+    policy: z.literal('fixed-window'),
+    limit,
+    windowMs: durationMs.optional(),
+    /** A window starts with the first request accepted after the previous one, or at each multiple of `windowMs` since 1970. */
+    anchor: z.enum(['first-accept', 'clock']).optional(),
+    /** Instead of `windowMs`. */
+    every: z.enum(CALENDAR_UNITS).optional(),
+    /** IANA name of the time zone; default UTC. */
+    timeZone: z.string().refine(isTimeZone, 'must be an IANA time zone such as America/Los_Angeles').optional(),
+    /** Calendar windows start this long after the unit does; negative for earlier. */
+    offsetMs: z.coerce.number().int('must be a whole number').min(-LONGEST_MS).max(LONGEST_MS).optional(),
+    /** For windows by a clock: the largest difference between the provider's clock and the clock of Redis. */
+    clockSkewMs: z.coerce.number().int('must be a whole number').min(0).max(3_600_000).default(50),
+  })
+  .superRefine(({ windowMs, anchor, every, timeZone, offsetMs }, context) => {
+    if ((windowMs === undefined) === (every === undefined)) context.addIssue('must have one of windowMs and every');
+    if (every === undefined && (timeZone ?? offsetMs) !== undefined)
+      context.addIssue('timeZone and offsetMs need every');
+    if (every !== undefined && anchor !== undefined) context.addIssue('must have at most one of anchor and every');
+  })
+  .transform(({ windowMs = 0, anchor = 'first-accept', every, timeZone = 'UTC', offsetMs = 0, ...common }) =>
+    every === undefined
+      ? ({ ...common, windowMs, anchor } satisfies PlainWindow)
+      : ({ ...common, every, timeZone, offsetMs } satisfies CalendarWindow),
+  );
 
 /** Accepts a request while it has accepted fewer than `limit` in the preceding `windowMs`. */
 const slidingWindowSchema = z.strictObject({ policy: z.literal('sliding-window'), limit, windowMs: durationMs });
@@ -34,6 +70,9 @@ const tokenBucketSchema = z.strictObject({
   refillPerSecond: z.coerce.number().min(1e-6).max(1_000_000),
 });
 
+/** Accepts a request while fewer than `limit` are in flight. */
+const concurrencySchema = z.strictObject({ policy: z.literal('concurrency'), limit });
+
 /** Accepts everything: such a provider has no quota, and `Quota` does not take it. */
 const unlimitedSchema = z.strictObject({ policy: z.literal('unlimited') });
 
@@ -43,6 +82,7 @@ export const quotaPolicySchema = z.discriminatedUnion('policy', [
   fixedWindowSchema,
   slidingWindowSchema,
   tokenBucketSchema,
+  concurrencySchema,
   unlimitedSchema,
 ]);
 export type QuotaPolicy = z.infer<typeof quotaPolicySchema>;
@@ -60,11 +100,12 @@ export function hasWindows({ policy }: LimitedPolicy): boolean {
   return policy === 'count-then-block' || policy === 'fixed-window';
 }
 
-/** The time after which a spent quota is whole again, in milliseconds. */
+/** The time after which a spent quota is whole again, in milliseconds; of calendar units the longest. */
 export function periodMsOf(policy: LimitedPolicy): number {
   if (policy.policy === 'count-then-block') return policy.blockMs;
   if (policy.policy === 'token-bucket') return (policy.capacity / policy.refillPerSecond) * 1_000;
-  return policy.windowMs;
+  if (policy.policy === 'concurrency') return CONCURRENCY_PERIOD_MS;
+  return 'every' in policy ? LONGEST_UNIT_MS[policy.every] : policy.windowMs;
 }
 
 /**

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import type { RedisConnection } from '#redis';
-import type { Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+import type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+import { AccountQuotas } from './pod/account-quotas.js';
 import { ProviderQuota, type ProviderQuotaOptions } from './pod/provider-quota.js';
 import { type LimitedPolicy, type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
 import { QuotaStore, type WhenForgotten } from './store/quota-store.js';
@@ -8,15 +10,23 @@ import { QuotaStore, type WhenForgotten } from './store/quota-store.js';
 /** How long a permit may be held before it is used. */
 const PERMIT_MS = 500;
 
+/** A provider account with one quota, or with several. */
+export type ProviderOptions = {
+  name: string;
+  /** Timeout of a request to the provider, in milliseconds. */
+  timeoutMs: number;
+} & ({ policy: QuotaPolicyInput } | { quotas: readonly QuotaInput[] });
+
+export interface QuotaInput {
+  /** Names the quota's count: a quota that is renamed starts anew. */
+  name: string;
+  policy: QuotaPolicyInput;
+}
+
 export interface QuotaOptions {
   /** A connection of its own, from `openQuotaRedis` or opened with `QUOTA_REDIS_OPTIONS`. */
   redis: RedisConnection;
-  providers: {
-    name: string;
-    policy: QuotaPolicyInput;
-    /** Timeout of a request to the provider, in milliseconds. */
-    timeoutMs: number;
-  }[];
+  providers: ProviderOptions[];
   /** What a provider's missing count means: `blocked` (default) waits out one block, `fresh` starts a new count. */
   whenForgotten?: WhenForgotten;
   /** How long a caller waits for Redis before it gets `unavailable`, in milliseconds. Default 100. */
@@ -39,10 +49,10 @@ export interface QuotaOptions {
  */
 export class Quota {
   private readonly store: QuotaStore;
-  private readonly shared: Omit<ProviderQuotaOptions, 'provider' | 'policy' | 'timeoutMs'>;
-  private readonly providers = new Map<string, ProviderQuota>();
+  private readonly shared: Omit<ProviderQuotaOptions, 'provider' | 'quota' | 'policy' | 'timeoutMs'>;
+  private readonly providers = new Map<string, { account: ProviderQuota | AccountQuotas; as: Configured }>();
   /** Replaced by a new configuration; their permits are settled through them. */
-  private readonly replaced = new Set<ProviderQuota>();
+  private readonly replaced = new Set<ProviderQuota | AccountQuotas>();
 
   /**
    * @throws ZodError for an invalid policy
@@ -67,20 +77,15 @@ export class Quota {
    * @throws TypeError for the policy `unlimited`
    */
   configure(providers: QuotaOptions['providers']): void {
-    const configured = providers.map((provider) => ({ ...provider, policy: limitedPolicyOf(provider) }));
-    for (const quota of this.replaced) if (quota.isSettled) this.replaced.delete(quota);
-    for (const { name, policy, timeoutMs } of configured) {
-      const known = this.providers.get(name);
-      if (known?.isConfiguredAs({ policy, timeoutMs })) continue;
-      // An id of its own: its steps are numbered anew.
-      const podId = known === undefined ? this.shared.podId : randomUUID();
-      this.providers.set(
-        name,
-        new ProviderQuota(this.store, { ...this.shared, podId, provider: name, policy, timeoutMs }),
-      );
+    const configured = providers.map(configuredAs);
+    for (const account of this.replaced) if (account.isSettled) this.replaced.delete(account);
+    for (const as of configured) {
+      const known = this.providers.get(as.name);
+      if (isDeepStrictEqual(known?.as, as)) continue;
+      this.providers.set(as.name, { account: this.accountOf(as, { isNew: known === undefined }), as });
       if (known === undefined) continue;
-      this.replaced.add(known);
-      void known.close();
+      this.replaced.add(known.account);
+      void known.account.close();
     }
   }
 
@@ -89,14 +94,16 @@ export class Quota {
     return this.store.isConnected;
   }
 
-  /** Names of the providers that have a quota here. */
+  /** Names of the counts: a provider's, or `<provider>:<quota>` where it has several quotas. */
   get names(): string[] {
-    return [...this.providers.keys()];
+    return [...this.providers.values()].flatMap(({ as: { name, quotas } }) =>
+      quotas.map((quota) => (quota.name === undefined ? name : `${name}:${quota.name}`)),
+    );
   }
 
   /** Round trips to Redis so far. */
   get trips(): number {
-    return [...this.providers.values()].reduce((sum, provider) => sum + provider.trips, 0);
+    return [...this.providers.values()].reduce((sum, { account }) => sum + account.trips, 0);
   }
 
   /**
@@ -127,27 +134,90 @@ export class Quota {
     return this.of(provider).state();
   }
 
+  /** Each quota of the provider as Redis counts it now, or undefined when Redis does not answer. */
+  async states(provider: string): Promise<NamedQuotaState[] | undefined> {
+    const { account, as } = this.entryOf(provider);
+    if (account instanceof AccountQuotas) return account.states();
+    const [quota] = as.quotas;
+    const state = await account.state();
+    return state && quota && [{ ...state, name: quota.policy.policy, policy: quota.policy }];
+  }
+
   /**
-   * Creates the count of a provider. From then on a missing count is a forgotten one, and is treated as `whenForgotten`
+   * Creates a count, by one of `names`. From then on a missing count is a forgotten one, and is treated as `whenForgotten`
    * says. Call it once in the life of a provider account.
    */
-  provision(provider: string): Promise<void> {
-    return this.store.provision(provider);
+  async provision(name: string): Promise<void> {
+    for (const { as } of this.providers.values()) {
+      const quota = as.quotas.find((other) => other.name !== undefined && `${as.name}:${other.name}` === name);
+      if (quota !== undefined) return this.store.provision(as.name, quota.name);
+    }
+    await this.store.provision(name);
   }
 
   /** Gives back unused permits and delivers the last settlements. Does not close the Redis connection: the caller owns it. */
   async close(): Promise<void> {
-    await Promise.all([...this.providers.values()].map((provider) => provider.close()));
+    await Promise.all([...this.providers.values()].map(({ account }) => account.close()));
   }
 
-  private of(provider: string): ProviderQuota {
+  private accountOf(
+    { name, timeoutMs, quotas }: Configured,
+    { isNew }: { isNew: boolean },
+  ): ProviderQuota | AccountQuotas {
+    // An id of its own: its steps are numbered anew.
+    const podId = isNew ? this.shared.podId : randomUUID();
+    const [first, ...others] = quotas.map(({ name: quota, policy }) => {
+      const onEvent = (event: QuotaEvent): void =>
+        this.shared.onEvent(quota === undefined ? event : { ...event, quota });
+      return new ProviderQuota(this.store, {
+        ...this.shared,
+        onEvent,
+        podId,
+        provider: name,
+        quota,
+        policy,
+        timeoutMs,
+      });
+    });
+    if (first === undefined)
+      throw new TypeError(`provider "${name}" has no quota: send to it without permits, and leave it out here`);
+    if (quotas[0]?.name === undefined) return first;
+    const named = [first, ...others].map((quota, index) => {
+      const { name: of = '', policy = quotas[0]?.policy } = quotas[index] ?? {};
+      return { name: of, policy: policy as LimitedPolicy, quota };
+    });
+    return new AccountQuotas(name, named);
+  }
+
+  private of(provider: string): ProviderQuota | AccountQuotas {
+    return this.entryOf(provider).account;
+  }
+
+  private entryOf(provider: string): { account: ProviderQuota | AccountQuotas; as: Configured } {
     const found = this.providers.get(provider);
     if (found === undefined) throw new RangeError(`no quota for provider "${provider}"`);
     return found;
   }
 }
 
-function limitedPolicyOf({ name, policy: input }: QuotaOptions['providers'][number]): LimitedPolicy {
+/** A provider with parsed policies. The only quota of a short form has no name. */
+interface Configured {
+  name: string;
+  timeoutMs: number;
+  quotas: readonly { name: string | undefined; policy: LimitedPolicy }[];
+}
+
+function configuredAs(provider: ProviderOptions): Configured {
+  const { name, timeoutMs } = provider;
+  const quotas = 'policy' in provider ? [{ name: undefined, policy: provider.policy }] : provider.quotas;
+  return {
+    name,
+    timeoutMs,
+    quotas: quotas.map((quota) => ({ name: quota.name, policy: limitedPolicyOf(name, quota.policy) })),
+  };
+}
+
+function limitedPolicyOf(name: string, input: QuotaPolicyInput): LimitedPolicy {
   const policy = quotaPolicySchema.parse(input);
   if (policy.policy !== 'unlimited') return policy;
   throw new TypeError(`provider "${name}" is unlimited: send to it without permits, and leave it out here`);

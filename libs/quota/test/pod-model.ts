@@ -136,7 +136,10 @@ export class PodModel {
     this.observed.noteSettled(permit, actual);
     if (actual.outcome === 'refused') pod.refusedEpoch = Math.max(pod.refusedEpoch, permit.epoch);
     pod.reasons.settled += 1;
-    for (let time = 0; time < times; time += 1) pod.quota.settle(permit, actual);
+    // A refusal that names its block: without it, the quota would take it for one that its count does not explain.
+    const announced = { retryAfterMs: this.world.blockMs };
+    const reported: Settlement = actual.outcome === 'refused' ? { ...actual, announced } : actual;
+    for (let time = 0; time < times; time += 1) pod.quota.settle(permit, reported);
   }
 
   /** Waits one turn of the event loop: what was reserved has been sent; held replies are still unread. */

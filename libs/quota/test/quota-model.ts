@@ -406,7 +406,8 @@ export class QuotaModel {
   private marginMs(): number {
     const { policy } = this.plan;
     const periodMs = periodMsOf(policy);
-    const skewMs = policy.policy === 'fixed-window' && policy.anchor === 'clock' ? 2 * policy.clockSkewMs : 0;
+    const skewMs =
+      policy.policy === 'fixed-window' && 'anchor' in policy && policy.anchor === 'clock' ? 2 * policy.clockSkewMs : 0;
     const roundingMs = policy.policy === 'sliding-window' ? Math.ceil(periodMs / 256) : 0;
     return 2 * guardMs(periodMs) + skewMs + roundingMs;
   }

@@ -71,6 +71,7 @@ function counterOf(policy: LimitedPolicy, { drift, skewMs }: Clock): Counter {
     const blockMs = Math.ceil(policy.blockMs * pace);
     return windows({ limit: policy.limit, starts: policy.startsAt, endOf: (nowMs) => nowMs + blockMs });
   }
+  if (policy.policy === 'concurrency' || 'every' in policy) throw new TypeError(`no simulation of ${policy.policy}`);
   const windowMs = policy.anchor === 'clock' ? policy.windowMs : Math.ceil(policy.windowMs * pace);
   const boundary = (nowMs: number): number => (Math.floor((nowMs + skewMs) / windowMs) + 1) * windowMs - skewMs;
   const endOf = policy.anchor === 'clock' ? boundary : (nowMs: number) => nowMs + windowMs;

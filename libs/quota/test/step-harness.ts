@@ -4,7 +4,7 @@ import type { Announcement } from '../src/announcements/announcement.js';
 import { quotaKey } from '../src/store/keys.js';
 import type { Settlement } from '../src/permit.js';
 import type { LimitedPolicy } from '../src/policy.js';
-import { QuotaStore, type StepReply } from '../src/store/quota-store.js';
+import { QuotaStore, STEP_SCRIPTS, type StepReply } from '../src/store/quota-store.js';
 import { SettlementBatch } from '../src/store/settlement-batch.js';
 
 export const HOLD_MS = 500;
@@ -30,12 +30,13 @@ interface StepOptions {
   server?: string;
   whenForgotten?: 'blocked' | 'fresh';
   policy?: LimitedPolicy;
+  windowStartsMs?: readonly number[];
 }
 
 /** A new provider on a clock that the test sets. Steps are numbered by pod. */
-export async function newProvider(redis: Redis, policy: LimitedPolicy, startsAtMs = 1_000_000) {
+export async function newProvider(redis: Redis, policy: LimitedPolicy, startsAtMs = 1_000_000, scripts = STEP_SCRIPTS) {
   const provider = `step-${randomBytes(6).toString('hex')}`;
-  const store = new QuotaStore(redis);
+  const store = new QuotaStore(redis, scripts);
   await store.provision(provider);
   const seqs = new Map<string, number>();
   const clock = { ms: startsAtMs };

@@ -1,21 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Controller, Get, HttpCode, Inject, Post, Put, Req, Res } from '@nestjs/common';
+import { Controller, HttpCode, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import {
-  type AcceptedRequests,
-  type Faults,
-  faultsSchema,
-  type ProviderAnswer,
-  type ProviderRequest,
-  providerRequestSchema,
-  type ProviderStats,
-} from '#contracts';
+import { type ProviderAnswer, type ProviderRequest, providerRequestSchema } from '#contracts';
 import { ProblemException, sendProblem, ValidBody } from '#service';
-import type { Admission } from './admission.js';
 import { FaultInjector } from './faults.js';
 import { MessageIntake, type Outcome } from './message-intake.js';
-
-export const ADMISSION = Symbol('admission');
 
 /** Visible ASCII. Excludes a field sent twice: Node joins its values with a comma and a space. */
 const IDEMPOTENCY_KEY = /^[!-~]{1,255}$/;
@@ -25,7 +14,6 @@ export class ReferenceProviderController {
   constructor(
     private readonly intake: MessageIntake,
     private readonly faults: FaultInjector,
-    @Inject(ADMISSION) private readonly admission: Admission,
   ) {}
 
   @Post('messages')
@@ -41,34 +29,6 @@ export class ReferenceProviderController {
     const outcome = this.intake.receive({ message, idempotencyKey });
     if (latencyMs > 0) await delay(latencyMs);
     answer(request, reply, outcome);
-  }
-
-  @Get('stats')
-  stats(): ProviderStats {
-    return this.admission.stats();
-  }
-
-  @Get('stats/accepted')
-  acceptedRequests(): AcceptedRequests {
-    return { items: this.intake.acceptedRequests() };
-  }
-
-  @Post('stats/reset')
-  @HttpCode(204)
-  resetStats(): void {
-    this.intake.resetLog();
-    this.admission.resetStats();
-  }
-
-  @Get('faults')
-  faultsInForce(): Faults {
-    return this.faults.inForce;
-  }
-
-  @Put('faults')
-  replaceFaults(@ValidBody(faultsSchema) faults: Faults): Faults {
-    this.faults.replace(faults);
-    return this.faults.inForce;
   }
 }
 

@@ -351,3 +351,38 @@ describe('operations', () => {
     expect(await (await provider.call('GET', '/stats/accepted')).json()).toEqual({ items: [] });
   });
 });
+
+describe('/stats and /faults', () => {
+  const CONTROL_TOKEN = 'the-token-of-an-operator';
+  const PATHS: [method: string, path: string][] = [
+    ['GET', '/stats'],
+    ['GET', '/stats/accepted'],
+    ['POST', '/stats/reset'],
+    ['GET', '/faults'],
+    ['PUT', '/faults'],
+  ];
+
+  it.each(PATHS)('%s %s is 404 in production without CONTROL_TOKEN', async (method, path) => {
+    const provider = await startProvider(firstFew(), { control: { NODE_ENV: 'production' } });
+    const response = await provider.call(method, path, method === 'PUT' ? {} : undefined);
+    expect(response.status).toBe(404);
+    expect(await problemOf(response)).toMatchObject({ code: 'not_found' });
+    expect((await provider.send('hello')).status).toBe(200);
+  });
+
+  it.each(PATHS)('%s %s is 401 with CONTROL_TOKEN until it is the bearer token', async (method, path) => {
+    const provider = await startProvider(firstFew(), { control: { NODE_ENV: 'production', CONTROL_TOKEN } });
+    const statusWith = async (headers: Record<string, string>): Promise<number> =>
+      (await provider.call(method, path, method === 'PUT' ? {} : undefined, headers)).status;
+    expect(await statusWith({})).toBe(401);
+    expect(await statusWith({ authorization: 'Bearer another' })).toBe(401);
+    expect(await statusWith({ authorization: `Bearer ${CONTROL_TOKEN}` })).toBeLessThan(300);
+  });
+
+  it('answer 401 as a problem that names the scheme', async () => {
+    const provider = await startProvider(firstFew(), { control: { NODE_ENV: 'production', CONTROL_TOKEN } });
+    const response = await provider.call('GET', '/stats');
+    expect(response.headers.get('www-authenticate')).toBe('Bearer');
+    expect(await problemOf(response)).toMatchObject({ code: 'unauthenticated' });
+  });
+});

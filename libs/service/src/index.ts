@@ -1,5 +1,5 @@
 export { ApiProblems } from './api-problems.js';
-export { describeIssue } from './describe-issue.js';
+import './describe-issue.js';
 export { createAdapter, DEFAULT_HTTP } from './http-server.js';
 export { describeApi, serveOpenApi } from './open-api.js';
 export { logTransitions, openRedis } from './open-redis.js';
@@ -19,6 +19,7 @@ export {
   commonSettings,
   flag,
   httpUrl,
+  listed,
   port,
   postgresUrl,
   publicOrigin,

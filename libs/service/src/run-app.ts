@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DynamicModule, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -40,10 +42,11 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   const logger = new JsonLogger({ app: definition.name, level: settings.LOG_LEVEL });
   const { HOST, PORT, METRICS_PORT, MAX_CONNECTIONS } = settings;
   const readiness = new Readiness();
+  const lifetime: Lifetime = { readiness, isClosing: false };
   const http: HttpOptions = {
     ...DEFAULT_HTTP,
     maxConnections: MAX_CONNECTIONS,
-    isStopping: () => readiness.isStopping,
+    isStopping: () => lifetime.isClosing,
     ...definition.http?.(settings),
   };
   const root = definition.module(settings);
@@ -55,7 +58,7 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   );
   app.useGlobalFilters(new ProblemFilter(http.bodyProblems));
   await definition.configure?.(app, settings);
-  stopOnSignal(app, readiness, settings);
+  stopOnSignal(app, lifetime, settings);
   const metricsPort = METRICS_PORT === undefined ? undefined : await serveMetrics({ host: HOST, port: METRICS_PORT });
   await app.listen({ port: PORT, host: HOST });
   const url = await app.getUrl();
@@ -63,17 +66,28 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   process.send?.({ url });
 }
 
+interface Lifetime {
+  readiness: Readiness;
+  /** Each answer closes its connection. */
+  isClosing: boolean;
+}
+
 function stopOnSignal(
   app: NestFastifyApplication,
-  readiness: Readiness,
-  { SHUTDOWN_TIMEOUT_MS: timeoutMs, SHUTDOWN_DELAY_MS }: CommonSettings,
+  lifetime: Lifetime,
+  { SHUTDOWN_TIMEOUT_MS: timeoutMs, SHUTDOWN_DELAY_MS, SHUTDOWN_DRAIN_MS }: CommonSettings,
 ): void {
+  const { readiness } = lifetime;
   const logger = new Logger('stop');
-  const stop = async (reason: string, delayMs = 0): Promise<void> => {
+  const stop = async (reason: string, { delayMs, drainMs } = { delayMs: 0, drainMs: 0 }): Promise<void> => {
     if (readiness.isStopping) return;
-    logger.log('stopping', { reason, delayMs });
+    logger.log('stopping', { reason, delayMs, drainMs });
     readiness.stop();
+    // Before a drain, connections stay: a connection that is new when the process stops to listen may be lost.
+    lifetime.isClosing = drainMs === 0;
     await sleep(delayMs);
+    lifetime.isClosing = true;
+    if (drainMs > 0) await drain(app.getHttpServer(), drainMs);
     setTimeout(() => {
       logger.error('requests in flight did not finish in time', { timeoutMs });
       process.exit(1);
@@ -86,8 +100,19 @@ function stopOnSignal(
     }
     process.exit(0);
   };
-  process.once('SIGTERM', () => void stop('SIGTERM', SHUTDOWN_DELAY_MS));
+  const slowly = { delayMs: SHUTDOWN_DELAY_MS, drainMs: SHUTDOWN_DRAIN_MS };
+  process.once('SIGTERM', () => void stop('SIGTERM', slowly));
   process.once('SIGINT', () => void stop('SIGINT'));
   // A parent that started this process with a channel has ended: do not outlive it.
   process.once('disconnect', () => void stop('parent process ended'));
+}
+
+/**
+ * Takes no new connection. Resolves when the last one has closed: each answer closes its connection, and balancers close
+ * idle ones. A process that closes an idle connection itself loses the request that a balancer is sending on it.
+ */
+async function drain(server: Server, timeoutMs: number): Promise<void> {
+  // Not the method of the HTTP server, which also closes idle connections.
+  Server.prototype.close.call(server);
+  await Promise.race([once(server, 'close'), sleep(timeoutMs)]);
 }

@@ -1,4 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { commonSettings, flag, port, readSettings, redisUrl, SettingsError, wholeNumber } from './settings.js';
 
@@ -48,6 +51,16 @@ describe('readSettings', () => {
 
   it('reports missing variables', () => {
     expect(problemsOf({ LIMIT: '1' })).toEqual([expect.stringMatching(/^REDIS_URL: is required/)]);
+  });
+
+  it('reads a secret from the file that NAME_FILE names', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'octo-settings-'));
+    const REDIS_URL_FILE = join(dir, 'redis-url');
+    writeFileSync(REDIS_URL_FILE, 'redis://:secret@redis\n');
+    expect(readSettings(schema, { LIMIT: '3', REDIS_URL_FILE })).toMatchObject({ REDIS_URL: 'redis://:secret@redis' });
+    expect(readSettings(schema, { ...good, REDIS_URL_FILE })).toMatchObject({ REDIS_URL: good.REDIS_URL });
+    rmSync(dir, { recursive: true });
+    expect(problemsOf({ LIMIT: '3', REDIS_URL_FILE })).toEqual([`REDIS_URL_FILE: cannot read ${REDIS_URL_FILE}`]);
   });
 
   it('hides a value that may be a secret', () => {

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseRedisUrl, REDIS_URL_FORMS } from '#redis';
-import { describeIssue } from './describe-issue.js';
+import './describe-issue.js';
 
 /** Settings of every app. Each is named after its environment variable. */
 export const commonSettings = {
@@ -11,6 +12,8 @@ export const commonSettings = {
   SHUTDOWN_TIMEOUT_MS: wholeNumber({ min: 0, max: 600_000 }).default(8_000),
   /** After SIGTERM the process is not ready, but still serves for this long: balancers need time to notice. */
   SHUTDOWN_DELAY_MS: wholeNumber({ min: 0, max: 600_000 }).default(0),
+  /** After that it takes no new connection, but idle ones stay open for this long: a balancer may be using one. */
+  SHUTDOWN_DRAIN_MS: wholeNumber({ min: 0, max: 600_000 }).default(0),
   /** Connections at one process; the kernel closes more at once. */
   MAX_CONNECTIONS: wholeNumber({ min: 1, max: 1_000_000 }).default(10_000),
   /** Port of `/metrics` alone. Without it `/metrics` is at `PORT`; 0 lets the system choose. */
@@ -29,6 +32,11 @@ export function wholeNumber({ min, max }: { min: number; max: number }) {
 /** Of a text in decimal digits. `Number` also reads `1e1`, `0x10` and blanks. */
 function asWholeNumber(value: unknown): unknown {
   return typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
+}
+
+/** The items of a list that is separated by commas or blanks. */
+export function listed(text: string): string[] {
+  return text.split(/[\s,]+/).filter((part) => part !== '');
 }
 
 export function flag(fallback: boolean) {
@@ -65,6 +73,9 @@ export function httpUrl() {
   return z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
 }
 
+/** Each may also come from a file, such as a Docker or Kubernetes secret, that `NAME_FILE` names. */
+const MAY_BE_FILES = ['DATABASE_URL', 'GATEWAY_DATABASE_URL', 'REDIS_URL', 'CALLBACK_SECRETS', 'CONTROL_TOKEN'];
+
 /** One line per bad variable, with its name, its rule and, unless it may be a secret, its value. */
 export class SettingsError extends Error {
   constructor(readonly problems: string[]) {
@@ -74,14 +85,32 @@ export class SettingsError extends Error {
 }
 
 /**
- * Reads an app's settings from its environment. An empty variable counts as not set.
+ * Reads an app's settings from its environment. An empty variable or file counts as not set.
  * @throws SettingsError with every bad variable
  */
 export function readSettings<Schema extends z.ZodType>(schema: Schema, env: NodeJS.ProcessEnv): z.infer<Schema> {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = schema.safeParse(given, { error: describeIssue });
+  const given = withFiles(Object.fromEntries(Object.entries(env).filter(([, value]) => value !== '')));
+  const result = schema.safeParse(given);
   if (result.success) return result.data;
   throw new SettingsError(result.error.issues.map((issue) => describe(issue, given)));
+}
+
+function withFiles(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const fromFiles = MAY_BE_FILES.flatMap((name) => {
+    const file = env[`${name}_FILE`];
+    if (file === undefined || env[name] !== undefined) return [];
+    const value = readOrRefuse(file, `${name}_FILE`).trim();
+    return value === '' ? [] : [[name, value]];
+  });
+  return { ...env, ...Object.fromEntries(fromFiles) };
+}
+
+function readOrRefuse(file: string, name: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    throw new SettingsError([`${name}: cannot read ${file}`]);
+  }
 }
 
 function describe(issue: z.core.$ZodIssue, given: NodeJS.ProcessEnv): string {

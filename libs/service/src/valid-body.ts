@@ -2,7 +2,7 @@ import { Body, createParamDecorator, type ExecutionContext, Query } from '@nestj
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '#contracts';
-import { describeIssue } from './describe-issue.js';
+import './describe-issue.js';
 import { ProblemException } from './problem.js';
 
 /** Parameter decorator: the request body, parsed by the schema; throws a problem that names every bad field. */
@@ -43,7 +43,7 @@ interface FieldError {
 
 /** @throws ProblemException naming the bad fields, 20 at most */
 export function parse<Schema extends z.ZodType>(value: unknown, { schema, code }: Parser<Schema>): z.output<Schema> {
-  const result = schema.safeParse(value, { error: describeIssue });
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { issues } = result.error;
   const errors = firstErrors(issues, value);

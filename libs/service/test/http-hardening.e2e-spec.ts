@@ -1,8 +1,7 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Problem } from '#contracts';
 import { type Answer, call, inParallel, login, postMessage } from '../../../test/support/client.js';
+import { RawConnection, rawRequest } from '../../../test/support/raw-connection.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
 import { DEMO_PASSWORD } from '../../../tools/stack/log-in.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
@@ -18,35 +17,6 @@ beforeAll(async () => {
   cookie = await login(gateway);
 });
 afterAll(() => stack.stop());
-
-/** A connection on which a test writes its own bytes. It stays half open when the other side ends it. */
-class RawConnection {
-  received = '';
-  private constructor(readonly socket: Socket) {
-    socket.on('data', (chunk) => (this.received += String(chunk)));
-    socket.on('error', () => {});
-  }
-
-  static async to(origin: string): Promise<RawConnection> {
-    const { hostname, port } = new URL(origin);
-    const connection = new RawConnection(connect({ host: hostname, port: Number(port), allowHalfOpen: true }));
-    await once(connection.socket, 'connect');
-    return connection;
-  }
-
-  get status(): number | undefined {
-    const match = /^HTTP\/1\.1 (\d{3})/.exec(this.received);
-    return match === null ? undefined : Number(match[1]);
-  }
-}
-
-/** Sends a request line and header lines as they are, and reads until the answer has a status. */
-async function rawRequest(origin: string, lines: string[], body = ''): Promise<RawConnection> {
-  const connection = await RawConnection.to(origin);
-  connection.socket.write(`${[...lines, 'Host: octo'].join('\r\n')}\r\n\r\n${body}`);
-  await waitUntil(() => connection.status !== undefined, { what: `answer to ${lines[0]}`, deadlineMs: 20_000 });
-  return connection;
-}
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const BYTES_PER_FIELD = '"kkkkkk":1,'.length;
@@ -90,7 +60,7 @@ describe('a connection', () => {
     const small = await startStack({ apps: ['free-provider'], env: { MAX_CONNECTIONS: '3' } });
     const connections = await inParallel(4, 1, () => RawConnection.to(small.origin.free));
     try {
-      await waitUntil(() => connections.some(({ socket }) => socket.readableEnded || socket.destroyed), {
+      await waitUntil(() => connections.some(({ isEnded }) => isEnded), {
         what: 'a connection is closed',
         deadlineMs: 10_000,
       });

@@ -138,6 +138,7 @@ describe('the OpenAPI document', () => {
       'PasswordConfirmation',
       'PasswordReset',
       'Reauthentication',
+      'Reauthentication',
       'Registration',
       'SendMessage',
       'TotpConfirmation',

@@ -77,7 +77,7 @@ function explainedBy(
   { marginMs, reopenings }: { marginMs: number; reopenings: number },
 ): number {
   const periodMs = periodMsOf(policy);
-  if (policy.policy === 'fixed-window' && policy.anchor === 'clock') {
+  if (policy.policy === 'fixed-window' && 'anchor' in policy && policy.anchor === 'clock') {
     const windowOf = (atMs: number): number => Math.floor(atMs / periodMs);
     const isAtEnd = ({ arrivedAtMs, decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): boolean =>
       windowOf(arrivedAtMs - marginMs) < windowOf(answeredAtMs + marginMs);
@@ -89,7 +89,7 @@ function explainedBy(
 }
 
 function clockSkewMsOf(policy: LimitedPolicy): number {
-  return policy.policy === 'fixed-window' && policy.anchor === 'clock' ? policy.clockSkewMs : 0;
+  return policy.policy === 'fixed-window' && 'anchor' in policy && policy.anchor === 'clock' ? policy.clockSkewMs : 0;
 }
 
 function answerMsOf({ decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): number {

@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
-import { readAnnouncement, type Settlement } from '#quota';
+import { announcementReader, type Settlement } from '#quota';
 import { type Limiter, LIMITERS } from '../../testbed/limiters.js';
 import type { MessageRecord, PodOrder, PodReport, PodStart } from './pod-protocol.js';
 
 process.once('disconnect', () => process.exit(0));
 const [order] = (await once(process, 'message')) as [PodOrder];
 const limiter: Limiter = LIMITERS[order.limiter](order.setup);
+const readAnnouncement = announcementReader([{ policy: order.setup.policy }]);
 await Promise.all([limiter.ready(), warmUp()]);
 const stalls = monitorEventLoopDelay({ resolution: 5 });
 report('ready');

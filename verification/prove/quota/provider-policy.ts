@@ -14,9 +14,12 @@ function settingsOf(policy: LimitedPolicy): NodeJS.ProcessEnv {
     case 'count-then-block':
       return { FREE_LIMIT, FREE_BLOCK_MS: String(policy.blockMs), FREE_STARTS_AT: policy.startsAt };
     case 'fixed-window':
+      if ('every' in policy) throw new TypeError('the free provider has no calendar');
       return { FREE_LIMIT, FREE_WINDOW_MS: String(policy.windowMs), FREE_ANCHOR: policy.anchor };
     case 'sliding-window':
       return { FREE_LIMIT, FREE_WINDOW_MS: String(policy.windowMs) };
+    case 'concurrency':
+      throw new TypeError('the free provider does not limit concurrency');
     default:
       return { FREE_LIMIT, FREE_REFILL_PER_SECOND: String(policy.refillPerSecond) };
   }

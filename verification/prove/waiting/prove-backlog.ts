@@ -2,7 +2,7 @@ import { cloneMessage, countMessages, readJournal, untilSettled } from '../../te
 import { Octo } from '../../testbed/octo.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { Poster } from '../poster.js';
-import { type Finding, reopeningLags } from './finding.js';
+import { type Finding, reopeningLags } from '../finding.js';
 
 export interface BacklogExtent {
   waiting: number;

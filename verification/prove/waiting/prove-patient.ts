@@ -1,7 +1,7 @@
 import { countMessages, untilSettled } from '../../testbed/journal.js';
 import { Octo } from '../../testbed/octo.js';
 import { Poster } from '../poster.js';
-import { type Finding, reopeningLags } from './finding.js';
+import { type Finding, reopeningLags } from '../finding.js';
 
 export interface PatientExtent {
   messages: number;

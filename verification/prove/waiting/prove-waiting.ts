@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { commandOf, publish, type Table } from '../../testbed/results.js';
 import { select } from '../../testbed/select.js';
 import { exitWithoutEngines } from '../../testbed/testbed.js';
-import { tableOf } from './finding.js';
+import { tableOf } from '../finding.js';
 import { proveBacklog } from './prove-backlog.js';
 import { provePatient } from './prove-patient.js';
 

@@ -13,6 +13,7 @@ import {
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody } from '#service';
+import { AttemptLimits } from '../attempt-limits.js';
 import { type Client, RequestClient, SessionCaller } from '../client.js';
 import { requireAccountId } from './accounts.controller.js';
 import { PasswordService } from './password.service.js';
@@ -25,6 +26,7 @@ export class PasswordController {
   constructor(
     private readonly passwords: PasswordService,
     private readonly reauthentication: Reauthentication,
+    private readonly limits: AttemptLimits,
   ) {}
 
   @Post('password')
@@ -54,9 +56,9 @@ export class PasswordController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Set a new password with a token from an admin; ends all sessions of the account' })
   @ApiResponse({ status: 204, description: 'Set' })
-  @ApiProblems('invalid_request', 'invalid_reset_token', 'unavailable')
+  @ApiProblems('invalid_request', 'invalid_reset_token', 'too_many_attempts', 'unavailable')
   reset(@ValidBody(passwordResetSchema) reset: PasswordReset, @RequestClient() client: Client): Promise<void> {
-    return this.passwords.reset(reset, client);
+    return this.limits.passwordReset(client.address, () => this.passwords.reset(reset, client));
   }
 
   @Post('users/:id/reset-token')

@@ -71,6 +71,7 @@ export const en = {
   'policy.fixed-window': 'fixed window',
   'policy.sliding-window': 'sliding window',
   'policy.token-bucket': 'token bucket',
+  'policy.concurrency': 'at once',
   'source.announced': 'as the provider says',
   'source.recovered': 'recovered',
   'state.open': 'open',

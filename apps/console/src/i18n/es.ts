@@ -71,6 +71,7 @@ export const es: Texts = {
   'policy.fixed-window': 'ventana fija',
   'policy.sliding-window': 'ventana deslizante',
   'policy.token-bucket': 'cubo de fichas',
+  'policy.concurrency': 'a la vez',
   'source.announced': 'según el proveedor',
   'source.recovered': 'recuperado',
   'state.open': 'abierta',

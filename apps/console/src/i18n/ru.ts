@@ -81,6 +81,7 @@ export const ru: Texts = {
   'policy.fixed-window': 'фиксированное окно',
   'policy.sliding-window': 'скользящее окно',
   'policy.token-bucket': 'ведро токенов',
+  'policy.concurrency': 'одновременно',
   'source.announced': 'по данным провайдера',
   'source.recovered': 'восстановлено',
   'state.open': 'открыт',

@@ -12,6 +12,7 @@ import type { CallbackSettings } from './callback-settings.js';
 import type { ClaimedCallback, PendingCallbacks } from './pending-callbacks.service.js';
 import { type AttemptResult, postCallback } from './post-callback.js';
 import { nextStep, RETRY_DELAYS_MS } from './retry-policy.js';
+import { signingKeys } from './signing-keys.js';
 
 export interface CallbackDeliveryOptions {
   settings: CallbackSettings;
@@ -170,10 +171,12 @@ export class CallbackDelivery implements OnApplicationBootstrap, BeforeApplicati
     // The settings may have changed since the message was accepted.
     const refusal = callbackRefusal(callback.url, settings);
     if (refusal !== undefined) return { error: `callbackUrl ${refusal}` };
+    const keys = signingKeys(callback, settings);
+    if (keys.length === 0) return { error: 'CALLBACK_MASTER_SECRETS is not set' };
     const timeout = new DOMException(`no answer within ${attemptTimeoutMs} ms`, 'TimeoutError');
     const timer = setTimeout(() => abort.abort(timeout), attemptTimeoutMs);
     try {
-      return await postCallback(callback, { agent: this.agent, keys: settings.CALLBACK_SECRETS, signal: abort.signal });
+      return await postCallback(callback, { agent: this.agent, keys, signal: abort.signal });
     } finally {
       clearTimeout(timer);
     }

@@ -5,6 +5,7 @@ import type { CallbackSettings } from './callback-settings.js';
 
 const settings = (changes: Partial<CallbackSettings> = {}): CallbackSettings => ({
   CALLBACK_SECRETS: [randomBytes(32)],
+  CALLBACK_MASTER_SECRETS: [],
   CALLBACK_HOSTS: [],
   CALLBACK_ALLOW_PRIVATE: false,
   ...changes,

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { readSettings } from '#service';
+import { gatewaySettings } from '../gateway.settings.js';
 import { callbackSettings } from './callback-settings.js';
 
 const read = (env: Record<string, string>) => readSettings(z.object(callbackSettings), env);
@@ -9,7 +10,12 @@ const secretOf = (key: Buffer): string => `whsec_${key.toString('base64')}`;
 
 describe('callbackSettings', () => {
   it('default to no secrets, no hosts and no private addresses', () => {
-    expect(read({})).toEqual({ CALLBACK_SECRETS: [], CALLBACK_HOSTS: [], CALLBACK_ALLOW_PRIVATE: false });
+    expect(read({})).toEqual({
+      CALLBACK_SECRETS: [],
+      CALLBACK_MASTER_SECRETS: [],
+      CALLBACK_HOSTS: [],
+      CALLBACK_ALLOW_PRIVATE: false,
+    });
   });
 
   it('decode every secret of CALLBACK_SECRETS', () => {
@@ -27,6 +33,16 @@ describe('callbackSettings', () => {
     const reading = () => read({ CALLBACK_SECRETS: secret });
     expect(reading).toThrow(/CALLBACK_SECRETS: must be whsec_ and 24 to 64 bytes/);
     expect(reading).not.toThrow(secret);
+  });
+
+  it('refuse a master secret that is also one of CALLBACK_SECRETS, without showing it', () => {
+    const secret = secretOf(randomBytes(32));
+    const stores = { DATABASE_URL: 'postgres://db/octo', REDIS_URL: 'redis://redis' };
+    const readAll = (master: string) =>
+      readSettings(gatewaySettings, { ...stores, CALLBACK_SECRETS: secret, CALLBACK_MASTER_SECRETS: master });
+    expect(() => readAll(secret)).toThrow(/CALLBACK_MASTER_SECRETS: must not be one of CALLBACK_SECRETS[^/]*$/);
+    expect(() => readAll(secret)).not.toThrow(secret);
+    expect(readAll(secretOf(randomBytes(32))).CALLBACK_MASTER_SECRETS).toHaveLength(1);
   });
 
   it('convert CALLBACK_HOSTS to lower case', () => {

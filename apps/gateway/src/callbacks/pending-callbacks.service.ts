@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, isNull, lte, notInArray, or, type SQL, sql } from 'drizzle-orm';
-import { callbacks, type Database, InjectDatabase } from '#database';
+import { SECRET_OVERLAP_MS } from '#callback-secrets';
+import { callbacks, callbackSecrets, type Database, InjectDatabase } from '#database';
 import type { AttemptResult, OutgoingCallback } from './post-callback.js';
 import type { NextStep } from './retry-policy.js';
+import { type CallbackSigner, DEPLOYMENT_VERSION } from './signing-keys.js';
 
-export interface ClaimedCallback extends OutgoingCallback {
-  accountId: string;
+export interface ClaimedCallback extends OutgoingCallback, CallbackSigner {
   /** Attempts before this claim. */
   tries: number;
   /** Identifies this claim: a later claim by another pod has another time. */
@@ -50,7 +51,7 @@ export class PendingCallbacks {
         .set({ claimedUntil: inMs(claimMs) })
         // An array is computed once; Postgres may run a subquery again, and lock more rows than the limit.
         .where(sql`${callbacks.messageId} = any(array(${due}))`)
-        .returning(CLAIM_COLUMNS)
+        .returning({ ...CLAIM_COLUMNS, secretVersions: this.secretVersions() })
     );
   }
 
@@ -83,6 +84,17 @@ export class PendingCallbacks {
   /** Ends the claim without an outcome: another pod can claim the callback at once. */
   async release(claimed: ClaimedCallback): Promise<void> {
     await this.db.update(callbacks).set({ claimedUntil: null }).where(isStillOurs(claimed));
+  }
+
+  /** The versions that sign now. No cache: a new secret counts from the next claim of any pod. */
+  private secretVersions(): SQL<number[]> {
+    const { accountId, version, createdAt } = callbackSecrets;
+    const isOverlap = sql`${createdAt} > now() - ${SECRET_OVERLAP_MS} * interval '1 millisecond'`;
+    const versions = this.db
+      .select({ all: sql`case when ${isOverlap} then array[${version}, ${version} - 1] else array[${version}] end` })
+      .from(callbackSecrets)
+      .where(eq(accountId, callbacks.accountId));
+    return sql<number[]>`coalesce(${versions}, array[${sql.raw(String(DEPLOYMENT_VERSION))}])`;
   }
 }
 

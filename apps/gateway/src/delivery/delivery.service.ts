@@ -1,7 +1,8 @@
+import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Hop } from '#contracts';
-import { type Permit, periodMsOf, Quota, type Reservation, type Settlement } from '#quota';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
@@ -9,7 +10,7 @@ import type { Channel } from '../providers/channel.js';
 import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
 import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { OutgoingRequest } from '../providers/request-template.js';
-import { chooseRoute } from '../routing/choose-route.js';
+import { chooseRoute, isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
 
@@ -92,8 +93,13 @@ export class DeliveryService {
         denials.push(reservation);
         continue;
       }
-      const result = await this.send(message, provider, reservation.permit);
-      if (result.outcome === 'delivered') return { ...result, provider };
+      const isHedged = hasNext && !stopsAtUnknown && isFree(provider);
+      const patienceMs = isHedged ? this.health.patienceMs(provider) : Infinity;
+      const result = await this.send(message, provider, reservation.permit, patienceMs);
+      if (result.outcome === 'delivered') {
+        const { response, costMicros } = result;
+        return { outcome: 'delivered', provider, response, costMicros };
+      }
       if (result.outcome === 'rejected' && this.stopsAtRejection(message))
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -104,11 +110,19 @@ export class DeliveryService {
     return { outcome: 'undelivered', denials, silentProvider };
   }
 
-  /** Sends a message whose intent is recorded, settles its permit and adds a hop with the answer. */
-  async send(message: Message, provider: Provider, permit: Permit | undefined): Promise<SendOutcome> {
+  /**
+   * Sends a message whose intent is recorded, settles its permit and adds a hop with the answer.
+   * @param patienceMs the outcome is unknown after this time; the request goes on, and its answer settles the permit
+   */
+  async send(
+    message: Message,
+    provider: Provider,
+    permit: Permit | undefined,
+    patienceMs = Infinity,
+  ): Promise<SendOutcome> {
     const startedMs = performance.now();
-    const result = isExpired(permit) ? PERMIT_EXPIRED : await this.exchange(message, provider);
-    if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, { result, permit }));
+    const sent = this.exchangeAndSettle(message, provider, permit);
+    const result = patienceMs === Infinity ? await sent : await Promise.race([sent, unansweredAfter(patienceMs)]);
     attempts.inc({ provider: provider.name, outcome: result.outcome });
     const costMicros = result.outcome === 'delivered' ? (result.costMicros ?? provider.priceMicros) : 0;
     addHop(message, {
@@ -121,7 +135,19 @@ export class DeliveryService {
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
     });
-    return result.outcome === 'delivered' ? { ...result, costMicros } : result;
+    if (result.outcome !== 'delivered') return result;
+    const { outcome, httpStatus, response, settlement } = result;
+    return { outcome, httpStatus, response, costMicros, settlement };
+  }
+
+  private async exchangeAndSettle(
+    message: Message,
+    provider: Provider,
+    permit: Permit | undefined,
+  ): Promise<SendResult> {
+    const result = isExpired(permit) ? PERMIT_EXPIRED : await this.exchange(message, provider);
+    if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, { result, permit }));
+    return result;
   }
 
   /** Renders the request and sends it through the circuit breaker of the account. */
@@ -165,8 +191,8 @@ export class DeliveryService {
     return isExpired(permit) ? this.permitFor(provider) : reservation;
   }
 
-  private async permitFor({ account, quota }: Provider): Promise<typeof UNLIMITED | Reservation> {
-    return quota === undefined ? UNLIMITED : this.quota.reserve(account);
+  private async permitFor({ account, quotas }: Provider): Promise<typeof UNLIMITED | Reservation> {
+    return quotas.length === 0 ? UNLIMITED : this.quota.reserve(account);
   }
 }
 
@@ -180,6 +206,12 @@ const HANGING: Denial = { granted: false, reason: 'paused', waitMs: 1_000 };
 
 function notSent(reason: string): SendResult {
   return { outcome: 'notSent', httpStatus: null, reason, settlement: { outcome: 'notSent' } };
+}
+
+async function unansweredAfter(patienceMs: number): Promise<SendResult> {
+  const settlement = { outcome: 'unknown' } as const;
+  const unanswered = { outcome: 'unknown', httpStatus: null, settlement } as const;
+  return setTimeout(patienceMs, { ...unanswered, reason: `no answer to a probe within ${Math.ceil(patienceMs)} ms` });
 }
 
 function isExpired(permit: Permit | undefined): boolean {
@@ -215,7 +247,7 @@ function addDenial(message: Message, provider: Provider, denial: Denial): void {
 }
 
 function denialOf({ settlement }: SendResult, { quota }: Provider): Denial {
-  const retryAfterMs = settlement.outcome === 'refused' ? settlement.announced?.retryAfterMs : undefined;
+  const retryAfterMs = settlement.outcome === 'refused' ? waitMsOf(settlement.announced) : undefined;
   const waitMs = retryAfterMs ?? (quota === undefined ? 1_000 : periodMsOf(quota));
   return { granted: false, reason: 'blocked', waitMs: Math.max(WAIT_MIN_MS, waitMs) };
 }

@@ -1,5 +1,4 @@
-import { Inject, Module, type OnModuleInit } from '@nestjs/common';
-import { type Database, InjectDatabase } from '#database';
+import { Inject, Module } from '@nestjs/common';
 import { Readiness } from '#service';
 import { CallbacksModule } from '../callbacks/callbacks.module.js';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
@@ -7,7 +6,6 @@ import { Claims } from './claims.service.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { Journal } from './journal.service.js';
 import { MessageQueries } from './message-queries.service.js';
-import { ensurePartitions } from './partitions.js';
 import { Retention } from './retention.service.js';
 
 /** What happened to messages, in Postgres: every SQL statement on `messages`. */
@@ -16,19 +14,10 @@ import { Retention } from './retention.service.js';
   providers: [Claims, Journal, MessageQueries, IdempotencyService, Retention],
   exports: [Claims, Journal, MessageQueries, IdempotencyService],
 })
-export class JournalModule implements OnModuleInit {
-  constructor(
-    @InjectDatabase() private readonly db: Database,
-    @Inject(SETTINGS) settings: GatewaySettings,
-    journal: Journal,
-    readiness: Readiness,
-  ) {
+export class JournalModule {
+  constructor(@Inject(SETTINGS) settings: GatewaySettings, journal: Journal, readiness: Readiness) {
     const check = () => (journal.isDown ? 'cannot be written' : undefined);
     if (settings.JOURNAL_DOWN === 'refuse') readiness.require('journal', check);
     else readiness.prefer('journal', check);
-  }
-
-  async onModuleInit(): Promise<void> {
-    await ensurePartitions(this.db, new Date());
   }
 }

@@ -1,11 +1,10 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { type Database, databaseReason, InjectDatabase } from '#database';
+import { type Database, databaseReason, firstIdOf, InjectDatabase } from '#database';
 import type { GatewaySettings } from '../gateway.settings.js';
 import { SETTINGS } from '../gateway.settings.js';
 import { withHousekeepingLock } from './housekeeping-lock.js';
-import { ensurePartitions, firstIdOf } from './partitions.js';
 
 const FIRST_MS = 60_000;
 const EVERY_MS = 3_600_000;
@@ -18,7 +17,7 @@ const WAITING_MAX_DAYS = 9;
 
 const chunkSchema = z.tuple([z.object({ last: z.uuid().nullable() })]);
 
-/** Creates the partitions of the coming months, and deletes old texts, keys, callbacks and pods that are gone. */
+/** Deletes old texts, keys, callbacks and pods that are gone. */
 @Injectable()
 export class Retention implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('journal');
@@ -44,7 +43,6 @@ export class Retention implements OnApplicationBootstrap, OnApplicationShutdown 
   async runNow(now: Date): Promise<void> {
     const { MESSAGE_RETENTION_DAYS: days } = this.settings;
     try {
-      await ensurePartitions(this.db, now);
       const isDone = await this.dropTexts(firstIdOf(daysBefore(now, days)));
       if (isDone) this.textsFrom = firstIdOf(daysBefore(now, days + WAITING_MAX_DAYS));
       await this.dropRows(sql`idempotency_keys`, sql`expires_at <= now()`);

@@ -8,21 +8,29 @@ import {
   handleWhenResult,
 } from 'cockatiel';
 import { Counter, Gauge } from 'prom-client';
+import { waitMsOf } from '#quota';
 import type { SendResult } from './answer-reader.js';
 import type { Provider } from './providers-file.js';
 
 /** Consecutive failures after which the gateway pauses an account. */
 const FAILURES_MAX = 5;
+/** The same for an account that no connection reaches: nothing was sent, and its failures say why. */
+const UNREACHABLE_MAX = 8;
 /** First pause of an account; each failed probe doubles it. */
 const FIRST_PAUSE_MS = 1_000;
+/** First pause of an account that may not send: a key is seldom mended within seconds. */
+const UNAUTHORIZED_PAUSE_MS = 2_000;
 const PAUSE_MAX_MS = 60_000;
 /** Pauses are spread by this part, so that pods and accounts do not probe together. */
 const SPREAD = 0.1;
 /** An account with this many requests and no answer may be hanging: further messages are not sent to it. */
-const UNANSWERED_MAX = 3;
+const UNANSWERED_MAX = 2;
 /** Shortest time without an answer that makes an account hang, and how many usual answer times it takes. */
 const HANGING_MS = 250;
-const HANGING_FACTOR = 4;
+const HANGING_FACTOR = 3;
+/** Shortest time that a hedged probe waits for its answer, and how many usual answer times it waits. */
+const PATIENCE_MS = 150;
+const PATIENCE_FACTOR = 2;
 /** Weight of the latest answer in the usual answer time. */
 const LATEST_WEIGHT = 0.2;
 
@@ -56,27 +64,35 @@ export class AccountHealth {
 
   /** Why the gateway does not send to an account now; undefined when it does. */
   pauseOf(provider: Provider): Pause | undefined {
-    return this.accounts.get(provider.key)?.pause;
+    return this.accountOf(provider)?.pause;
   }
 
   /** Whether the account has requests in flight and has not answered for longer than usual. */
   isHanging(provider: Provider): boolean {
-    return this.accounts.get(provider.key)?.isHanging ?? false;
+    return this.accountOf(provider)?.isHanging ?? false;
+  }
+
+  /** How long a hedged message waits for an answer: Infinity unless it probes an account that is paused for hanging. */
+  patienceMs(provider: Provider): number {
+    return this.accountOf(provider)?.patienceMs ?? Infinity;
   }
 
   /** Sends through the circuit breaker. Undefined when the account was paused meanwhile: nothing was sent. */
   async send(provider: Provider, work: () => Promise<SendResult>): Promise<SendResult | undefined> {
-    let account = this.accounts.get(provider.key);
-    if (account === undefined || account.isOutdatedFor(provider)) {
+    let account = this.accountOf(provider);
+    if (account === undefined) {
       account = new Account(provider);
       this.accounts.set(provider.key, account);
     }
     return account.send(work);
   }
-}
 
-/** As many requests are in flight as the account may have; one of them ends soon. */
-const BUSY: Pause = { reason: 'maxConcurrent requests are in flight', waitMs: 100 };
+  /** Undefined for an account without requests so far, or with another definition: a new key starts with a clean record. */
+  private accountOf(provider: Provider): Account | undefined {
+    const account = this.accounts.get(provider.key);
+    return account?.isOf(provider) === true ? account : undefined;
+  }
+}
 
 class Account {
   private readonly logger = new Logger('accounts');
@@ -88,6 +104,7 @@ class Account {
   private failures = 0;
   private lastReason = '';
   private latest: SendResult | undefined;
+  private latestTookMs = 0;
   private pauseUntilMs = 0;
 
   constructor(private readonly provider: Provider) {
@@ -99,11 +116,11 @@ class Account {
       },
     );
     this.breaker.onReset(() => this.resumed());
+    pausedAccounts.set({ account: provider.key }, 0);
   }
 
   get pause(): Pause | undefined {
     const { state } = this.breaker;
-    if (this.unanswered.size >= this.provider.maxConcurrent) return BUSY;
     if (state === CircuitState.Closed) return undefined;
     const waitMs = this.pauseUntilMs - performance.now();
     // The pause is over: the next message probes the account.
@@ -112,11 +129,15 @@ class Account {
     return { reason: this.lastReason, waitMs: FIRST_PAUSE_MS };
   }
 
-  /** The providers file was reloaded with other values for this account. */
-  isOutdatedFor({ maxConcurrent, timeoutMs, quota }: Provider): boolean {
+  /** Only an account that was slow to fail: a probe that fails at once needs no patience. */
+  get patienceMs(): number {
+    const patienceMs = Math.max(PATIENCE_MS, PATIENCE_FACTOR * (this.usualMs ?? 0));
+    return this.breaker.state === CircuitState.Open && this.latestTookMs > patienceMs ? patienceMs : Infinity;
+  }
+
+  isOf({ definition, quota }: Provider): boolean {
     const { provider } = this;
-    const isSame = provider.maxConcurrent === maxConcurrent && provider.timeoutMs === timeoutMs;
-    return !isSame || (provider.quota === undefined) !== (quota === undefined);
+    return provider.definition === definition && (provider.quota === undefined) === (quota === undefined);
   }
 
   get isHanging(): boolean {
@@ -147,9 +168,11 @@ class Account {
 
   private noteAnswer(result: SendResult, startedMs: number): void {
     this.latest = result;
+    const nowMs = performance.now();
+    const tookMs = nowMs - startedMs;
+    this.latestTookMs = tookMs;
     if (result.httpStatus === null) return;
-    this.lastAnswerMs = performance.now();
-    const tookMs = this.lastAnswerMs - startedMs;
+    this.lastAnswerMs = nowMs;
     this.usualMs = this.usualMs === undefined ? tookMs : this.usualMs + LATEST_WEIGHT * (tookMs - this.usualMs);
   }
 
@@ -169,36 +192,50 @@ class Account {
     const { latest } = this;
     this.failures += 1;
     const reason = latest === undefined || latest.outcome === 'delivered' ? 'failed' : latest.reason;
-    if (reason !== this.lastReason) {
+    const isFinal = latest?.outcome === 'unauthorized' || latest?.outcome === 'refused';
+    const failuresMax = latest?.outcome === 'notSent' ? UNREACHABLE_MAX : FAILURES_MAX;
+    // Sends to a hanging account cost their callers a whole time-out each: the first one is enough.
+    const isPausedNow = isFinal || this.isHanging || this.failures >= failuresMax;
+    // A pause has a warning of its own.
+    if (reason !== this.lastReason && !isPausedNow) {
       this.logger.warn('provider account failed', { account: this.provider.key, status: latest?.httpStatus, reason });
     }
     this.lastReason = reason;
-    const isFinal = latest?.outcome === 'unauthorized' || latest?.outcome === 'refused';
-    // Sends to a hanging account cost their callers a whole time-out each: the first one is enough.
-    return isFinal || this.isHanging || this.failures >= FAILURES_MAX;
+    return isPausedNow;
   }
 
   /** Doubles with each failed probe; at least as long as a refusal says, at least as long as a time-out takes. */
   private pauseMs(attempt: number): number {
     const { latest, provider } = this;
-    const retryAfterMs =
-      latest?.settlement.outcome === 'refused' ? latest.settlement.announced?.retryAfterMs : undefined;
-    const isTimeout = latest?.outcome === 'unknown';
-    const firstMs = isTimeout ? Math.max(FIRST_PAUSE_MS, 2 * provider.timeoutMs) : FIRST_PAUSE_MS;
-    const growingMs = Math.min(PAUSE_MAX_MS, firstMs * 2 ** Math.max(0, attempt - 1));
+    const retryAfterMs = latest?.settlement.outcome === 'refused' ? waitMsOf(latest.settlement.announced) : undefined;
+    const growingMs = Math.min(PAUSE_MAX_MS, firstPauseMs(latest?.outcome, provider) * 2 ** Math.max(0, attempt - 1));
     const spread = SPREAD * Math.random();
     // A wait that the provider names is never cut short.
     const delayMs = Math.ceil(Math.max(growingMs * (1 - SPREAD + 2 * spread), (retryAfterMs ?? 0) * (1 + spread)));
     this.pauseUntilMs = performance.now() + delayMs;
     pauses.inc({ account: provider.key });
     pausedAccounts.set({ account: provider.key }, 1);
-    if (attempt <= 1)
-      this.logger.warn('provider account paused', { account: provider.key, reason: this.lastReason, pauseMs: delayMs });
+    if (attempt <= 1) this.logPause(delayMs);
     return delayMs;
+  }
+
+  private logPause(pauseMs: number): void {
+    const { latest, lastReason: reason, provider } = this;
+    this.logger.warn('provider account paused', {
+      account: provider.key,
+      status: latest?.httpStatus ?? undefined,
+      reason,
+      pauseMs,
+    });
   }
 
   private resumed(): void {
     pausedAccounts.set({ account: this.provider.key }, 0);
     this.logger.log('provider account resumed', { account: this.provider.key });
   }
+}
+
+function firstPauseMs(outcome: SendResult['outcome'] | undefined, { timeoutMs }: Provider): number {
+  if (outcome === 'unauthorized') return UNAUTHORIZED_PAUSE_MS;
+  return outcome === 'unknown' ? Math.max(FIRST_PAUSE_MS, 2 * timeoutMs) : FIRST_PAUSE_MS;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { announcementReader } from '#quota';
 import { type AnswerSource, compileAnswer } from './answer-reader.js';
 
 const source = (but: Partial<AnswerSource>): AnswerSource => ({
@@ -10,7 +11,11 @@ const source = (but: Partial<AnswerSource>): AnswerSource => ({
   ...but,
 });
 const read = async (but: Partial<AnswerSource>, status: number, body: unknown, headers = {}) =>
-  compileAnswer(source(but))(status, { headers, text: typeof body === 'string' ? body : JSON.stringify(body) });
+  compileAnswer(source(but))(
+    status,
+    { headers, text: typeof body === 'string' ? body : JSON.stringify(body) },
+    announcementReader([]),
+  );
 
 describe('an answer of the small contract', () => {
   const small = { isSmallContract: true };

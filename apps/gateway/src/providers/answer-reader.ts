@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Announcement, readAnnouncement, type Settlement } from '#quota';
+import { type Announcement, type AnnouncementReader, type Settlement, waitMsOf } from '#quota';
 import { type Compiled, compileExpression, ExpressionError } from './expressions.js';
 import { type Outcome, outcomeOf } from './outcome.js';
 import type { Answer } from './undici-adapter.js';
@@ -29,7 +29,11 @@ export interface AnswerSource {
 
 type Redact = (text: string) => string;
 
-export type AnswerReader = (status: number, answer: Answer) => SendResult | Promise<SendResult>;
+export type AnswerReader = (
+  status: number,
+  answer: Answer,
+  readAnnouncement: AnnouncementReader,
+) => SendResult | Promise<SendResult>;
 
 /** Outcomes that an answer can have. */
 type ReadOutcome = Exclude<Outcome, 'notSent'>;
@@ -49,7 +53,9 @@ const DETAIL_MAX_CHARS = 500;
  * @throws ExpressionError for a syntax error
  */
 export function compileAnswer({ isSmallContract, response, cost, outcomes, redact }: AnswerSource): AnswerReader {
-  if (isSmallContract) return (status, answer) => readSmallContract(status, answer, redact);
+  if (isSmallContract) {
+    return (status, answer, readAnnouncement) => readSmallContract(status, answer, { readAnnouncement, redact });
+  }
   const rules = outcomes.map(({ when, outcome, retryAfterMs }) => ({
     when: compileExpression(when),
     outcome,
@@ -59,7 +65,8 @@ export function compileAnswer({ isSmallContract, response, cost, outcomes, redac
     response: response === undefined ? undefined : compileExpression(response),
     cost: cost === undefined ? undefined : compileExpression(cost),
   };
-  return (status, answer) => read(status, answer, { rules, ...expressions, redact });
+  return (status, answer, readAnnouncement) =>
+    read(status, answer, { rules, ...expressions, redact, readAnnouncement });
 }
 
 interface Rule {
@@ -73,12 +80,13 @@ interface Compilation {
   response: Compiled | undefined;
   cost: Compiled | undefined;
   redact: Redact;
+  readAnnouncement: AnnouncementReader;
 }
 
 async function read(
   status: number,
   { headers, text }: Answer,
-  { rules, response, cost, redact }: Compilation,
+  { rules, response, cost, redact, readAnnouncement }: Compilation,
 ): Promise<SendResult> {
   const context: AnswerContext = { status, headers, body: bodyOf(text) };
   const announced = readAnnouncement(headers);
@@ -86,8 +94,7 @@ async function read(
     const rule = await firstMatch(rules, context);
     const waitMs = await waitOf(rule, context);
     const told = waitMs === undefined ? announced : { ...announced, retryAfterMs: waitMs };
-    const outcome: ReadOutcome =
-      rule?.outcome ?? outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
+    const outcome: ReadOutcome = rule?.outcome ?? outcomeOf({ status, namesWait: waitMsOf(announced) !== undefined });
     if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced: told, redact });
     const value = response === undefined ? context.body : await response.evaluate(context);
     const settlement = { outcome: 'accepted', announced } as const;
@@ -114,14 +121,20 @@ async function firstMatch(rules: readonly Rule[], context: AnswerContext): Promi
 }
 
 async function waitOf(rule: Rule | undefined, context: AnswerContext): Promise<number | undefined> {
-  const waitMs = await rule?.retryAfterMs?.evaluate(context);
-  return typeof waitMs === 'number' && Number.isFinite(waitMs) && waitMs >= 0 ? Math.ceil(waitMs) : undefined;
+  const waitMs = numberOf(await rule?.retryAfterMs?.evaluate(context));
+  return waitMs === undefined ? undefined : Math.ceil(waitMs);
+}
+
+/** Providers write numbers as text, too. */
+function numberOf(value: unknown): number | undefined {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined;
 }
 
 /** Undefined where the answer does not say: then the configured price counts. */
 async function costOf(cost: Compiled | undefined, context: AnswerContext): Promise<number | undefined> {
-  const micros = await cost?.evaluate(context);
-  return typeof micros === 'number' && Number.isFinite(micros) && micros >= 0 ? Math.round(micros) : undefined;
+  const micros = numberOf(await cost?.evaluate(context));
+  return micros === undefined ? undefined : Math.round(micros);
 }
 
 function undelivered(
@@ -160,9 +173,13 @@ const smallContractSchema = z.object({
   response: z.string('answer lacks a response text'),
 });
 
-function readSmallContract(status: number, { headers, text }: Answer, redact: Redact): SendResult {
+function readSmallContract(
+  status: number,
+  { headers, text }: Answer,
+  { readAnnouncement, redact }: Pick<Compilation, 'readAnnouncement' | 'redact'>,
+): SendResult {
   const announced = readAnnouncement(headers);
-  const outcome = outcomeOf({ status, namesWait: announced?.retryAfterMs !== undefined });
+  const outcome = outcomeOf({ status, namesWait: waitMsOf(announced) !== undefined });
   if (outcome !== 'delivered') return undelivered(outcome, { status, text, announced, redact });
   const settlement = { outcome: 'accepted', announced } as const;
   const body = bodyOf(text);
@@ -175,8 +192,24 @@ function readSmallContract(status: number, { headers, text }: Answer, redact: Re
   return { outcome: 'failed', httpStatus: status, reason: error.issues[0]?.message ?? 'answer is invalid', settlement };
 }
 
+/** Deepest JSON that is read: writing JSON of some thousand levels overflows the stack, here and in Postgres. */
+const DEPTH_MAX = 500;
+const STRING_OR_BRACKET = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]/gs;
+
+function isTooDeep(text: string): boolean {
+  if (text.length < 2 * DEPTH_MAX) return false;
+  let depth = 0;
+  for (const [found] of text.matchAll(STRING_OR_BRACKET)) {
+    if (found === '[' || found === '{') depth += 1;
+    else if (found === ']' || found === '}') depth -= 1;
+    if (depth > DEPTH_MAX) return true;
+  }
+  return false;
+}
+
 /** JSON where the body is JSON, else its text. */
 function bodyOf(text: string): unknown {
+  if (isTooDeep(text)) return text;
   try {
     return JSON.parse(text) as unknown;
   } catch {
@@ -195,7 +228,13 @@ const explanationSchema = z.object({
   description: z.string().optional().catch(undefined),
   title: z.string().optional().catch(undefined),
   errors: z
-    .array(z.union([z.string(), z.object({ message: z.string() }).transform(({ message }) => message)]))
+    .array(
+      z.union([
+        z.string(),
+        z.object({ message: z.string() }).transform(({ message }) => message),
+        z.object({ detail: z.string() }).transform(({ detail }) => detail),
+      ]),
+    )
     .optional()
     .catch(undefined),
 });

@@ -4,6 +4,8 @@ import type { Provider, ProvidersFile } from './providers-file.js';
 /** The providers file in force. A reload replaces it; messages in flight finish with the providers they started with. */
 export class LiveProviders implements ProvidersFile {
   private readonly listeners: (() => void)[] = [];
+  /** Problems of a newer file that was not applied. */
+  rejected: readonly string[] = [];
 
   constructor(private file: ProvidersFile) {}
 
@@ -30,6 +32,7 @@ export class LiveProviders implements ProvidersFile {
 
   replace(file: ProvidersFile): void {
     this.file = file;
+    this.rejected = [];
     for (const listener of this.listeners) listener();
   }
 }

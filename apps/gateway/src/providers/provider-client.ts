@@ -52,7 +52,8 @@ export class ProviderClient implements OnApplicationShutdown {
     const first = await exchange(provider, adapter, new Outgoing(request));
     if (first.outcome !== 'unknown' || !provider.idempotent) return first;
     const repeatedAtMs = performance.now();
-    return { ...(await exchange(provider, adapter, new Outgoing(request, true))), repeatedAtMs };
+    const repeated = await exchange(provider, adapter, new Outgoing(request, true));
+    return { ...afterLostAnswer(first, repeated), repeatedAtMs };
   }
 
   /** Closes the connections to providers that are no longer in use, once their requests have ended. */
@@ -77,26 +78,43 @@ export class ProviderClient implements OnApplicationShutdown {
 
 /** Adds the headers that every message has. */
 function stamped(
-  { headers, ...request }: OutgoingRequest,
+  { method, path, headers, body }: OutgoingRequest,
   { idempotencyHeader }: Provider,
   { id, requestId, traceparent }: OutgoingMessage,
 ): OutgoingRequest {
-  const own = ['x-request-id', requestId, 'traceparent', traceparent];
-  const key = idempotencyHeader === undefined ? [] : [idempotencyHeader, id];
-  return { ...request, headers: [...headers, ...key, ...own] };
+  const all = headers.slice();
+  if (idempotencyHeader !== undefined) all.push(idempotencyHeader, id);
+  all.push('x-request-id', requestId, 'traceparent', traceparent);
+  return { method, path, headers: all, body };
 }
 
-async function exchange({ readAnswer }: Provider, adapter: AxiosAdapter, data: Outgoing): Promise<SendResult> {
+/** The provider may have accepted the first request, although the repeated one did not reach it or was refused. */
+function afterLostAnswer(first: SendResult, repeated: SendResult): SendResult {
+  if (repeated.outcome === 'notSent') return first;
+  if (repeated.outcome !== 'refused') return repeated;
+  const reason = `${repeated.reason} to a repetition after a lost answer`;
+  return { ...repeated, outcome: 'unknown', reason };
+}
+
+async function exchange(
+  { readAnswer, readAnnouncement }: Provider,
+  adapter: AxiosAdapter,
+  data: Outgoing,
+): Promise<SendResult> {
   try {
     const { status, data: answer } = await dispatchRequest<Answer>({ adapter, headers: NO_HEADERS, data });
-    return await readAnswer(status, answer);
+    return await readAnswer(status, answer, readAnnouncement);
   } catch (error) {
-    return explain(error);
+    const cause: unknown = isAxiosError(error) ? (error.cause ?? error) : error;
+    // The status of a failure says enough.
+    const isFailure = cause instanceof UnreadableAnswerError && (cause.status < 200 || cause.status > 299);
+    return isFailure
+      ? readAnswer(cause.status, { headers: cause.headers, text: '' }, readAnnouncement)
+      : explain(cause);
   }
 }
 
-function explain(error: unknown): SendResult {
-  const cause: unknown = isAxiosError(error) ? (error.cause ?? error) : error;
+function explain(cause: unknown): SendResult {
   const reason = describeFailure(cause);
   if (cause instanceof NotSentError) {
     return { outcome: 'notSent', httpStatus: null, reason, settlement: { outcome: 'notSent' } };

@@ -19,16 +19,38 @@ const quotaSchema = quotaPolicySchema.transform((quota): LimitedPolicy | undefin
   quota.policy === 'unlimited' ? undefined : quota,
 );
 
-/** A quota of a list may have a name. */
-const quotasSchema = z
-  .array(z.preprocess(withoutName, quotaSchema))
-  .max(1, 'an account can have one quota in this version');
-
-function withoutName(quota: unknown): unknown {
-  if (typeof quota !== 'object' || quota === null) return quota;
-  const { name: _name, ...policy } = quota as { name?: unknown };
-  return policy;
+/** A quota of a list: a policy and a name, by default that of the policy. */
+export interface NamedQuota {
+  name: string;
+  policy: LimitedPolicy;
 }
+
+const namedQuotaSchema = z
+  .record(z.string(), z.unknown())
+  .transform(({ name, unit, ...policy }, context): NamedQuota => {
+    if (unit !== undefined && unit !== 'requests') {
+      context.addIssue({ code: 'custom', path: ['unit'], message: 'must be requests: amounts are not counted yet' });
+    }
+    const named = providerNameSchema.optional().safeParse(name);
+    if (!named.success) addIssues(context, named.error, ['name']);
+    const parsed = quotaPolicySchema.safeParse(policy);
+    if (!parsed.success) addIssues(context, parsed.error);
+    if (!named.success || !parsed.success) return z.NEVER;
+    if (parsed.data.policy === 'unlimited') {
+      context.addIssue({ code: 'custom', path: ['policy'], message: 'must be a limit: leave an unlimited quota out' });
+      return z.NEVER;
+    }
+    return { name: named.data ?? parsed.data.policy, policy: parsed.data };
+  });
+
+function addIssues(context: z.RefinementCtx, { issues }: z.ZodError, at: PropertyKey[] = []): void {
+  for (const { path, message } of issues) context.addIssue({ code: 'custom', path: [...at, ...path], message });
+}
+
+const quotasSchema = z
+  .array(namedQuotaSchema)
+  .max(8, 'must have at most 8 quotas')
+  .refine((quotas) => new Set(quotas.map(({ name }) => name)).size === quotas.length, 'names must differ');
 
 const accountSchema = z.strictObject({
   name: providerNameSchema,
@@ -47,7 +69,7 @@ export const providerSchema = z
     cost: expressionSchema.optional(),
     /** Longest time from the start of a send to the end of its answer. */
     timeoutMs: z.coerce.number().int().min(1).max(600_000).default(5_000),
-    /** Most requests in flight to one account, from one pod. */
+    /** Most requests in flight to one account, over all pods. */
     maxConcurrent: z.coerce.number().int().min(1).max(1_000_000).optional(),
     method: z.enum(['POST', 'PUT', 'PATCH', 'GET', 'DELETE']).default('POST'),
     url: z.string(),

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import type { LimitedPolicy } from '#quota';
+import { type AnnouncementReader, announcementReader, type LimitedPolicy, limitOf, periodMsOf } from '#quota';
 import { SettingsError } from '#service';
 import { type AnswerReader, compileAnswer } from './answer-reader.js';
 import { type Channel, compileChannel } from './channel.js';
@@ -18,22 +19,33 @@ export interface Provider {
   readonly account: string;
   /** Distinguishes the entries of a file: `provider/account`, or the provider's name. */
   readonly key: string;
+  /** Hash of everything that the file says of it, secrets included: tells whether a reload changed it. */
+  readonly definition: string;
   readonly priceMicros: number;
   readonly currency: string;
   /** Longest time from the start of a send to the end of its answer. */
   readonly timeoutMs: number;
   /** Most requests in flight to this account, from one pod. */
-  readonly maxConcurrent: number;
   /** The provider delivers a repeated message once: it honours the message's id as idempotency key. */
   readonly idempotent: boolean;
   /** The header that carries the message's id. */
   readonly idempotencyHeader: string | undefined;
-  /** Undefined: no limit. */
+  /** The quota that allows the fewest messages in the long run. Undefined: no limit but of messages in flight. */
   readonly quota: LimitedPolicy | undefined;
+  /** All quotas of the account: a message needs a permit of each. */
+  readonly quotas: readonly AccountQuota[];
   /** An HTTP proxy that leads to the provider. */
   readonly proxyUrl: string | undefined;
   readonly request: RequestTemplate;
   readonly readAnswer: AnswerReader;
+  /** What an answer says of the account's quota. */
+  readonly readAnnouncement: AnnouncementReader;
+}
+
+/** A quota of an account; without a name if it is the only one. */
+export interface AccountQuota {
+  readonly name: string | undefined;
+  readonly policy: LimitedPolicy;
 }
 
 export interface ProvidersFile {
@@ -146,16 +158,18 @@ function compileProvider(
       name,
       account,
       key,
+      definition: createHash('sha256').update(JSON.stringify(input)).digest('hex'),
       priceMicros,
       currency,
       timeoutMs,
-      maxConcurrent: input.maxConcurrent ?? Infinity,
       idempotent: idempotent || idempotencyKey !== undefined,
       idempotencyHeader: idempotencyHeader?.toLowerCase(),
-      quota: input.quota ?? input.quotas?.[0],
+      quota: undefined,
+      quotas: quotasOf(input),
       proxyUrl: proxyFor(request.origin, found.env),
       request,
       readAnswer,
+      readAnnouncement: announcementReader([]),
     },
   ];
 }
@@ -192,18 +206,36 @@ function findDuplicates(inputs: readonly ProviderInput[], { file, problems }: Fo
   }
 }
 
-/** Providers that share an account share its quota, which any of them may define. */
+/** The quotas of an entry. The only one of the short form has no name. */
+function quotasOf({ quota, quotas = [], maxConcurrent }: ProviderInput): AccountQuota[] {
+  if (quota !== undefined && maxConcurrent === undefined) return [{ name: undefined, policy: quota }];
+  const named = quota === undefined ? quotas : [{ name: quota.policy, policy: quota }];
+  const concurrency = { policy: 'concurrency', limit: maxConcurrent ?? 0 } as const;
+  return maxConcurrent === undefined ? [...named] : [...named, { name: 'max-concurrent', policy: concurrency }];
+}
+
+/** Providers that share an account share its quotas, which any of them may define. */
 function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { file, problems }: Found): Provider[] {
-  const quotas = new Map<string, LimitedPolicy>();
-  for (const { account, name, quota } of providers) {
-    const known = quotas.get(account);
-    if (quota === undefined) continue;
-    quotas.set(account, quota);
-    if (known === undefined || isDeepStrictEqual(known, quota)) continue;
+  const shared = new Map<string, readonly AccountQuota[]>();
+  for (const { account, name, quotas } of providers) {
+    const known = shared.get(account);
+    if (quotas.length === 0) continue;
+    shared.set(account, quotas);
+    if (known === undefined || isDeepStrictEqual(known, quotas)) continue;
     const index = inputs.findIndex((input) => input.name === name);
     problems.push(file.problemAt(['providers', index, 'account'], `the quota of account "${account}" differs`));
   }
-  return providers.map((provider) => Object.assign(provider, { quota: quotas.get(provider.account) }));
+  return providers.map((provider) => {
+    const quotas = shared.get(provider.account) ?? [];
+    return { ...provider, quota: scarcest(quotas), quotas, readAnnouncement: announcementReader(quotas) };
+  });
+}
+
+/** The quota that allows the fewest messages in the long run. */
+function scarcest(quotas: readonly AccountQuota[]): LimitedPolicy | undefined {
+  const rate = (policy: LimitedPolicy): number => limitOf(policy) / periodMsOf(policy);
+  const policies = quotas.map(({ policy }) => policy).filter(({ policy }) => policy !== 'concurrency');
+  return policies.toSorted((one, other) => rate(one) - rate(other))[0];
 }
 
 /** Masks secrets as they are, and as URLs and JSON write them. */

@@ -1,11 +1,7 @@
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { type AxiosAdapter, AxiosHeaders, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { Client, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import { BodyParts, decodeText, decompress, MAX_ANSWER_BYTES } from './answer-body.js';
 import type { OutgoingRequest } from './request-template.js';
-
-/** Longest answer that is read, in bytes, also after decompression. A longer one fails the request. */
-const MAX_ANSWER_BYTES = 1_048_576;
 
 /** The part of the timeout that connecting may take. */
 const CONNECT_SHARE = 0.75;
@@ -39,20 +35,27 @@ export function undiciAdapter(
   adapter: AxiosAdapter;
   close: () => Promise<void>;
 } {
+  // Shorter than the whole: an unreachable provider is then distinct from one that does not answer.
+  const connect = { timeout: Math.ceil(timeoutMs * CONNECT_SHARE) };
   const options = {
-    // Shorter than the whole: an unreachable provider is then distinct from one that does not answer.
-    connect: { timeout: Math.ceil(timeoutMs * CONNECT_SHARE) },
+    connect,
     maxResponseSize: MAX_ANSWER_BYTES,
     // `Exchange` has a timeout for the whole, which may be longer than undici's defaults.
     headersTimeout: 0,
     bodyTimeout: 0,
   };
-  const open = (): Dispatcher =>
-    proxyUrl === undefined ? new Pool(origin, options) : new ProxyAgent({ ...options, uri: proxyUrl });
-  const pool = open();
+  const open = (openDirectly: () => Dispatcher): Dispatcher =>
+    proxyUrl === undefined
+      ? openDirectly()
+      : new ProxyAgent({ ...options, uri: proxyUrl, proxyTls: connect, requestTls: connect });
+  const pool = open(() => new Pool(origin, options));
   const dispatch = ({ request, isOnFreshConnection }: Outgoing, exchange: Exchange): void => {
-    const dispatcher = isOnFreshConnection ? new Client(origin, options) : pool;
-    dispatcher.dispatch({ origin, ...request, method: request.method }, exchange);
+    const dispatcher = isOnFreshConnection ? open(() => new Client(origin, options)) : pool;
+    try {
+      dispatcher.dispatch({ origin, ...request, method: request.method }, exchange);
+    } catch (error) {
+      exchange.fail(error as Error);
+    }
     if (isOnFreshConnection) void dispatcher.close();
   };
   const adapter = (config: InternalAxiosRequestConfig<Outgoing>) =>
@@ -70,9 +73,6 @@ export const NO_HEADERS = new AxiosHeaders();
 
 type Answered = (status: number, answer: Answer) => void;
 
-/** Drops a byte order mark, which JSON does not allow. */
-const utf8 = new TextDecoder();
-
 /** One request and its answer. `pool.request` would cost more in streams and signals than everything else here. */
 class Exchange implements Dispatcher.DispatchHandler {
   private readonly timer: NodeJS.Timeout;
@@ -81,7 +81,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   private timedOut: TimeoutError | undefined;
   private status = 0;
   private headers: Answer['headers'] = {};
-  private readonly chunks: Buffer[] = [];
+  private readonly body = new BodyParts();
 
   constructor(
     private readonly answered: Answered,
@@ -104,30 +104,35 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.chunks.push(chunk);
+    this.body.add(chunk);
   }
 
   onResponseEnd(): void {
     clearTimeout(this.timer);
-    const { status, headers, chunks } = this;
-    const [first] = chunks;
-    const body = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+    const { status, headers } = this;
+    const body = this.body.whole();
     const encoding = headers['content-encoding'];
-    if (encoding === undefined) return this.answered(status, { headers, text: utf8.decode(body) });
-    decompress(body, String(encoding)).then(
-      (bytes) => this.answered(status, { headers, text: utf8.decode(bytes) }),
-      (error: unknown) => this.reject(new UnreadableAnswerError(status, { cause: error })),
-    );
+    const answered = (bytes: Buffer): void =>
+      this.answered(status, { headers, text: decodeText(bytes, headers['content-type']) });
+    if (encoding === undefined) return answered(body);
+    decompress(body, String(encoding)).then(answered, (error: unknown) => this.reject(this.unreadable(error)));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.fail(error);
+  }
+
+  fail(error: Error): void {
     clearTimeout(this.timer);
     this.reject(this.controller === undefined ? new NotSentError(error) : this.explained(error));
   }
 
   private explained(error: Error): Error {
-    const isTooLarge = codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
-    return isTooLarge ? new UnreadableAnswerError(this.status, { cause: error }) : error;
+    return codeOf(error) === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' ? this.unreadable(error) : error;
+  }
+
+  private unreadable(cause: unknown): UnreadableAnswerError {
+    return new UnreadableAnswerError(this.status, this.headers, { cause });
   }
 
   private timeOut(): void {
@@ -135,25 +140,6 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.controller?.abort(this.timedOut);
     this.reject(this.controller === undefined ? new NotSentError(this.timedOut) : this.timedOut);
   }
-}
-
-const DECODERS: Readonly<Record<string, (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>> = {
-  gzip: promisify(gunzip),
-  'x-gzip': promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
-  identity: (body) => Promise.resolve(body),
-};
-
-/** Undoes the content codings of an answer, the last one first (RFC 9110, 8.4). */
-async function decompress(body: Buffer, encodings: string): Promise<Buffer> {
-  let bytes = body;
-  for (const encoding of encodings.toLowerCase().split(',').toReversed()) {
-    const decode = DECODERS[encoding.trim()];
-    if (decode === undefined) throw new TypeError(`unknown content coding "${encoding.trim()}"`);
-    bytes = await decode(bytes, { maxOutputLength: MAX_ANSWER_BYTES });
-  }
-  return bytes;
 }
 
 export class TimeoutError extends Error {
@@ -179,6 +165,7 @@ export class UnreadableAnswerError extends Error {
 
   constructor(
     readonly status: number,
+    readonly headers: Answer['headers'],
     options: ErrorOptions,
   ) {
     super('answer is too large or not readable', options);
@@ -198,6 +185,9 @@ const FAILURES: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'connect timeout',
   UND_ERR_SOCKET: 'connection closed',
   UND_ERR_INVALID_ARG: 'the request has an invalid header',
+  UND_ERR_HEADERS_OVERFLOW: 'the headers of the answer are too large',
+  // Of a proxy that did not answer CONNECT with 200: the gateway itself aborts only when its time is over.
+  UND_ERR_ABORTED: 'the proxy refused the connection',
   EPROTO: 'TLS handshake failed',
   ERR_SSL_WRONG_VERSION_NUMBER: 'TLS handshake failed',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate is self-signed',

@@ -1,15 +1,17 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { QuotaReport } from '#contracts';
-import { limitOf, Quota } from '#quota';
+import { type LimitedPolicy, limitOf, type NamedQuotaState, Quota } from '#quota';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 
 type AccountReport = QuotaReport['providers'][number];
-type Standing = Pick<AccountReport['quotas'][number], 'state' | 'limit' | 'used' | 'remaining' | 'reopensAt'>;
+type QuotaEntry = AccountReport['quotas'][number];
+type Standing = Pick<QuotaEntry, 'state' | 'limit' | 'used' | 'remaining' | 'reopensAt'>;
 
+const HELD = 'the provider refused a request although its quota should have room';
 const NO_LIMIT: Standing = { state: 'unlimited', limit: null, used: null, remaining: null, reopensAt: null };
 
-/** How each provider account stands: its quota, and whether this pod has paused it. */
+/** How each provider account stands: its quotas, and whether this pod has paused it. */
 @Injectable()
 export class QuotaReportService {
   constructor(
@@ -24,27 +26,52 @@ export class QuotaReportService {
   }
 
   private async reportOf(provider: Provider): Promise<AccountReport> {
-    const { name, account, priceMicros, quota } = provider;
-    const standing = await this.standingOf(provider);
-    const quotas =
-      quota === undefined
-        ? []
-        : [{ name: quota.policy, policy: quota.policy, unit: 'requests', ...standing, source: 'counted' as const }];
+    const { name, account, priceMicros } = provider;
+    const { standing, quotas, isHeld } = await this.standingOf(provider);
     const pause = this.health.pauseOf(provider);
+    const held = isHeld && { state: 'paused' as const, reason: HELD };
     const paused = pause && { state: 'paused' as const, reason: pause.reason, reopensAt: isoIn(pause.waitMs) };
-    return { name, account, priceMicros, reason: null, ...standing, ...paused, quotas };
+    return { name, account, priceMicros, reason: null, ...standing, ...held, ...paused, quotas };
   }
 
-  private async standingOf({ account, quota }: Provider): Promise<Standing> {
-    if (quota === undefined) return NO_LIMIT;
-    const now = await this.quota.state(account);
-    if (now === undefined) return { ...NO_LIMIT, state: 'unknown', limit: limitOf(quota) };
-    const { limit, used, waitMs } = now;
-    if (now.state === 'open') {
-      return { state: 'open', limit, used, remaining: Math.max(0, limit - used), reopensAt: null };
+  /** The standing of the account is that of the quota that decides: the last to open, else the one with the fewest slots left. */
+  private async standingOf({
+    account,
+    quotas,
+  }: Provider): Promise<{ standing: Standing; quotas: QuotaEntry[]; isHeld: boolean }> {
+    if (quotas.length === 0) return { standing: NO_LIMIT, quotas: [], isHeld: false };
+    const states = await this.quota.states(account);
+    if (states === undefined) {
+      const unknown = quotas.map(({ name, policy }) => entryOf({ name, policy }, unknownOf(policy)));
+      return { standing: unknown[0] ?? NO_LIMIT, quotas: unknown, isHeld: false };
     }
-    return { state: 'blocked', limit, used, remaining: 0, reopensAt: isoIn(waitMs) };
+    const [deciding] = states.toSorted(
+      (one, other) => closedMs(other) - closedMs(one) || one.limit - one.used - (other.limit - other.used),
+    );
+    const isHeld = states.some((state) => state.isHeld);
+    const entries = states.map((state) => entryOf(state, standingAt(state)));
+    return { standing: deciding === undefined ? NO_LIMIT : standingAt(deciding), quotas: entries, isHeld };
   }
+}
+
+function entryOf(
+  { name, policy }: { name: string | undefined; policy: LimitedPolicy },
+  standing: Standing,
+): QuotaEntry {
+  return { name: name ?? policy.policy, policy: policy.policy, unit: 'requests', ...standing, source: 'counted' };
+}
+
+function unknownOf(policy: LimitedPolicy): Standing {
+  return { ...NO_LIMIT, state: 'unknown', limit: limitOf(policy) };
+}
+
+function standingAt({ state, limit, used, waitMs }: NamedQuotaState): Standing {
+  if (state === 'open') return { state, limit, used, remaining: Math.max(0, limit - used), reopensAt: null };
+  return { state: 'blocked', limit, used, remaining: 0, reopensAt: isoIn(waitMs) };
+}
+
+function closedMs({ state, waitMs }: NamedQuotaState): number {
+  return state === 'open' ? 0 : waitMs;
 }
 
 function isoIn(ms: number): string {

@@ -1,13 +1,17 @@
-import type { QuotaOptions } from '#quota';
+import type { ProviderOptions } from '#quota';
 import type { Provider } from '../providers/providers-file.js';
 
-/** One quota for each account; providers that share an account have the same one. */
-export function quotasOf(providers: readonly Provider[]): QuotaOptions['providers'] {
+/** The quotas of each account; providers that share an account have the same ones. */
+export function quotasOf(providers: readonly Provider[]): ProviderOptions[] {
   const accounts = new Map(providers.map((provider) => [provider.account, provider]));
-  return [...accounts.values()].flatMap(({ account, quota: policy }) => {
+  return [...accounts.values()].flatMap(({ account, quotas }): ProviderOptions[] => {
     const sharing = providers.filter((other) => other.account === account);
     // A permit must outlive the answer of the slowest of them.
     const timeoutMs = Math.max(...sharing.map((other) => other.timeoutMs));
-    return policy === undefined ? [] : [{ name: account, policy, timeoutMs }];
+    const [only] = quotas;
+    if (only === undefined) return [];
+    if (only.name === undefined) return [{ name: account, policy: only.policy, timeoutMs }];
+    const named = quotas.map(({ name = '', policy }) => ({ name, policy }));
+    return [{ name: account, quotas: named, timeoutMs }];
   });
 }

@@ -58,8 +58,10 @@ export class Reload implements OnApplicationBootstrap, OnApplicationShutdown {
       this.lastProblems = '';
       this.logger.log('providers file reloaded', { providers: file.providers.map(({ key }) => key) });
     } catch (error) {
+      const problems = error instanceof SettingsError ? error.problems : [String(error)];
       isValid.set(0);
-      this.logProblems(error instanceof SettingsError ? error.problems : [String(error)]);
+      this.live.rejected = problems;
+      this.logProblems(problems);
     }
   }
 

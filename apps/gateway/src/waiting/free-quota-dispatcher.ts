@@ -56,9 +56,9 @@ export class FreeQuotaDispatcher {
 
   /** How long the quota is known to stay closed, in milliseconds. */
   get opensInMs(): number {
-    const { account, quota } = this.provider;
+    const { account, quotas } = this.provider;
     const pausedMs = this.work.pausedForMs(this.provider);
-    if (quota === undefined) return pausedMs;
+    if (quotas.length === 0) return pausedMs;
     return Math.max(this.opensAtMs - performance.now(), this.quota.blockedForMs(account), pausedMs);
   }
 
@@ -101,8 +101,8 @@ export class FreeQuotaDispatcher {
   }
 
   private async reserve(count: number): Promise<Slot[]> {
-    const { account, quota } = this.provider;
-    if (quota === undefined) return Array.from({ length: count }, () => undefined);
+    const { account, quotas } = this.provider;
+    if (quotas.length === 0) return Array.from({ length: count }, () => undefined);
     const reservations = await Promise.all(Array.from({ length: count }, () => this.quota.reserve(account)));
     for (const reservation of reservations) {
       if (reservation.granted) continue;

@@ -1,127 +1,151 @@
-import { parseList } from 'structured-headers';
+import { type LimitedPolicy, limitOf, periodMsOf } from '../policy.js';
+import {
+  type AnnouncedLimit,
+  type AnsweredHeaders,
+  type LimitHeaders,
+  readLimits,
+  readMapped,
+  textOf,
+} from './announced-limits.js';
+import { durationMsOf, millisecondsOf } from './announced-values.js';
 
-/** What a provider's answer announces about its quota. Absent or implausible fields are left out. */
+/** What a provider's answer announces about the quotas of an account. Absent or implausible fields are left out. */
 export interface Announcement {
   /** How long to wait before the next request, in milliseconds. Providers round to whole seconds, up or down. */
   retryAfterMs?: number;
-  /** Requests left in the window. */
+  /** A limit has nothing left until this time has passed, in milliseconds. */
+  emptyForMs?: number;
+  /** As `emptyForMs`, for limits that match no quota: nothing is known of their windows. At most 60 s. */
+  holdMs?: number;
+  /** Requests left in the window of the first quota. */
   remaining?: number;
-  /** Until requests become available, in milliseconds, rounded like `retryAfterMs`. */
+  /** Until its requests become available, in milliseconds, rounded like `retryAfterMs`. */
   resetMs?: number;
   /** Requests per window. Not used unless `windowMs` is announced too. */
   limit?: number;
   windowMs?: number;
+  /** What is announced of the second quota, the third, and so on. */
+  others?: readonly (Announcement | undefined)[];
 }
 
-/** Names in lower case, as Node provides them. */
-export type AnsweredHeaders = Readonly<Record<string, unknown>>;
+/** A quota that announcements may be about. */
+export interface AnnouncedQuota {
+  /** Providers may use the same name. */
+  name?: string | undefined;
+  policy: LimitedPolicy;
+  /** What is counted; default `requests`. */
+  unit?: string | undefined;
+  /** Headers that describe this quota, whatever other headers say. */
+  headers?: LimitHeaders | undefined;
+}
 
-/** A year. A larger number of seconds is a time, not a duration. */
-const LONGEST_RESET_S = 366 * 86_400;
+export type AnnouncementReader = (headers: AnsweredHeaders) => Announcement | undefined;
+
+/** How long a limit that matches no quota may hold the account back. */
+const UNMATCHED_HOLD_MAX_MS = 60_000;
+/** A Retry-After of more than this is cut. */
+const RETRY_AFTER_MAX_MS = 7 * 86_400_000;
+/** A longer Retry-After than the longest period needs to be confirmed by a reset. */
+const PERIODS_MAX = 1.5;
+/** Providers round times to whole seconds. */
+const ROUNDING_MS = 1_000;
+const REQUESTS = 'requests';
 
 /**
- * Reads what providers announce about their quotas: `Retry-After` (RFC 9110, 10.2.3), `RateLimit` and `RateLimit-Policy`
- * (draft-ietf-httpapi-ratelimit-headers), and the older separate fields `RateLimit-Limit`, `-Remaining`, `-Reset`, with
- * or without `X-`, whose reset may be seconds, seconds since 1970 or milliseconds since 1970.
- * Times are compared with the answer's own `Date`, because clocks differ; without a `Date` they are ignored.
- * Undefined when the headers announce nothing.
+ * Reads what answers announce about these quotas: `Retry-After` (RFC 9110, 10.2.3), `Retry-After-Ms`, and limits, see
+ * `readLimits`. A limit is matched to a quota by its headers, its name, its window, its unit, or an equal number. One that
+ * matches none changes no count. Times are compared with the answer's own `Date`, because clocks differ; without a `Date`
+ * they are ignored.
  */
-export function readAnnouncement(headers: AnsweredHeaders): Announcement | undefined {
-  const announced: Announcement = readStructured(headers) ?? readSeparate(headers);
-  const retryAfterMs = readRetryAfter(headers);
-  if (retryAfterMs !== undefined) announced.retryAfterMs = retryAfterMs;
-  return Object.keys(announced).length === 0 ? undefined : announced;
-}
-
-/** The time on the provider's clock; `NaN` without a `Date`. */
-function nowMsOf(headers: AnsweredHeaders): number {
-  return Date.parse(textOf(headers, 'date') ?? '');
-}
-
-function readRetryAfter(headers: AnsweredHeaders): number | undefined {
-  const value = textOf(headers, 'retry-after');
-  if (value === undefined) return undefined;
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
-  const waitMs = Date.parse(value) - nowMsOf(headers);
-  // NaN without a `Date`, and negative when a clock is wrong: ignore both.
-  return Number.isFinite(waitMs) && waitMs > 0 ? waitMs : undefined;
-}
-
-/** Of several limits, the one with the fewest requests left applies. */
-function readStructured(headers: AnsweredHeaders): Announcement | undefined {
-  const value = textOf(headers, 'ratelimit');
-  if (value === undefined) return undefined;
-  const tightest = parse(value)
-    .map(({ name, parameters }) => ({ name, remaining: countOf(parameters.get('r')), reset: parameters.get('t') }))
-    .filter((limit): limit is typeof limit & { remaining: number } => limit.remaining !== undefined)
-    .toSorted((one, other) => one.remaining - other.remaining)[0];
-  if (tightest === undefined) return undefined;
-  const parameters = policiesOf(textOf(headers, 'ratelimit-policy') ?? '').find(
-    ({ name }) => name === tightest.name,
-  )?.parameters;
-  const windowS = countOf(parameters?.get('w'));
-  return {
-    remaining: tightest.remaining,
-    ...optional('resetMs', inMs(countOf(tightest.reset))),
-    ...optional('limit', countOf(parameters?.get('q'))),
-    ...optional('windowMs', inMs(windowS)),
+export function announcementReader(quotas: readonly AnnouncedQuota[]): AnnouncementReader {
+  const mapped = quotas.flatMap(({ headers }, index) => (headers === undefined ? [] : [{ headers, index }]));
+  const longestMs = Math.max(...quotas.map(({ policy }) => periodMsOf(policy)), 0);
+  return (headers) => {
+    const nowMs = Date.parse(textOf(headers, 'date') ?? '');
+    const found: (AnnouncedLimit | undefined)[] = [];
+    const unmatched: AnnouncedLimit[] = [];
+    for (const { headers: names, index } of mapped) found[index] = readMapped(headers, names, nowMs);
+    for (const limit of readLimits(headers, nowMs)) {
+      const index = matchOf(limit, quotas);
+      if (index < 0) unmatched.push(limit);
+      else found[index] ??= limit;
+    }
+    return announcementOf({ found, unmatched, retryAfterMs: readRetryAfter(headers, nowMs), longestMs });
   };
 }
 
-interface StructuredItem {
-  name: unknown;
-  parameters: ReadonlyMap<string, unknown>;
+/** The wait that a refusal names, in any form. */
+export function waitMsOf(announced: Announcement | undefined): number | undefined {
+  return announced?.retryAfterMs ?? announced?.emptyForMs;
 }
 
-/** Cache of one: a provider repeats the same policies in every answer. */
-let lastPolicies = { value: '', items: [] as StructuredItem[] };
-
-function policiesOf(value: string): StructuredItem[] {
-  if (value !== lastPolicies.value) lastPolicies = { value, items: parse(value) };
-  return lastPolicies.items;
+interface Found {
+  found: readonly (AnnouncedLimit | undefined)[];
+  unmatched: readonly AnnouncedLimit[];
+  retryAfterMs: number | undefined;
+  longestMs: number;
 }
 
-function parse(value: string): StructuredItem[] {
-  try {
-    return parseList(value).map(([name, parameters]) => ({ name, parameters }));
-  } catch {
-    // Not a structured field as in the draft: treat as absent.
-    return [];
+function announcementOf({ found, unmatched, retryAfterMs, longestMs }: Found): Announcement | undefined {
+  const [first, ...others] = found.map(usable);
+  const announced: Announcement = { ...first };
+  if (others.some((other) => other !== undefined)) announced.others = others;
+  const holdMs = emptyFor(unmatched);
+  const emptyForMs = Math.max(holdMs, emptyFor(found));
+  if (holdMs >= 0) announced.holdMs = Math.min(holdMs, UNMATCHED_HOLD_MAX_MS);
+  if (emptyForMs >= 0) announced.emptyForMs = Math.min(emptyForMs, RETRY_AFTER_MAX_MS);
+  if (retryAfterMs !== undefined) {
+    const isConfirmed = emptyForMs >= retryAfterMs - ROUNDING_MS || longestMs === 0;
+    const mostMs = isConfirmed ? RETRY_AFTER_MAX_MS : Math.min(RETRY_AFTER_MAX_MS, PERIODS_MAX * longestMs);
+    announced.retryAfterMs = Math.min(retryAfterMs, Math.max(mostMs, ROUNDING_MS));
   }
+  for (const _ in announced) return announced;
+  return undefined;
 }
 
-function readSeparate(headers: AnsweredHeaders): Announcement {
-  const field = (name: string): number | undefined => {
-    const value = textOf(headers, `ratelimit-${name}`) ?? textOf(headers, `x-ratelimit-${name}`);
-    return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
-  };
-  const remaining = field('remaining');
-  if (remaining === undefined) return {};
-  return { remaining, ...optional('resetMs', durationOf(field('reset'), headers)) };
+/** Without a number that remains, a limit says nothing. */
+function usable(limit: AnnouncedLimit | undefined): Announcement | undefined {
+  if (limit?.remaining === undefined) return undefined;
+  const { name: _name, unit: _unit, ...announced } = limit;
+  return announced;
 }
 
-function durationOf(reset: number | undefined, headers: AnsweredHeaders): number | undefined {
-  if (reset === undefined) return undefined;
-  if (reset <= LONGEST_RESET_S) return reset * 1_000;
-  // Milliseconds since 1970 have had thirteen digits since 2001.
-  const leftMs = (reset >= 1e12 ? reset : reset * 1_000) - nowMsOf(headers);
-  return leftMs >= 0 && leftMs <= LONGEST_RESET_S * 1_000 ? leftMs : undefined;
+/** The longest reset of the limits with nothing remaining; -1 if there is none. */
+function emptyFor(limits: readonly (AnnouncedLimit | undefined)[]): number {
+  const resets = limits.map((limit) => (limit?.remaining === 0 ? (limit.resetMs ?? -1) : -1));
+  return Math.max(-1, ...resets);
 }
 
-function inMs(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : seconds * 1_000;
+function readRetryAfter(headers: AnsweredHeaders, nowMs: number): number | undefined {
+  const exact = millisecondsOf(textOf(headers, 'retry-after-ms'));
+  if (exact !== undefined) return exact;
+  const waitMs = durationMsOf(textOf(headers, 'retry-after'), nowMs);
+  const isPast = waitMs === 0 && !/^0+(\.0+)?$/.test(textOf(headers, 'retry-after') ?? '');
+  return isPast ? undefined : waitMs;
 }
 
-function countOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+/** The index of the quota that a limit is about; -1 for none. */
+function matchOf(limit: AnnouncedLimit, quotas: readonly AnnouncedQuota[]): number {
+  const isUnit = ({ unit = REQUESTS }: AnnouncedQuota): boolean => unit === (limit.unit ?? REQUESTS);
+  const indexOf = (matches: (quota: AnnouncedQuota) => boolean): number =>
+    quotas.findIndex((quota) => isUnit(quota) && matches(quota));
+  const byName = limit.name === undefined ? -1 : indexOf(({ name }) => name === limit.name);
+  if (byName >= 0) return byName;
+  const byWindow = limit.windowMs === undefined ? -1 : indexOf((quota) => isOfWindow(limit, quota));
+  if (byWindow >= 0) return byWindow;
+  const byLimit = indexOf((quota) => limit.limit === limitOf(quota.policy) && mayHaveWindow(limit, quota));
+  if (byLimit >= 0 || limit.unit === undefined) return byLimit;
+  const ofUnit = quotas.filter(isUnit);
+  const [only] = ofUnit;
+  return ofUnit.length === 1 && only !== undefined && mayHaveWindow(limit, only) ? quotas.indexOf(only) : -1;
 }
 
-function textOf(headers: AnsweredHeaders, name: string): string | undefined {
-  const value = headers[name];
-  if (Array.isArray(value)) return value.join(', ');
-  return typeof value === 'string' ? value.trim() : undefined;
+/** Window lengths are announced in whole seconds. */
+function isOfWindow({ windowMs = NaN }: AnnouncedLimit, { policy }: AnnouncedQuota): boolean {
+  return Math.abs(windowMs - periodMsOf(policy)) < ROUNDING_MS;
 }
 
-function optional<Name extends string>(name: Name, value: number | undefined): { [name in Name]?: number } {
-  return (value === undefined ? {} : { [name]: value }) as { [name in Name]?: number };
+/** A block is not a window: what a provider says of its length cannot be compared. */
+function mayHaveWindow(limit: AnnouncedLimit, quota: AnnouncedQuota): boolean {
+  return limit.windowMs === undefined || quota.policy.policy === 'count-then-block' || isOfWindow(limit, quota);
 }

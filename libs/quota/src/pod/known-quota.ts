@@ -13,6 +13,7 @@ export class KnownQuota {
   isSpent = false;
 
   private limit: number;
+  private used = 0;
   /** This pod's last step that Redis recorded. */
   private recorded = { seq: 0, atMs: 0 };
   /** The end of the latest block, and its length in the reply that announced it. */
@@ -26,6 +27,15 @@ export class KnownQuota {
     private readonly onEvent: (event: QuotaEvent) => void,
   ) {
     this.limit = limitOf(policy);
+  }
+
+  /** Slots that are free, as of the last reply. */
+  get left(): number {
+    return this.limit - this.used;
+  }
+
+  get usedPart(): number {
+    return this.used / this.limit;
   }
 
   /** How long the quota is known to stay blocked. */
@@ -60,8 +70,9 @@ export class KnownQuota {
   }
 
   /** Learns from the reply to a step sent at `sentAtMs`. */
-  note({ state, epoch, waitMs, limit, foreign, event }: StepReply, sentAtMs: number): void {
+  note({ state, epoch, waitMs, limit, used, foreign, event }: StepReply, sentAtMs: number): void {
     const { provider } = this;
+    this.used = used;
     // Steps recorded in a lost epoch do not matter to the epoch that replaced it.
     if (epoch > this.epoch) this.recorded = { seq: 0, atMs: 0 };
     this.epoch = Math.max(this.epoch, epoch);

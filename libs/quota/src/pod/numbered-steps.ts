@@ -2,6 +2,7 @@ import type { QuotaEvent } from '../permit.js';
 import type { LimitedPolicy } from '../policy.js';
 import type { QuotaStore, StepReply, WhenForgotten } from '../store/quota-store.js';
 import { SettlementBatch } from '../store/settlement-batch.js';
+import { CalendarWindows } from './calendar-windows.js';
 import type { KnownQuota } from './known-quota.js';
 
 /** How long an unconfirmed step is retried. By then its permits have timed out, and Redis soon drops the pod's record. */
@@ -17,6 +18,8 @@ export interface Step {
 
 export interface StepOptions {
   provider: string;
+  /** The name of the quota, where the provider has several. */
+  quota?: string | undefined;
   policy: LimitedPolicy;
   podId: string;
   /** Redis counts an unsettled permit as unknown this long after granting it. */
@@ -35,6 +38,8 @@ export class NumberedSteps {
   /** Redis may or may not have applied this step. */
   unconfirmed: Step | undefined;
 
+  /** Undefined for windows of no calendar. */
+  private readonly windows: CalendarWindows | undefined;
   private seq = 0;
   private isStoreLost = false;
 
@@ -44,7 +49,10 @@ export class NumberedSteps {
     private readonly known: KnownQuota,
     /** Called as soon as a reply arrives, before any caller can act on older knowledge. */
     private readonly onReply: (reply: StepReply, sentAtMs: number) => void,
-  ) {}
+  ) {
+    const { policy, holdMs } = options;
+    this.windows = 'every' in policy ? new CalendarWindows(policy, holdMs) : undefined;
+  }
 
   get hasSentAny(): boolean {
     return this.seq > 0;
@@ -81,11 +89,12 @@ export class NumberedSteps {
   }
 
   private async request({ seq, want, settlements }: Step): Promise<StepReply> {
-    const { provider, policy, podId, holdMs, whenForgotten } = this.options;
+    const { provider, quota, policy, podId, holdMs, whenForgotten } = this.options;
     this.trips += 1;
     const nowMs = performance.now();
     const reply = await this.store.step({
       provider,
+      quota,
       policy,
       podId,
       seq,
@@ -97,7 +106,9 @@ export class NumberedSteps {
       recordedSeq: this.known.recordedSeq(nowMs),
       settlements,
       nowMs,
+      windowStartsMs: this.windows?.startsMs(),
     });
+    this.windows?.noteServerTime(reply.serverMs);
     this.onReply(reply, nowMs);
     return reply;
   }

@@ -75,6 +75,8 @@ export class OutgoingSettlements {
  */
 function maxWaitMsOf(policy: LimitedPolicy, holdMs: number): number {
   if (policy.policy === 'token-bucket') return holdMs;
+  // Another pod may wait for the slot.
+  if (policy.policy === 'concurrency') return 0;
   const parts = policy.policy === 'sliding-window' ? 2 : 8;
   return Math.max(5, Math.min(periodMsOf(policy) / parts, holdMs / 2));
 }

@@ -1,3 +1,4 @@
+import { waitMsOf } from '../announcements/announcement.js';
 import { Credibility } from '../announcements/credibility.js';
 import type { Permit, QuotaEvent, Settlement } from '../permit.js';
 import type { LimitedPolicy } from '../policy.js';
@@ -68,7 +69,7 @@ export class PermitLedger {
     if (!this.inHand.remove(permit)) return;
     const nowMs = performance.now();
     this.outgoing.add({ permit, settlement: this.withCredibleAnnouncement(permit, settlement), nowMs });
-    if (settlement.outcome === 'refused') this.noteRefusal(permit, settlement.announced?.retryAfterMs);
+    if (settlement.outcome === 'refused') this.noteRefusal(permit, waitMsOf(settlement.announced));
     // Another pod may want a slot given back, and the last settlement of a spent window closes it.
     const isImmediate = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
     const closesWindow = this.known.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, QuotaState, Reservation, Settlement } from '../permit.js';
 import type { QuotaStore, StepReply } from '../store/quota-store.js';
@@ -52,7 +51,10 @@ export class ProviderQuota {
   private readonly steps: NumberedSteps;
   private readonly ledger: PermitLedger;
   private readonly demand = new Demand();
-  /** Not in fixed windows: a permit in flight at the end counts in both windows, even one that waits for a caller. */
+  /**
+   * Not in fixed windows: a permit in flight at the end counts in both windows, even one that waits for a caller. Not where
+   * permits in flight are what is limited.
+   */
   private readonly canPrefetch: boolean;
   private waiters: Waiter[] = [];
   private running: Promise<void> | undefined;
@@ -65,7 +67,7 @@ export class ProviderQuota {
   ) {
     const { policy, provider, permitMs, timeoutMs, onEvent } = options;
     const holdMs = permitMs + timeoutMs + TIMER_SLACK_MS;
-    this.canPrefetch = policy.policy !== 'fixed-window';
+    this.canPrefetch = policy.policy !== 'fixed-window' && policy.policy !== 'concurrency';
     this.known = new KnownQuota(provider, policy, onEvent);
     this.ledger = new PermitLedger({ ...options, holdMs }, this.known, () => this.flushIfConnected());
     this.steps = new NumberedSteps(store, { ...options, holdMs }, this.known, (...reply) => this.note(...reply));
@@ -100,6 +102,16 @@ export class ProviderQuota {
     return this.known.blockedForMs(performance.now());
   }
 
+  /** Slots that are free, as of the last reply. */
+  get left(): number {
+    return this.known.left;
+  }
+
+  /** How much of the limit is used, as of the last reply: from 0 to 1. */
+  get usedPart(): number {
+    return this.known.usedPart;
+  }
+
   /** Whether this quota granted the permit, and it is not settled yet. */
   owns(permit: Permit): boolean {
     return this.ledger.inHand.has(permit);
@@ -107,10 +119,6 @@ export class ProviderQuota {
 
   get isSettled(): boolean {
     return this.ledger.inHand.areAllSettled;
-  }
-
-  isConfiguredAs({ policy, timeoutMs }: Pick<ProviderQuotaOptions, 'policy' | 'timeoutMs'>): boolean {
-    return this.options.timeoutMs === timeoutMs && isDeepStrictEqual(this.options.policy, policy);
   }
 
   /** Reports what became of a permit. A second settlement of the same permit changes nothing. */
@@ -122,8 +130,8 @@ export class ProviderQuota {
   async state(): Promise<QuotaState | undefined> {
     if (!this.isAnswering) return undefined;
     try {
-      const { state, epoch, limit, used, waitMs, windowEndsInMs } = await this.steps.peek();
-      return { state, epoch, limit, used, waitMs, windowEndsInMs };
+      const { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld } = await this.steps.peek();
+      return { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld };
     } catch {
       return undefined;
     }

@@ -6,7 +6,7 @@ import { guardMs, type LimitedPolicy, periodMsOf } from '../policy.js';
 import type { SettlementBatch } from './settlement-batch.js';
 
 export type PolicyName = LimitedPolicy['policy'];
-const POLICY_NAMES = ['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket'] as const;
+const POLICY_NAMES = ['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket', 'concurrency'] as const;
 const STATES = ['open', 'spent', 'blocked'] as const;
 const EVENTS = [undefined, 'blocked', 'reopened', 'forgotten'] as const;
 
@@ -14,6 +14,8 @@ export type WhenForgotten = 'blocked' | 'fresh';
 
 export interface StepRequest {
   provider: string;
+  /** The name of the quota, where the provider has several. */
+  quota?: string | undefined;
   policy: LimitedPolicy;
   podId: string;
   /** Numbers this pod's steps for this provider. A retried step keeps its number and is applied once. */
@@ -28,6 +30,8 @@ export interface StepRequest {
   /** Number of the last step that Redis recorded; 0 for none. */
   recordedSeq: number;
   settlements: SettlementBatch;
+  /** Starts of calendar windows around the server's time, in Unix time in milliseconds. */
+  windowStartsMs?: readonly number[] | undefined;
   /** On this pod's monotonic clock. */
   nowMs: number;
   /** For tests: replaces the run id of the Redis server. */
@@ -53,6 +57,10 @@ export interface StepReply {
   grantedAtMs: number;
   /** How long the slots of the window can still be used; undefined where no window has begun, or none ends. */
   windowEndsInMs: number | undefined;
+  /** The account is held back after a refusal that this quota does not explain. */
+  isHeld: boolean;
+  /** The clock of the server. */
+  serverMs: number;
 }
 
 /** One script for each policy: step.lua with the policy's file in place of the line `--@policy`. */
@@ -122,13 +130,13 @@ export class QuotaStore {
     if (command === undefined) throw new TypeError(`the Redis connection has no command ${commandOf(policy.policy)}`);
     const reply = await command.call(
       this.redis,
-      quotaKey(request.provider),
+      quotaKey(request.provider, request.quota),
       request.serverClockMs ?? '',
       request.podId,
       request.seq,
       request.want,
       kindOf(policy),
-      ...policyArguments(policy),
+      ...policyArguments(policy, request.windowStartsMs),
       request.holdMs,
       request.whenForgotten,
       request.knownEpoch,
@@ -141,8 +149,8 @@ export class QuotaStore {
   }
 
   /** Creates the hash of a new provider. An existing hash stays as it is. */
-  async provision(provider: string): Promise<void> {
-    await this.redis.hsetnx(quotaKey(provider), 'epoch', 1);
+  async provision(provider: string, quota?: string): Promise<void> {
+    await this.redis.hsetnx(quotaKey(provider, quota), 'epoch', 1);
   }
 }
 
@@ -157,26 +165,31 @@ function commandOf(name: PolicyName): string {
 /** How the provider counts. When this changes, the stored count is worthless. */
 function kindOf(policy: LimitedPolicy): string {
   if (policy.policy === 'count-then-block') return `${policy.policy}/${policy.startsAt}`;
-  if (policy.policy === 'fixed-window') return `${policy.policy}/${policy.anchor}`;
-  return policy.policy;
+  if (policy.policy !== 'fixed-window') return policy.policy;
+  if ('anchor' in policy) return `${policy.policy}/${policy.anchor}`;
+  return [policy.policy, policy.every, policy.timeZone, policy.offsetMs].join('/');
 }
 
 /** limit, periodMs, guardMs and the policy's option, as described in its Lua file. */
-function policyArguments(policy: LimitedPolicy): number[] {
+function policyArguments(policy: LimitedPolicy, windowStartsMs: readonly number[] = []): (number | string)[] {
   if (policy.policy === 'token-bucket') return [policy.capacity, 1_000 / policy.refillPerSecond, 0, 0];
   const periodMs = periodMsOf(policy);
-  return [policy.limit, periodMs, guardMs(periodMs), optionOf(policy)];
+  const option = 'every' in policy ? `${policy.clockSkewMs}|${windowStartsMs.join(',')}` : optionOf(policy);
+  return [policy.limit, periodMs, guardMs(periodMs), option];
 }
 
 function optionOf(policy: Exclude<LimitedPolicy, { policy: 'token-bucket' }>): number {
   if (policy.policy === 'count-then-block') return policy.startsAt === 'first-refusal' ? 1 : 0;
-  if (policy.policy === 'fixed-window') return policy.anchor === 'clock' ? policy.clockSkewMs : -1;
+  if (policy.policy === 'fixed-window') {
+    return 'anchor' in policy && policy.anchor === 'first-accept' ? -1 : policy.clockSkewMs;
+  }
   return 0;
 }
 
 function toStepReply(reply: number[]): StepReply {
   const [granted = 0, epoch = 0, generation = 0, state = 2, waitMs = 0, used = 0, limit = 0] = reply;
-  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1, windowEndsInMs = -1] = reply.slice(7);
+  const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1, windowEndsInMs = -1, held = 0, serverMs = 0] =
+    reply.slice(7);
   return {
     granted,
     epoch,
@@ -190,5 +203,7 @@ function toStepReply(reply: number[]): StepReply {
     foreign,
     grantedAtMs,
     windowEndsInMs: windowEndsInMs < 0 ? undefined : windowEndsInMs,
+    isHeld: held === 1,
+    serverMs,
   };
 }

@@ -1,4 +1,4 @@
-import type { Announcement } from '../announcements/announcement.js';
+import { type Announcement, waitMsOf } from '../announcements/announcement.js';
 import type { Permit, Settlement } from '../permit.js';
 
 type PermitOrigin = Pick<Permit, 'epoch' | 'generation' | 'grantedAtMs'>;
@@ -9,6 +9,7 @@ interface Counts extends Record<Settlement['outcome'], number> {
   /** When the latest answer arrived, on the monotonic clock. */
   answeredAtMs: number;
   retryAfterMs: number;
+  holdMs: number;
   /** Of all answers, the announcement with the fewest requests remaining. */
   announced: { remaining: number; grantedAtMs: number; resetMs: number; limit: number };
 }
@@ -35,7 +36,12 @@ export class SettlementBatch {
     const counts = this.groupOf(permit, { nowMs, isUnannounced });
     counts[settlement.outcome] += 1;
     if (settlement.outcome !== 'notSent') counts.answeredAtMs = nowMs;
-    if (announced !== undefined) addAnnouncement(counts, announced, permit.grantedAtMs);
+    if (announced === undefined) return;
+    if (settlement.outcome === 'refused')
+      counts.retryAfterMs = Math.max(counts.retryAfterMs, waitMsOf(announced) ?? -1);
+    // A wait of a refusal holds the account back as well.
+    else counts.holdMs = Math.max(counts.holdMs, announced.holdMs ?? -1);
+    addAnnouncement(counts, announced, permit.grantedAtMs);
   }
 
   /** In the order of step.lua. Ages instead of times, because pods and Redis share no clock. */
@@ -54,6 +60,7 @@ export class SettlementBatch {
       announced.grantedAtMs,
       toWholeMs(announced.resetMs),
       announced.limit,
+      toWholeMs(counts.holdMs),
     ]);
   }
 
@@ -63,15 +70,22 @@ export class SettlementBatch {
     const found = this.groups.get(key);
     if (found !== undefined) return found;
     const outcomes = { accepted: 0, notSent: 0, unknown: 0, refused: 0 };
-    const counts = { epoch, generation, ...outcomes, answeredAtMs: 0, retryAfterMs: -1, announced: NOTHING_ANNOUNCED };
+    const counts = {
+      epoch,
+      generation,
+      ...outcomes,
+      answeredAtMs: 0,
+      retryAfterMs: -1,
+      holdMs: -1,
+      announced: NOTHING_ANNOUNCED,
+    };
     this.groups.set(key, counts);
     return counts;
   }
 }
 
 function addAnnouncement(counts: Counts, announced: Announcement, grantedAtMs: number): void {
-  const { retryAfterMs, remaining = -1, resetMs = -1, limit = -1 } = announced;
-  counts.retryAfterMs = Math.max(counts.retryAfterMs, retryAfterMs ?? -1);
+  const { remaining = -1, resetMs = -1, limit = -1 } = announced;
   if (remaining < 0) return;
   if (counts.announced.remaining >= 0 && counts.announced.remaining <= remaining) return;
   counts.announced = { remaining, grantedAtMs, resetMs, limit };

@@ -248,12 +248,12 @@ describe('a sliding window', () => {
     expect((await step({ want: 9 })).granted).toBe(3);
   });
 
-  it('is full after a refusal, and frees its own slots in their time', async () => {
+  it('is full after a refusal whose wait fits it, and frees its own slots in their time', async () => {
     const { step, clock } = await newWindow();
     const { epoch } = await step({ want: 2 });
     await step({ settled: [accepted(epoch)] });
     clock.ms += 300;
-    expect(await step({ want: 1, settled: [refused(epoch)] })).toMatchObject({ granted: 0, used: 4, foreign: 3 });
+    expect(await step({ want: 1, settled: [refused(epoch, 700)] })).toMatchObject({ granted: 0, used: 4, foreign: 3 });
     clock.ms += WINDOW_MS + GUARD_MS + PART_MS - 300;
     expect((await step({ want: 9 })).granted).toBe(1);
   });

@@ -12,7 +12,7 @@ local LAST_ANSWER_MS = 20
 -- An announced reset further away than this belongs to another limit, or has another unit.
 local CREDIBLE_PERIODS = 10
 local startsAtRefusal = option == 1
-policy.needsRefusal = startsAtRefusal
+policy.needsRefusal, policy.isBlock = startsAtRefusal, true
 
 local function maxGrants() return startsAtRefusal and limit + 1 or limit end
 

@@ -1,5 +1,6 @@
 -- Accepts `limit` requests in every window of `periodMs`. A window starts with the first request it accepts (option -1), or
--- at each multiple of its length since 1970 by a clock that differs from ours by at most `option` ms.
+-- at each multiple of its length since 1970 by a clock that differs from ours by at most `option` ms, or at the starts of
+-- windows that the pod computes from a calendar: they are times on the server's clock, whatever the pod's clock shows.
 -- Only the provider knows when exactly it started: a request in flight when it may have ended counts in both windows. Such a
 -- request is carried: the next epoch starts with it as unknown, and frees its slot if its answer shows that only the previous
 -- window counted it.
@@ -18,22 +19,33 @@
 --   isTold             1 once the event `blocked` was reported
 --   isEarlier          1 if this window ends earlier than assumed, because the provider announced it
 --   wasEarlier         1 if that was so in the window before
+--   lengthMs           of a calendar window, 0 for others
 --   resetLies          1 once such an announcement proved wrong
 policy.kept = { 'resetLies' }
 policy.fields = { 'carriedGeneration', 'carriedLeft', 'carriedUntilMs', 'isEarlier', 'wasEarlier', 'beganMinMs',
-  'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs' }
+  'beganMaxMs', 'hasAnswer', 'tookMs', 'isEnding', 'carried', 'isTold', 'carriedAnsweredMs', 'toldMs', 'firstMs',
+  'lengthMs' }
 
 -- Reset while the window is unused: nothing is known about when it starts.
 local UNKNOWN_WHILE_UNUSED =
-  { 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'firstMs', 'isEnding', 'carried', 'counted', 'toldMs' }
+  { 'lengthMs', 'beganMinMs', 'beganMaxMs', 'hasAnswer', 'tookMs', 'firstMs', 'isEnding', 'carried', 'counted', 'toldMs' }
 
 local isClock = option >= 0
+-- Starts of calendar windows, ascending; nil for other windows.
+local starts = nil
+if not tonumber(ARGV[9]) then
+  starts = {}
+  for startMs in string.gmatch(string.match(ARGV[9], '|(.*)'), '[^,]+') do starts[#starts + 1] = tonumber(startMs) end
+end
+-- How soon to ask again when the pod computed windows of another time. The reply tells it the server's.
+local OTHER_TIME_MS = 20
 local driftMs = isClock and 0 or guardMs
 
 function policy.used() return q.granted - q.refunded end
 
-local function endsEarliestMs() return q.beganMinMs + periodMs - driftMs end
-local function endsLatestMs() return q.beganMaxMs + periodMs + driftMs end
+local function lengthMs() return q.lengthMs > 0 and q.lengthMs or periodMs end
+local function endsEarliestMs() return q.beganMinMs + lengthMs() - driftMs end
+local function endsLatestMs() return q.beganMaxMs + lengthMs() + driftMs end
 
 -- Early enough for answers that take as long as the first one.
 local function isClosing() return q.beganMinMs > 0 and now >= endsEarliestMs() - q.tookMs end
@@ -41,18 +53,36 @@ local function isClosing() return q.beganMinMs > 0 and now >= endsEarliestMs() -
 -- The time from which no unknown request that this window may have counted is in flight.
 local function lastUnknownMs() return math.max(q.unknownMs, q.carriedUntilMs) end
 
-local function followClock()
-  local beganMs = now - serverMs % periodMs
-  q.beganMinMs, q.beganMaxMs = beganMs - option, beganMs + option
+local function isOtherTime() return starts and (serverMs < starts[1] or serverMs >= starts[#starts]) end
+
+-- Start and end of the window by the clock at a time on the server's clock.
+local function clockWindowAt(ms)
+  if not starts then return ms - ms % periodMs, ms - ms % periodMs + periodMs end
+  for i = #starts - 1, 1, -1 do
+    if ms >= starts[i] then return starts[i], starts[i + 1] end
+  end
+  return starts[1], starts[2]
 end
 
--- Permits granted before the loss may still be in flight, and start a window as late as holdMs from now.
-function policy.assumeForgotten() q.blockedUntilMs = now + holdMs + guardedPeriodMs end
+local function followClock()
+  local startMs, endMs = clockWindowAt(serverMs)
+  local beganMs = now - serverMs + startMs
+  q.beganMinMs, q.beganMaxMs, q.lengthMs = beganMs - option, beganMs + option, starts and endMs - startMs or 0
+end
+
+-- Permits granted before the loss may still be in flight, and start a window as late as holdMs from now, or be counted in the
+-- one that the clock begins by then.
+function policy.assumeForgotten()
+  q.blockedUntilMs = now + holdMs + guardedPeriodMs
+  if not isClock then return end
+  local _, endMs = clockWindowAt(serverMs + holdMs + option)
+  q.blockedUntilMs = math.max(now + holdMs, now - serverMs + endMs + option)
+end
 
 function policy.beforeSettlements()
   if q.beganMinMs == 0 or q.isEnding == 1 then return end
   -- How long the clock stood still is unknown: the window may end at any time now.
-  if isSetBack then q.beganMinMs = math.min(q.beganMinMs, now - periodMs + driftMs) end
+  if isSetBack then q.beganMinMs = math.min(q.beganMinMs, now - lengthMs() + driftMs) end
   if now < endsEarliestMs() then return end
   -- Unknown requests and carried requests may still be in flight.
   local strays = 0
@@ -77,6 +107,8 @@ end
 -- Follows the end that the provider announced, if rounding cannot explain the difference to the assumed end.
 local function applyReset(s)
   if s.resetMs < 0 or s.resetMs > guardedPeriodMs + ROUNDING_MS or q.beganMaxMs == 0 then return end
+  -- A calendar knows better than an answer in whole seconds.
+  if starts then return end
   -- It may already be the end of the next window.
   if q.isEnding == 1 then return end
   -- Sent before this window had certainly started: it may be the end of the previous window.
@@ -88,7 +120,7 @@ local function applyReset(s)
     if q.resetLies == 1 then return end
     q.isEarlier = 1
   end
-  q.beganMinMs, q.beganMaxMs = earliestMs - periodMs + driftMs, latestMs - periodMs - driftMs
+  q.beganMinMs, q.beganMaxMs = earliestMs - lengthMs() + driftMs, latestMs - lengthMs() - driftMs
 end
 
 function policy.settle(s)
@@ -197,6 +229,7 @@ end
 -- What may arrive in the next clock window counts in both windows. Where a request starts the window, nothing is granted at
 -- its end: such a request would start the next window at an unknown time.
 function policy.grantable()
+  if isOtherTime() then return 0 end
   if q.blockedUntilMs > 0 or isClosing() and not isClock then return 0 end
   local free = math.max(0, limit - policy.used())
   -- The provider announced a time before its window can have ended: one request finds out whether it has.
@@ -217,6 +250,7 @@ function policy.noteGrant(count)
 end
 
 function policy.closedState()
+  if isOtherTime() then return BLOCKED, OTHER_TIME_MS end
   if q.blockedUntilMs == 0 and q.beganMaxMs == 0 then return SPENT, guardedPeriodMs end
   local untilMs = q.blockedUntilMs > 0 and q.blockedUntilMs or endsLatestMs()
   -- Carried requests may still turn out to belong to the previous window.

@@ -3,6 +3,8 @@
 --   slots   'freeAtMs:count,…', earliest first. Slots that became free are kept for a while, to compare with what the
 --           provider announced before. Times are rounded up to 1/256 of the period, which bounds their number.
 
+policy.forgetsRefused = true
+
 local PARTS = 256
 local partMs = math.max(1, math.ceil(periodMs / PARTS))
 local keptMs = math.min(holdMs, periodMs)

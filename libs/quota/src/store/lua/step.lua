@@ -12,18 +12,20 @@
 -- ARGV[7]   periodMs: length of a block or a window. For a token bucket the time in which one token returns, unlike
 --           periodMsOf in policy.ts, which is the time in which the whole bucket refills
 -- ARGV[8]   guardMs: for clock drift between Redis and the provider over a period
--- ARGV[9]   the policy's option, see its file
+-- ARGV[9]   the policy's option, see its file; for calendar windows '<option>|<starts of windows, Unix time in ms>'
 -- ARGV[10]  holdMs: an unsettled permit times out, and counts as unknown, this long after its grant at the earliest
 -- ARGV[11]  what a missing hash means to a pod that has seen none: 'blocked' or 'fresh'
 -- ARGV[12]  highest epoch this pod has seen, 0 for none
 -- ARGV[13]  how long this pod knows the quota to stay blocked, in ms; 0 if it does not know of a block
 -- ARGV[14]  number of this pod's last recorded step, 0 for none
 -- ARGV[15]  run id of the server as the pod knows it, '' when unknown
--- ARGV[16…] groups of settlements, 12 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
+-- ARGV[16…] groups of settlements, 13 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
 --           latest answer in ms; then announced by the provider, -1 if it was not: Retry-After in ms, requests remaining,
---           when the request with that answer was granted (Redis clock), ms until its window ends, its limit
+--           when the request with that answer was granted (Redis clock), ms until its window ends, its limit; and how long
+--           to hold the account back because of a limit that is not this quota
 --
--- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs}
+-- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs,
+--   isHeld, serverMs}
 --   generation  of the permits: increases when unsettled permits time out, so that late settlements are recognized
 --   state     0 open, 1 spent (a settlement or time opens it), 2 blocked (only time opens it)
 --   waitMs    until it opens: exact when blocked; when spent, assuming that its permits settle now
@@ -32,6 +34,8 @@
 --   foreign   requests of other clients that this step learned of
 --   grantedMs when the permits were granted (Redis clock). Settlements bring it back: nothing was sent earlier
 --   windowEndsInMs  how long the slots of this window can still be used; -1 where no window has begun, or none ends
+--   serverMs  the server's clock, for calendars
+--   isHeld    1 while the account is held back after a refusal that this quota does not explain
 --
 -- Outstanding permits form an older and a younger cohort. At `agesMs` the older one times out, and the younger one becomes
 -- the older. There are two, because some quotas never pause.
@@ -56,22 +60,35 @@
 --   learnedLimit                 the limit in force if the provider announced it; 0 none, -1 announced limits proved wrong
 --   clockMs, clockShiftMs        time of the last change; what was added to the server's clock after it was set back
 --   staysFull                    1 once a shorter Retry-After has proved wrong
+--   holds, heldMs                refusals in a row that the count does not explain, and the time of the last one
+--   isProbing                    1 from such a refusal until a request is accepted: one request at a time finds out
+--   refusedWindows               epochs in a row in which the provider refused requests and accepted none
 -- Besides: kind, server, slots (see sliding-window.lua), and `pod:<id>`, the last recorded step of a pod, as
 -- 'seq:epoch:generation:granted:ms'.
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
-local SETTLEMENTS, SETTLEMENT_SIZE = 16, 12
+local SETTLEMENTS, SETTLEMENT_SIZE = 16, 13
 local SILENT_POD_MS = 600000
 -- How long a new server grants nothing: pods that know more than it report as soon as they are connected.
 local RECONCILE_MS = 250
 -- A Retry-After of more than a week is cut to a week.
 local LONGEST_RETRY_AFTER_MS = 604800000
+-- How long the account is held back after a refusal that the count does not explain; each further one doubles it, up to the
+-- period, and at least to 8 s.
+local FIRST_HOLD_MS, HOLD_CAP_MIN_MS, HOLD_CAP_MAX_MS = 1000, 8000, 3600000
+-- A wait fits a period of at most this many times its length.
+local FITTING_PERIODS = 10
+-- How soon to ask again while the answer to a probe is outstanding.
+local PROBE_ANSWER_MS = 100
 -- Providers round announced times to whole seconds, up or down.
 local ROUNDING_MS = 1000
+-- The policy's functions and properties, see below.
+local policy
 
 local key, podField, kind = KEYS[1], 'pod:' .. ARGV[2], ARGV[5]
 local seq, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
-local periodMs, guardMs, option, holdMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local periodMs, guardMs, holdMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10])
+local option = tonumber(ARGV[9]) or tonumber(string.match(ARGV[9], '^[^|]*'))
 local knownEpoch, knownWaitMs, recordedSeq = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
 local guardedPeriodMs = periodMs + guardMs
 local q, now, serverMs, isSetBack = {}, 0, 0, false
@@ -106,6 +123,29 @@ local function blockAfterRefusal(s, longestMs)
   q.blockedUntilMs, q.isSooner = s.answeredMs + waitMs, waitMs < longestMs and 1 or 0
 end
 
+-- Whether the provider may have refused because of this quota: it is nearly used up, or the wait is about as long as its
+-- period. Without a wait, the block is the likelier cause once more than half of a count-then-block quota is used.
+local function isExplained(s)
+  if policy.needsRefusal or policy.explainsAll then return true end
+  local used = policy.used() + (policy.forgetsRefused and s.refused or 0)
+  if used >= 0.9 * limit then return true end
+  if s.retryAfterMs >= 0 then return policy.wholePeriodMs() <= FITTING_PERIODS * (s.retryAfterMs + ROUNDING_MS) end
+  return policy.isBlock and used * 2 > limit
+end
+
+-- After a refusal that the count does not explain: the count stays, and nothing is granted for a while.
+local function holdBack(s)
+  q.refused, q.refunded = q.refused - s.refused, q.refunded + s.refused
+  s.refused = 0
+  -- The other requests that were under way say nothing new.
+  if q.isProbing == 1 and now < q.opensMs then return end
+  local capMs = math.min(HOLD_CAP_MAX_MS, math.max(HOLD_CAP_MIN_MS, policy.wholePeriodMs()))
+  if now - q.heldMs > 2 * capMs then q.holds = 0 end
+  local waitMs = s.retryAfterMs >= 0 and guarded(s.retryAfterMs) or math.min(FIRST_HOLD_MS * 2 ^ q.holds, capMs)
+  q.holds, q.heldMs, q.isProbing = math.min(q.holds + 1, 30), now, 1
+  q.opensMs = math.max(q.opensMs, now + math.max(500, waitMs))
+end
+
 -- How many requests the provider has counted, ours and others. Answers may be reported out of order, but within a window
 -- this number never decreases.
 local function countedByProvider(s)
@@ -125,10 +165,12 @@ end
 
 -- Defaults of a policy: no fields of its own, and nothing to do in these functions.
 local function nothing() end
-local policy = { fields = {}, kept = {}, beforeSettlements = nothing, rescale = nothing, changeLimit = nothing,
+policy = { fields = {}, kept = {}, beforeSettlements = nothing, rescale = nothing, changeLimit = nothing,
   settleOlderEpoch = nothing, noteGrant = nothing }
 
 function policy.windowEndsInMs() return -1 end
+
+function policy.wholePeriodMs() return periodMs end
 
 -- By default a refusal only closes the quota until its time is over.
 function policy.advance()
@@ -142,13 +184,16 @@ end
 local EPOCH_FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
   'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
   'untold' }
-local FIELDS = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull' }
+local FIELDS = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull', 'holds', 'heldMs',
+  'isProbing', 'refusedWindows' }
 
 local function startEpoch(epoch)
   -- A smaller announced limit that the provider no longer announces is void.
   local isVoid = q.learnedLimit > 0 and q.learnedLimit < q.limit and q.accepted > 0 and q.isLimitTold == 0
   if isVoid then q.learnedLimit, limit = 0, q.limit end
   local cameSooner = q.refused > 0 and q.isSooner or 0
+  if q.accepted > 0 then q.refusedWindows = 0 elseif q.refused > 0 then q.refusedWindows = q.refusedWindows + 1 end
+  if q.refusedWindows > 0 then q.isProbing = 1 end
   for _, field in ipairs(EPOCH_FIELDS) do q[field] = 0 end
   q.epoch, q.slots, q.cameSooner, changed = epoch, '', cameSooner, true
 end
@@ -173,20 +218,29 @@ lastSeq = tonumber(lastSeq)
 -- Whether this step was applied before, and whether the hash has its number.
 local isRepeated, isRecorded = false, false
 
+local function isProbeUnderWay() return q.isProbing == 1 and outstanding() > 0 end
+
 local function stateAndWait()
   local state, waitMs = OPEN, 0
-  if policy.grantable() == 0 then state, waitMs = policy.closedState() end
+  if policy.grantable() == 0 then
+    state, waitMs = policy.closedState()
+  elseif isProbeUnderWay() then
+    state, waitMs = SPENT, PROBE_ANSWER_MS
+  end
   if now >= q.opensMs then return state, waitMs end
   return BLOCKED, math.max(state == BLOCKED and waitMs or 0, q.opensMs - now)
 end
 
-local function grantable() return now < q.opensMs and 0 or policy.grantable() end
+local function grantable()
+  if now < q.opensMs or isProbeUnderWay() then return 0 end
+  return q.isProbing == 1 and math.min(1, policy.grantable()) or policy.grantable()
+end
 
 local function settlementAt(i)
   local function number(offset) return tonumber(ARGV[i + offset]) end
   return { epoch = number(0), generation = number(1), isTimedOut = number(1) < q.generation - 1,
     accepted = number(2), notSent = number(3), unknown = number(4), refused = number(5), answeredMs = now - number(6),
-    retryAfterMs = number(7), remaining = number(8), grantedMs = number(9), resetMs = number(10), limit = number(11) }
+    retryAfterMs = number(7), remaining = number(8), grantedMs = number(9), resetMs = number(10), limit = number(11), heldForMs = number(12) }
 end
 
 local function learnLimit(announced)
@@ -218,10 +272,14 @@ local function settle(s)
   if outstanding() < 0 then q.granted = q.granted - outstanding() end
   if s.accepted + s.unknown > 0 then q.lastAnswerMs = math.max(q.lastAnswerMs, s.answeredMs) end
   if s.unknown > 0 then q.unknownMs = math.max(q.unknownMs, s.answeredMs) end
+  if s.heldForMs >= 0 then q.opensMs = math.max(q.opensMs, s.answeredMs + guarded(s.heldForMs + ROUNDING_MS)) end
+  -- Not by an answer to a request that was under way before the hold.
+  if s.accepted > 0 and q.isProbing == 1 and now >= q.opensMs then q.isProbing = 0 end
   learnLimit(s.limit)
   -- The provider refused before the limit it announced: do not believe its limits again.
   local isBroken = s.refused > 0 and limit > q.limit and q.accepted <= q.limit and not policy.needsRefusal
   if isBroken then limit, q.learnedLimit = q.limit, -1 end
+  if s.refused > 0 and not isExplained(s) then holdBack(s) end
   policy.settle(s)
   local hasRemaining = s.remaining >= 0 and s.remaining <= limit and s.grantedMs >= now - holdMs
   if hasRemaining then policy.applyRemaining(s) else q.untold = q.untold + s.accepted end
@@ -351,4 +409,5 @@ end
 if isRepeated then isRecorded = seq == lastSeq else isRecorded = changed end
 local state, waitMs = stateAndWait()
 return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, isRecorded and 1 or 0,
-  foreign, grantedMs, math.floor(policy.windowEndsInMs()) }
+  foreign, grantedMs, math.floor(policy.windowEndsInMs()), q.isProbing == 1 and now < q.opensMs and 1 or 0,
+  serverMs }

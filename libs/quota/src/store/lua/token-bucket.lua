@@ -2,6 +2,9 @@
 -- rate algorithm (ITU-T I.371): fullMs is when the bucket is full again. Each request moves it by `periodMs`, counted from
 -- when its answer arrived: the provider took the token no later than that. The epoch never changes.
 policy.fields = { 'fullMs' }
+policy.forgetsRefused = true
+
+function policy.wholePeriodMs() return limit * periodMs end
 
 -- The provider's clock may be slower than that of Redis, see guardMs in policy.ts.
 local tokenMs = periodMs * 1.0002

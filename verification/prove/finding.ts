@@ -1,5 +1,5 @@
 import type { ProviderStats } from '#contracts';
-import type { Table } from '../../testbed/results.js';
+import type { Table } from '../testbed/results.js';
 
 /** What one part of the proof found. */
 export interface Finding {

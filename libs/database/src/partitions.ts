@@ -1,7 +1,9 @@
 import { sql } from 'drizzle-orm';
-import { ADVISORY_LOCKS, type Database, inTransaction, type Queries } from '#database';
+import { ADVISORY_LOCKS } from './advisory-locks.js';
+import { inTransaction } from './in-transaction.js';
+import type { Database, Queries } from './open-database.js';
 
-/** Months before and after the present one: clocks differ, and the only pod may have been away for long. */
+/** Months before and after the present one: clocks differ, and the only process may have been away for long. */
 const FROM_MONTH = -1;
 const TO_MONTH = 2;
 
@@ -10,13 +12,12 @@ const VACUUM = 'autovacuum_analyze_scale_factor = 0.01, autovacuum_vacuum_scale_
 
 /** Creates the partitions of this month and its neighbours; existing ones stay as they are. */
 export async function ensurePartitions(db: Database, now: Date): Promise<void> {
-  await inTransaction(db, async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.partitions})`);
-    await createPartitions(tx, now);
-  });
+  await inTransaction(db, (tx) => createPartitions(tx, now));
 }
 
-async function createPartitions(tx: Queries, now: Date): Promise<void> {
+/** The same within a transaction. */
+export async function createPartitions(tx: Queries, now: Date): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.partitions})`);
   const statements: string[] = [];
   for (let month = FROM_MONTH; month <= TO_MONTH; month += 1) {
     const from = monthOf(now, month);
