@@ -12,7 +12,7 @@ function eventOf(...pods: PodTotals[]): ConsoleEvent {
     { name: 'free', priceMicros: 0 },
     { name: 'cheap', priceMicros: 2_500 },
     { name: 'dear', priceMicros: 7_900 },
-  ].map((provider) => ({ ...provider, ...standing, account: provider.name, reason: null, quotas: [] }));
+  ].map((provider) => Object.assign({ account: provider.name, reason: null, quotas: [] }, provider, standing));
   return { at: AFTER, pod: 'a', quota: { currency: 'USD', providers }, pods, missing: [] };
 }
 

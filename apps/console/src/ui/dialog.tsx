@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 
-/** A modal dialog: the browser keeps the focus in it, closes it on Escape, and gives the focus back. */
+/** A modal dialog: the browser keeps the focus in it and closes it on Escape. The focus goes back. */
 export function Dialog({
   title,
   onClose,
@@ -15,8 +15,13 @@ export function Dialog({
   const id = useId();
   useEffect(() => {
     const element = dialog.current;
+    const before = document.activeElement;
     element?.showModal();
-    return () => element?.close();
+    return () => {
+      element?.close();
+      // The browser does it only for a dialog that is still on the page.
+      if (before instanceof HTMLElement) before.focus();
+    };
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby={id} onCancel={onClose}>

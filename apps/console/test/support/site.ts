@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from '../../../../tools/browser/launch-chromium.js';
 import { DEMO_PASSWORD } from '../../../../tools/stack/log-in.js';
@@ -36,16 +39,19 @@ export class Site {
   private constructor(
     readonly stack: Stack,
     private readonly browser: Browser,
+    private readonly refusing: Server,
   ) {}
 
   static async start(chromePath: string): Promise<Site> {
+    const refusing = await startRefusing();
     const env = {
+      REFUSING_URL: `http://127.0.0.1:${(refusing.address() as AddressInfo).port}/`,
       PROVIDERS_FILE: 'apps/console/test/providers.yaml',
       FREE_LIMIT: String(FREE_LIMIT),
       FREE_BLOCK_MS: String(FREE_BLOCK_MS),
     };
     const [stack, browser] = await Promise.all([startStack({ pods: 2, env }), launchChromium(chromePath)]);
-    return new Site(stack, browser);
+    return new Site(stack, browser, refusing);
   }
 
   /** `localhost`: browsers keep cookies with `Secure` only there, or over TLS. */
@@ -80,6 +86,8 @@ export class Site {
   async stop(): Promise<void> {
     await this.browser.close();
     await this.stack.stop();
+    this.refusing.close();
+    this.refusing.closeAllConnections();
   }
 
   /** Cookies and local storage of a login: one login for all tests of an account. */
@@ -99,6 +107,14 @@ export async function logIn(page: Page, name: AccountName): Promise<void> {
   await page.getByLabel('Password').fill(DEMO_PASSWORD);
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByRole('heading', { name: 'Overview' }).waitFor();
+}
+
+/** A provider that refuses every message for two minutes. */
+async function startRefusing(): Promise<Server> {
+  const server = createServer((_request, response) => response.writeHead(429, { 'retry-after': '120' }).end('{}'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
 }
 
 function complaintsOf(page: Page, origin: string): string[] {
