@@ -5,6 +5,8 @@ const native = ['<rootDir>/{libs,test}/**/*.native-spec.ts'];
 /** One project for everything: unit specs beside the source, e2e suites in apps/*\/test, whole-system ones in test/. */
 export default {
   testMatch: process.env['TEST_ENGINES'] === 'native' ? [...suites, ...native] : suites,
+  // They need a browser: `npm test` looks for one.
+  testPathIgnorePatterns: ['/node_modules/', ...(process.env['CHROME_PATH'] ? [] : ['<rootDir>/apps/console/test/'])],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -104,6 +104,7 @@ describe('npm start', () => {
     await launcher.ready();
     expect(launcher.output).toMatch(/^ {2}providers {2}mine {3}0\.0015 EUR +no quota$/m);
     expect(launcher.output).toContain('no demo accounts');
+    expect(launcher.output).toMatch(/^ {2}console +http:\/\/localhost:\d+\/console$/m);
     expect(launcher.output).not.toMatch(/octo\.local|octo-demo-password|then blocked/);
   });
 

@@ -26,7 +26,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 installIfMissing();
-buildIfStale();
+buildIfStale({ stamp: 'dist/.octo-built', inputs: appSources(), build: buildApps });
+buildIfStale({ stamp: 'dist/.octo-console-built', inputs: consoleSources(), build: buildConsole });
 const [tool, ...toolArgs] = process.argv.slice(2);
 if (tool !== undefined) runTool(tool, toolArgs);
 
@@ -39,17 +40,25 @@ function installIfMissing() {
   writeFileSync(stamp, wanted);
 }
 
-function buildIfStale() {
-  const stamp = 'dist/.octo-built';
-  const wanted = fingerprint();
+function buildIfStale({ stamp, inputs, build }) {
+  const wanted = fingerprint([...inputs, 'tsconfig.json', 'package-lock.json']);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  build();
+  writeFileSync(stamp, wanted);
+}
+
+function buildApps() {
   run('building', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
   dropOrphans();
   for (const file of files('libs').filter((path) => path.endsWith('.lua') || path.includes('/migrations/'))) {
     mkdirSync(dirname(join('dist', file)), { recursive: true });
     cpSync(file, join('dist', file));
   }
-  writeFileSync(stamp, wanted);
+}
+
+function buildConsole() {
+  const vite = ['node_modules/vite/bin/vite.js', 'build', '--config', 'apps/console/vite.config.ts'];
+  run('building the console', process.execPath, vite);
 }
 
 /** Deletes the output of sources that were deleted or renamed. */
@@ -60,11 +69,23 @@ function dropOrphans() {
   }
 }
 
-/** Changes when a source is added, removed or modified. */
-function fingerprint() {
-  const sources = SOURCES.flatMap(files).filter((path) => !/[.-]spec\.ts$/.test(path));
+function appSources() {
+  const sources = SOURCES.flatMap(files).filter((path) => !/[.-]spec\.ts$/.test(path) && !isOfConsole(path));
+  return [...sources, 'tsconfig.build.json'];
+}
+
+function consoleSources() {
+  return files('apps/console').filter((path) => !/[.-]spec\.ts$/.test(path));
+}
+
+function isOfConsole(path) {
+  return path.startsWith(join('apps', 'console'));
+}
+
+/** Changes when a file is added, removed or modified. */
+function fingerprint(paths) {
   const hash = createHash('sha256');
-  for (const path of [...sources, 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) {
+  for (const path of paths) {
     const { size, mtimeMs } = statSync(path);
     hash.update(`${path} ${size} ${mtimeMs}\n`);
   }

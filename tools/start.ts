@@ -153,6 +153,8 @@ function announce({ origins, processes }: Stack, settings: CheckedSettings): voi
   const providers = describeProviders(settings.providers);
   const seconds = ((Date.now() - startedAtMs) / 1000).toFixed(1);
   console.log(`
+  console        ${publicOrigin(settings)}/console
+
 ${rows.join('\n')}
 
 ${describeAccounts(settings)}

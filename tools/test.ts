@@ -3,11 +3,13 @@
 import { spawn } from 'node:child_process';
 import { PostgresServer } from '../verification/engines/postgres-server.js';
 import { RedisServer } from '../verification/engines/redis-server.js';
+import { findChromium, NO_BROWSER } from './browser/find-chromium.js';
 
 const CHECKS: [what: string, args: string[]][] = [
   ['format', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.']],
   ['lint', ['node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', '--quiet']],
   ['types', ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']],
+  ['types of the console', ['node_modules/typescript/bin/tsc', '-p', 'apps/console/tsconfig.json']],
 ];
 
 const jestArgs = process.argv.slice(2);
@@ -19,10 +21,12 @@ for (const [what, args] of jestArgs.length === 0 ? CHECKS : []) {
 }
 const engines = process.env['TEST_ENGINES'] === 'native' ? await nativeEngines() : await embeddedRedis();
 console.log(`engines: ${process.env['TEST_ENGINES'] ?? 'embedded'}`);
+const CHROME_PATH = findChromium(process.env) ?? '';
+console.log(`browser: ${CHROME_PATH || `${NO_BROWSER}. The suites of the console do not run.`}`);
 const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const results = process.env['TEST_RESULTS'];
 const reports = results === undefined ? [] : ['--json', `--outputFile=${results}`];
-const code = await run([...jest, ...reports, ...jestArgs], { ...process.env, ...engines.env });
+const code = await run([...jest, ...reports, ...jestArgs], { ...process.env, ...engines.env, CHROME_PATH });
 await engines.stop();
 process.exit(code);
 

@@ -2,6 +2,7 @@ import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { AccessTokenModule } from '#access-token';
 import { DatabaseModule } from '#database';
 import { Readiness } from '#service';
+import { ConsoleModule } from './console/console.module.js';
 import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
 import { LiveProviders } from './providers/live-providers.js';
@@ -27,6 +28,7 @@ export class GatewayModule {
         }),
         QuotaModule.wired(),
         MessagesModule,
+        ConsoleModule,
       ],
       providers: [
         { provide: SETTINGS, useValue: settings },

@@ -3,6 +3,8 @@ import { runApp } from '#service';
 import { serveApiDocs } from './api-docs.js';
 import { forwardToAuth } from './auth-proxy.js';
 import { authenticateBeforeBody } from './authenticate-before-body.js';
+import { observeAnswers } from './console/message-tally.js';
+import { serveConsole } from './console/serve-console.js';
 import { GatewayModule } from './gateway.module.js';
 import { gatewaySettings } from './gateway.settings.js';
 
@@ -15,11 +17,14 @@ await runApp({
     bodyProblems: { invalid: 'invalid_message', tooLarge: 'message_too_large' },
     trustProxy: TRUST_PROXY,
     publicOrigin: PUBLIC_ORIGIN,
-    pages: ['/docs', '/console'],
+    pages: ['/console'],
+    inlineStylePages: ['/docs'],
   }),
   configure: async (app, { AUTH_URL }) => {
     authenticateBeforeBody(app);
     await forwardToAuth(app, AUTH_URL);
     serveApiDocs(app, AUTH_URL);
+    observeAnswers(app);
+    await serveConsole(app);
   },
 });

@@ -55,6 +55,14 @@ export {
   type Role,
 } from './accounts.js';
 export {
+  channelListSchema,
+  consoleEventSchema,
+  podTotalsSchema,
+  type ChannelList,
+  type ConsoleEvent,
+  type PodTotals,
+} from './console.js';
+export {
   attemptSchema,
   contentSchema,
   DELIVER_BY_MAX_MS,

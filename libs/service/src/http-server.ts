@@ -29,6 +29,7 @@ export const DEFAULT_HTTP: HttpOptions = {
   isStopping: () => false,
   publicOrigin: undefined,
   pages: [],
+  inlineStylePages: [],
 };
 
 /** Timeouts for receiving a whole request and its headers. */

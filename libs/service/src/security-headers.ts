@@ -4,8 +4,7 @@ const SCRIPTLESS_POLICY = "default-src 'none'; frame-ancestors 'none'";
 const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
-  // Swagger UI sets styles inline.
-  "style-src 'self' 'unsafe-inline'",
+  "style-src 'self'",
   "img-src 'self' data:",
   "font-src 'self'",
   "connect-src 'self'",
@@ -13,20 +12,27 @@ const PAGE_POLICY = [
   "form-action 'self'",
   "frame-ancestors 'none'",
 ].join('; ');
+const INLINE_STYLE_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
 
 const HSTS_SECONDS = 31_536_000;
 
 export interface BrowserOptions {
   /** URL of the gateway in browsers; undefined for an app that browsers do not reach. */
   publicOrigin: string | undefined;
-  /** Paths of web pages, such as `/docs`, with everything below them. They may run scripts of this origin. */
+  /** Paths of web pages, such as `/console`, with everything below them. They may run scripts of this origin. */
   pages: readonly string[];
+  /** Pages that set styles inline as well, as Swagger UI does. */
+  inlineStylePages: readonly string[];
 }
 
 type HeaderFields = Readonly<Record<string, string>>;
 
-/** Chooses the headers that every answer to a path has. The two choices are made once, because each message gets one. */
-export function securityHeaders({ publicOrigin, pages }: BrowserOptions): (path: string) => HeaderFields {
+/** Chooses the headers that every answer to a path has. The choices are made once, because each message gets one. */
+export function securityHeaders({
+  publicOrigin,
+  pages,
+  inlineStylePages,
+}: BrowserOptions): (path: string) => HeaderFields {
   const common = {
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
@@ -35,8 +41,12 @@ export function securityHeaders({ publicOrigin, pages }: BrowserOptions): (path:
     ...(publicOrigin?.startsWith('https:') && { 'strict-transport-security': `max-age=${HSTS_SECONDS}` }),
   };
   const ofPage = { ...common, 'content-security-policy': PAGE_POLICY };
+  const ofInlineStylePage = { ...common, 'content-security-policy': INLINE_STYLE_POLICY };
   const ofOther = { ...common, 'content-security-policy': SCRIPTLESS_POLICY };
-  return (path) => (pages.some((page) => path.startsWith(page)) ? ofPage : ofOther);
+  return (path) => {
+    if (pages.some((page) => path.startsWith(page))) return ofPage;
+    return inlineStylePages.some((page) => path.startsWith(page)) ? ofInlineStylePage : ofOther;
+  };
 }
 
 /** Copies the headers of a reply to its bare response, for a handler that writes the response itself. */

@@ -30,7 +30,7 @@ export class QuotaModule implements OnApplicationShutdown {
         Provisioning,
         Reload,
       ],
-      exports: [Quota],
+      exports: [Quota, QuotaReportService],
     };
   }
 

@@ -1,0 +1,72 @@
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { latest, openedAt } from '../api/live.js';
+import { followUsage, moneyNow } from '../api/usage.js';
+import { clockTime, money, number } from '../i18n/format.js';
+import { t } from '../i18n/i18n.js';
+import { Link } from '../router.js';
+import { AccountCard } from '../ui/account-card.js';
+import { Chart } from '../ui/chart.js';
+import { Empty, Loading } from '../ui/states.js';
+
+export function OverviewPage(): JSX.Element {
+  useEffect(followUsage, []);
+  return (
+    <>
+      <Figures />
+      <section aria-labelledby="accounts-title">
+        <h2 id="accounts-title">{t('overview.accounts')}</h2>
+        <Accounts />
+      </section>
+      <section class="card" aria-labelledby="chart-title">
+        <h2 id="chart-title">{t('overview.chart')}</h2>
+        <Chart />
+      </section>
+    </>
+  );
+}
+
+export function Accounts(): JSX.Element {
+  const quota = latest.value?.quota;
+  if (quota === undefined) return <Loading />;
+  if (quota.providers.length === 0) return <Empty icon="inbox" title={t('overview.noAccounts')} />;
+  return (
+    <div class="accounts">
+      {quota.providers.map((account, index) => (
+        <AccountCard key={`${account.account} ${index}`} account={account} currency={quota.currency} />
+      ))}
+    </div>
+  );
+}
+
+function Figures(): JSX.Element {
+  const figures = moneyNow();
+  if (figures === undefined) return <Loading />;
+  const { free, paid, spentMicros, savedMicros, currency } = figures;
+  return (
+    <section aria-labelledby="figures-title">
+      <h2 id="figures-title">
+        {figures.of === 'today' ? t('figures.today') : t('figures.since', { time: clockTime(openedAt) })}
+      </h2>
+      <dl class="figures">
+        <Figure label={t('figures.free')} value={number(free)} tone="free" />
+        <Figure label={t('figures.paid')} value={number(paid)} tone="paid" />
+        <Figure label={t('figures.spent')} value={money(spentMicros, currency)} tone="paid" />
+        <Figure label={t('figures.saved')} value={money(savedMicros, currency)} tone="free" />
+      </dl>
+      <p class="quiet">
+        {t(figures.of === 'today' ? 'figures.todayHint' : 'figures.sinceHint')}{' '}
+        {free + paid === 0 && <Link to="/send">{t('figures.sendOne')}</Link>}
+      </p>
+    </section>
+  );
+}
+
+function Figure({ label, value, tone }: { label: string; value: string; tone: string }): JSX.Element {
+  return (
+    <div class={`card figure tone-${tone}`}>
+      <dt>{label}</dt>
+      <dd class="number">{value}</dd>
+    </div>
+  );
+}
