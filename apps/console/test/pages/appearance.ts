@@ -90,10 +90,12 @@ async function addressOf(site: Site, path: string): Promise<string> {
   return path.replace('ID', String(body.id));
 }
 
+interface AxeResult {
+  violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[];
+}
+
 async function axeFindings(page: Page): Promise<string[]> {
-  const { violations } = (await page.evaluate('axe.run()')) as {
-    violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[];
-  };
+  const { violations } = await page.evaluate<AxeResult>('axe.run()');
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
   );
