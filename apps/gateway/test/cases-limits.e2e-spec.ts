@@ -204,11 +204,14 @@ describe('a quota', () => {
     expect(freeOf(later)).toBe(3);
   });
 
-  it.concurrent('with maxConcurrent is never refused by a provider that allows two at once, over two pods', async () => {
-    const answers = await times('two-at-once-known', 30);
-    expect(refusalsOf(answers)).toBe(0);
-    expect(freeOf(answers)).toBeGreaterThanOrEqual(2);
-  });
+  it.concurrent(
+    'with maxConcurrent is never refused by a provider that allows two at once, over two pods',
+    async () => {
+      const answers = await times('two-at-once-known', 30);
+      expect(refusalsOf(answers)).toBe(0);
+      expect(freeOf(answers)).toBeGreaterThanOrEqual(2);
+    },
+  );
 
   it.concurrent('of two windows is used to its last message in both, without a refusal', async () => {
     const answers = await paced({ count: 40, everyMs: 500 }, () => times('two-limits', 2));
