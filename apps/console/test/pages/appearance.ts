@@ -91,9 +91,9 @@ async function addressOf(site: Site, path: string): Promise<string> {
 }
 
 async function axeFindings(page: Page): Promise<string[]> {
-  const { violations } = (await page.evaluate('axe.run()')) as {
+  const { violations } = await page.evaluate<{
     violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[];
-  };
+  }>('axe.run()');
   return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
   );
