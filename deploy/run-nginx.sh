@@ -17,4 +17,4 @@ known=$(addresses)
     fi
   done
 ) &
-exec nginx -g 'daemon off;' "$@"
+exec nginx -e stderr -g 'daemon off;' "$@"

@@ -61,10 +61,8 @@ export class Nginx {
 }
 
 function writeConfig(dir: string, port: number, gatewayPorts: number[]): void {
-  const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path ${dir}/${of};`);
   const config = readFileSync('deploy/nginx.conf', 'utf8')
-    .replace('http {', `http {\n${temp.join('\n')}`)
-    .replace('/tmp/nginx.pid', `${dir}/nginx.pid`)
+    .replaceAll('/tmp/', `${dir}/`)
     .replace('listen 3000', `listen 127.0.0.1:${port}`)
     .replace(/server gateway:3000(.*);/, (_, options: string) =>
       gatewayPorts.map((gateway) => `server 127.0.0.1:${gateway}${options};`).join('\n'),

@@ -48,7 +48,7 @@ function forwardTo(authUrl: string, prefix: string): FastifyHttpProxyOptions {
     retryMethods: [],
     undici: { request: requestThatEndsWithItsCaller() },
     preHandler: (request, reply, done) => {
-      callersLeft.set(request as FastifyRequest, signalOfClose(reply.raw));
+      callersLeft.set(request, signalOfClose(reply.raw));
       done();
     },
     replyOptions: {

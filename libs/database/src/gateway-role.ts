@@ -10,6 +10,7 @@ export const READ_BY_GATEWAYS: Readonly<Record<string, readonly string[]>> = {
   accounts: ['id', 'paid_access', 'disabled'],
   api_keys: ['id', 'account_id', 'hash', 'expires_at', 'last_used_at'],
   revoked_access: ['access_id', 'expires_at'],
+  callback_secrets: ['account_id', 'version', 'created_at'],
 };
 
 /**

@@ -61,7 +61,7 @@ function startOfUnit({ every, timeZone }: Calendar, atMs: number): Temporal.Zone
         .startOfDay()
         .subtract({ days: local.dayOfWeek - 1 })
         .startOfDay();
-    case 'month':
+    default:
       return local.with({ day: 1 }).startOfDay();
   }
 }

@@ -1,5 +1,4 @@
 export { ApiProblems } from './api-problems.js';
-import './describe-issue.js';
 export { createAdapter, DEFAULT_HTTP } from './http-server.js';
 export { describeApi, serveOpenApi } from './open-api.js';
 export { logTransitions, openRedis } from './open-redis.js';

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseRedisUrl, REDIS_URL_FORMS } from '#redis';
-import './describe-issue.js';
+import { describeIssue } from './describe-issue.js';
+
+// For the whole process: as an option of `safeParse` it costs 8 µs a message.
+z.config({ customError: describeIssue });
 
 /** Settings of every app. Each is named after its environment variable. */
 export const commonSettings = {

@@ -1,9 +1,12 @@
 import { Body, createParamDecorator, type ExecutionContext, Query } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { PROBLEMS, type ProblemCode } from '#contracts';
-import './describe-issue.js';
+import { describeIssue } from './describe-issue.js';
 import { ProblemException } from './problem.js';
+
+// For the whole process: as an option of `safeParse` it costs 8 µs a message.
+z.config({ customError: describeIssue });
 
 /** Parameter decorator: the request body, parsed by the schema; throws a problem that names every bad field. */
 export function ValidBody(schema: z.ZodType, code: ProblemCode = 'invalid_request'): ParameterDecorator {

@@ -119,11 +119,17 @@ describe('a send to a server', () => {
     ],
     [
       'sends chunks beyond 1 MiB',
-      (socket) => void (socket.write(CHUNKED), flood(socket, `3e8\r\n${'x'.repeat(1_000)}\r\n`)),
+      (socket) => {
+        socket.write(CHUNKED);
+        flood(socket, `3e8\r\n${'x'.repeat(1_000)}\r\n`);
+      },
     ],
     [
       'sends bytes until the connection ends',
-      (socket) => void (socket.write('HTTP/1.0 200 OK\r\n\r\n'), flood(socket, 'x'.repeat(9_999))),
+      (socket) => {
+        socket.write('HTTP/1.0 200 OK\r\n\r\n');
+        flood(socket, 'x'.repeat(9_999));
+      },
     ],
   ];
   it.each(UNREADABLE)('that %s fails', async (_what, onRequest) => {

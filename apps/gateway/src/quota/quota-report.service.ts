@@ -8,7 +8,9 @@ type AccountReport = QuotaReport['providers'][number];
 type QuotaEntry = AccountReport['quotas'][number];
 type Standing = Pick<QuotaEntry, 'state' | 'limit' | 'used' | 'remaining' | 'reopensAt'>;
 
+/** Why all pods hold an account back; a pod has reasons of its own in `AccountHealth`. */
 const HELD = 'the provider refused a request although its quota should have room';
+
 const NO_LIMIT: Standing = { state: 'unlimited', limit: null, used: null, remaining: null, reopensAt: null };
 
 /** How each provider account stands: its quotas, and whether this pod has paused it. */

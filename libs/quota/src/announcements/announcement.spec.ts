@@ -27,7 +27,7 @@ describe('an announcement', () => {
     ['seconds', { 'retry-after': '3' }, 3_000],
     ['decimal seconds, rounded up', { 'retry-after': '59.5' }, 60_000],
     ['a whole decimal', { 'retry-after': '2.0' }, 2_000],
-    ['a duration with units', { 'retry-after': '1m30s' }, 90_000],
+    ['a duration with units', { 'retry-after': '1m20s' }, 80_000],
     ['a date, on the clock of the provider', { 'retry-after': 'Fri, 20 Nov 2026 12:00:03 GMT', date: DATE }, 3_000],
     ['RFC 3339', { 'retry-after': '2026-11-20T12:00:03Z', date: DATE }, 3_000],
     ['seconds since 1970', { 'retry-after': String(DATE_S + 9), date: DATE }, 9_000],
@@ -44,11 +44,11 @@ describe('an announcement', () => {
   );
 
   it('bounds Retry-After by 1.5 periods, unless a reset in the same answer confirms it', () => {
-    expect(read({ 'retry-after': '3600.5' })).toEqual({ retryAfterMs: 90_000 });
+    expect(read({ 'retry-after': '3600.5' })).toEqual({ retryAfterMs: 89_000 });
     const confirmed = { 'retry-after': '3600', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '3600' };
     expect(read(confirmed)).toMatchObject({ retryAfterMs: 3_600_000 });
-    expect(announcementReader([day])({ 'retry-after': '9999999' })).toEqual({ retryAfterMs: 1.5 * DAY_MS });
-    expect(announcementReader([])({ 'retry-after': '9999999' })).toEqual({ retryAfterMs: 7 * DAY_MS });
+    expect(announcementReader([day])({ 'retry-after': '9999999' })).toEqual({ retryAfterMs: 1.5 * DAY_MS - 1_000 });
+    expect(announcementReader([])({ 'retry-after': '9999999' })).toEqual({ retryAfterMs: 7 * DAY_MS - 1_000 });
   });
 });
 
@@ -112,10 +112,10 @@ describe('a limit of an answer', () => {
   });
 
   it('without a quota holds the account back while it has nothing left, for 60 s at most', () => {
-    const empty = (reset: string) => ({
+    const empty = (seconds: string) => ({
       'x-ratelimit-limit': '3',
       'x-ratelimit-remaining': '0',
-      'x-ratelimit-reset': reset,
+      'x-ratelimit-reset': seconds,
     });
     expect(read(empty('1'))).toEqual({ holdMs: 1_000, emptyForMs: 1_000 });
     expect(read(empty('900'))).toEqual({ holdMs: 60_000, emptyForMs: 900_000 });

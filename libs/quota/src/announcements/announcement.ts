@@ -87,8 +87,7 @@ interface Found {
 }
 
 function announcementOf({ found, unmatched, retryAfterMs, longestMs }: Found): Announcement | undefined {
-  const [first, ...others] = found.map(usable);
-  const announced: Announcement = { ...first };
+  const [announced = {}, ...others] = found.map(usable);
   if (others.some((other) => other !== undefined)) announced.others = others;
   const holdMs = emptyFor(unmatched);
   const emptyForMs = Math.max(holdMs, emptyFor(found));
@@ -97,16 +96,19 @@ function announcementOf({ found, unmatched, retryAfterMs, longestMs }: Found): A
   if (retryAfterMs !== undefined) {
     const isConfirmed = emptyForMs >= retryAfterMs - ROUNDING_MS || longestMs === 0;
     const mostMs = isConfirmed ? RETRY_AFTER_MAX_MS : Math.min(RETRY_AFTER_MAX_MS, PERIODS_MAX * longestMs);
-    announced.retryAfterMs = Math.min(retryAfterMs, Math.max(mostMs, ROUNDING_MS));
+    // The count adds the rounding to a wait beyond its period.
+    announced.retryAfterMs = Math.min(retryAfterMs, Math.max(mostMs - ROUNDING_MS, longestMs, ROUNDING_MS));
   }
-  for (const _ in announced) return announced;
-  return undefined;
+  return Object.keys(announced).length === 0 ? undefined : announced;
 }
 
 /** Without a number that remains, a limit says nothing. */
 function usable(limit: AnnouncedLimit | undefined): Announcement | undefined {
   if (limit?.remaining === undefined) return undefined;
-  const { name: _name, unit: _unit, ...announced } = limit;
+  const announced: Announcement = { remaining: limit.remaining };
+  if (limit.resetMs !== undefined) announced.resetMs = limit.resetMs;
+  if (limit.limit !== undefined) announced.limit = limit.limit;
+  if (limit.windowMs !== undefined) announced.windowMs = limit.windowMs;
   return announced;
 }
 
@@ -126,7 +128,9 @@ function readRetryAfter(headers: AnsweredHeaders, nowMs: number): number | undef
 
 /** The index of the quota that a limit is about; -1 for none. */
 function matchOf(limit: AnnouncedLimit, quotas: readonly AnnouncedQuota[]): number {
-  const isUnit = ({ unit = REQUESTS }: AnnouncedQuota): boolean => unit === (limit.unit ?? REQUESTS);
+  // Providers announce what they count, not what is in flight.
+  const isUnit = ({ unit = REQUESTS, policy }: AnnouncedQuota): boolean =>
+    unit === (limit.unit ?? REQUESTS) && policy.policy !== 'concurrency';
   const indexOf = (matches: (quota: AnnouncedQuota) => boolean): number =>
     quotas.findIndex((quota) => isUnit(quota) && matches(quota));
   const byName = limit.name === undefined ? -1 : indexOf(({ name }) => name === limit.name);

@@ -58,7 +58,7 @@ export class AccountQuotas {
     const scarcest = least < PLENTY ? this.quotas[lefts.indexOf(least)] : undefined;
     const first = await scarcest?.quota.reserve();
     if (first?.granted === false) return this.denials(first);
-    return Promise.all(this.quotas.map((each) => (each === scarcest ? first : each.quota.reserve())));
+    return Promise.all(this.quotas.map(async (each) => (each === scarcest ? first : each.quota.reserve())));
   }
 
   /** A quota denies a caller. While it is blocked, another one may be blocked for longer: one look tells, for all callers. */
