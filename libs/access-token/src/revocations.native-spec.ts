@@ -20,6 +20,7 @@ const trusts = (revocations: Revocations): boolean => Date.now() < revocations.t
 /** A process that has subscribed. */
 async function newProcess(url: string): Promise<{ revocations: Revocations; received: string[] }> {
   const revocations = new Revocations(url, NOTHING_STORED);
+  revocations.onApplicationBootstrap();
   open.push(revocations);
   const received: string[] = [];
   revocations.listen({ revoked: (sessionIds) => void received.push(...sessionIds), mayHaveMissed: () => {} });

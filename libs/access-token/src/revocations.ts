@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { RedisConnection } from '#redis';
 import { z } from 'zod';
 import { openRedis, OutageLog } from '#service';
@@ -63,7 +63,7 @@ export interface RevocationListener {
  * Two promises bind the process that revokes and the others. A process trusts its subscription, and its poll of Postgres,
  * for `TRUST_MS` at a time. The process that revokes waits for every acknowledgement, or until that time is over.
  */
-export class Revocations implements OnApplicationShutdown {
+export class Revocations implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly logger = new Logger('revocations');
   private readonly outage = new OutageLog(this.logger, {
     failed: 'cannot subscribe to revocations',
@@ -78,6 +78,7 @@ export class Revocations implements OnApplicationShutdown {
   private readonly poll: RevocationPoll;
   /** By the id of the revocation that waits for them. */
   private readonly acks = new Map<string, AckCounter>();
+  private isStarted = false;
   private subscribed = false;
   private subscriptionTrustEnds = 0;
   private settledAtMs = 0;
@@ -103,10 +104,9 @@ export class Revocations implements OnApplicationShutdown {
     this.subscription.on('message', (channel, message: string) =>
       channel === REVOKED_CHANNEL ? this.apply(message) : this.acks.get(message)?.receive(),
     );
-    void this.poll.poll();
     this.heartbeat = setInterval(() => {
       void this.renewTrust();
-      void this.poll.poll();
+      if (this.isStarted) void this.poll.poll();
     }, HEARTBEAT_MS).unref();
   }
 
@@ -156,6 +156,12 @@ export class Revocations implements OnApplicationShutdown {
     if (state === 'revoked') this.heard.add([sessionId]);
     // Heard during the lookup: the answer may be older.
     return this.heard.has(sessionId) ? 'revoked' : state;
+  }
+
+  /** The tables exist by now. */
+  onApplicationBootstrap(): void {
+    this.isStarted = true;
+    void this.poll.poll();
   }
 
   onApplicationShutdown(): void {

@@ -45,6 +45,7 @@ class Stored {
 /** A process that verifies tokens and reaches Redis directly or through the proxy. */
 async function newProcess({ port, stored = new Stored() }: { port: number; stored?: Stored }) {
   const revocations = new Revocations(`redis://127.0.0.1:${port}`, stored);
+  revocations.onApplicationBootstrap();
   open.push(revocations);
   const verifier = new AccessTokenVerifier({
     ...ISSUED,
