@@ -45,6 +45,8 @@ describe('an announcement', () => {
 
   it('bounds Retry-After by 1.5 periods, unless a reset in the same answer confirms it', () => {
     expect(read({ 'retry-after': '3600.5' })).toEqual({ retryAfterMs: 89_000 });
+    const second = announcementReader([{ policy: window(1, 1_000) }]);
+    expect(second({ 'retry-after': '30' })).toEqual({ retryAfterMs: 30_000 });
     const confirmed = { 'retry-after': '3600', 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '3600' };
     expect(read(confirmed)).toMatchObject({ retryAfterMs: 3_600_000 });
     expect(announcementReader([day])({ 'retry-after': '9999999' })).toEqual({ retryAfterMs: 1.5 * DAY_MS - 1_000 });

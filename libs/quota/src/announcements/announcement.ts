@@ -47,6 +47,8 @@ const UNMATCHED_HOLD_MAX_MS = 60_000;
 const RETRY_AFTER_MAX_MS = 7 * 86_400_000;
 /** A longer Retry-After than the longest period needs to be confirmed by a reset. */
 const PERIODS_MAX = 1.5;
+/** Providers with a limit a second name waits of half a minute. */
+const BELIEVED_MS = 45_000;
 /** Providers round times to whole seconds. */
 const ROUNDING_MS = 1_000;
 const REQUESTS = 'requests';
@@ -95,7 +97,9 @@ function announcementOf({ found, unmatched, retryAfterMs, longestMs }: Found): A
   if (emptyForMs >= 0) announced.emptyForMs = Math.min(emptyForMs, RETRY_AFTER_MAX_MS);
   if (retryAfterMs !== undefined) {
     const isConfirmed = emptyForMs >= retryAfterMs - ROUNDING_MS || longestMs === 0;
-    const mostMs = isConfirmed ? RETRY_AFTER_MAX_MS : Math.min(RETRY_AFTER_MAX_MS, PERIODS_MAX * longestMs);
+    const mostMs = isConfirmed
+      ? RETRY_AFTER_MAX_MS
+      : Math.min(RETRY_AFTER_MAX_MS, Math.max(BELIEVED_MS, PERIODS_MAX * longestMs));
     // The count adds the rounding to a wait beyond its period.
     announced.retryAfterMs = Math.min(retryAfterMs, Math.max(mostMs - ROUNDING_MS, longestMs, ROUNDING_MS));
   }
