@@ -41,11 +41,12 @@ export class QuotaReportService {
     account,
     quotas,
   }: Provider): Promise<{ standing: Standing; quotas: QuotaEntry[]; isHeld: boolean }> {
-    if (quotas.length === 0) return { standing: NO_LIMIT, quotas: [], isHeld: false };
+    const [first] = quotas;
+    if (first === undefined) return { standing: NO_LIMIT, quotas: [], isHeld: false };
     const states = await this.quota.states(account);
     if (states === undefined) {
       const unknown = quotas.map(({ name, policy }) => entryOf({ name, policy }, unknownOf(policy)));
-      return { standing: unknown[0] ?? NO_LIMIT, quotas: unknown, isHeld: false };
+      return { standing: unknownOf(first.policy), quotas: unknown, isHeld: false };
     }
     const [deciding] = states.toSorted(
       (one, other) => closedMs(other) - closedMs(one) || one.limit - one.used - (other.limit - other.used),
