@@ -2,7 +2,7 @@ import { withinLoopTime } from './loop-time.js';
 import type { StoredAccess } from './stored-access.js';
 
 const TIMEOUT_MS = 2_000;
-/** Far longer than from the record of a revocation to its commit: a poll must find what was committed late. */
+/** Far longer than from the record of a revocation to its commit: the next poll must find what was committed late. */
 const OVERLAP_MS = 15_000;
 
 interface PollOptions {
@@ -26,7 +26,7 @@ export class RevocationPoll {
 
   constructor(private readonly options: PollOptions) {}
 
-  /** Unix time in milliseconds. Without a limit while Postgres is down: nothing can be revoked then. */
+  /** Unix time in milliseconds. While this process cannot reach Postgres, it trusts its subscription alone: no limit. */
   get trustedUntil(): number {
     return this.state === 'down' ? Number.POSITIVE_INFINITY : this.trustEnds;
   }
@@ -36,7 +36,9 @@ export class RevocationPoll {
     this.isPolling = true;
     const startedAt = Date.now();
     try {
-      const withinMs = this.state === 'up' ? OVERLAP_MS : undefined;
+      // A process that was paused reads further back.
+      const lastStartedAt = this.trustEnds - this.options.trustMs;
+      const withinMs = this.state === 'up' ? OVERLAP_MS + startedAt - lastStartedAt : undefined;
       const found = await withinLoopTime(this.options.stored.revokedWithin(withinMs), TIMEOUT_MS);
       const isNew = ([id, expiresAtMs]: [string, number]): boolean => this.known.get(id) !== expiresAtMs;
       const newIds = [...found].filter(isNew).map(([id]) => id);

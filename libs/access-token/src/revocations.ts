@@ -50,7 +50,7 @@ type Answer = 'live' | 'revoked' | 'late' | 'down';
 
 export interface RevocationListener {
   revoked(sessionIds: string[]): void;
-  /** The subscription was lost or is back: any session may have been revoked meanwhile. */
+  /** The process lost its subscription, or has subscribed again: it may have missed revocations. */
   mayHaveMissed(): void;
 }
 
