@@ -52,6 +52,15 @@ const quotasSchema = z
   .max(8, 'must have at most 8 quotas')
   .refine((quotas) => new Set(quotas.map(({ name }) => name)).size === quotas.length, 'names must differ');
 
+/** Headers that say how a quota stands; standard fields are read anyway. */
+const announcementSchema = z.strictObject({
+  /** Name of the quota; may be left out where there is one. */
+  quota: providerNameSchema.optional(),
+  limit: headerNameSchema.optional(),
+  remaining: headerNameSchema,
+  reset: headerNameSchema.optional(),
+});
+
 const accountSchema = z.strictObject({
   name: providerNameSchema,
   url: z.string().optional(),
@@ -84,6 +93,7 @@ export const providerSchema = z
     /** What the caller gets of the answer; default: the whole body. */
     response: expressionSchema.optional(),
     outcomes: z.array(outcomeRuleSchema).default([]),
+    announcements: z.array(announcementSchema).default([]),
     /** Left out: the provider has no limit. */
     quota: quotaSchema.optional(),
     quotas: quotasSchema.optional(),

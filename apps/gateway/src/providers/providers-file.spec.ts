@@ -36,6 +36,16 @@ describe('the providers file', () => {
     expect(request?.headers).toContain('secret');
   });
 
+  it('names the headers that describe a quota', () => {
+    const quotas = 'quotas: [{ name: day, policy: sliding-window, limit: 9, windowMs: 86400000 }]';
+    const named = (quota: string) =>
+      provider(`priceMicros: 0, ${quotas}, announcements: [{ ${quota}remaining: X-Left }]`);
+    for (const quota of ['', 'quota: day, ']) {
+      expect(read(named(quota)).providers[0]?.readAnnouncement({ 'x-left': '7' })).toEqual({ remaining: 7 });
+    }
+    expect(problemsOf(named('quota: week, '))).toEqual([expect.stringContaining('quota: must name a quota')]);
+  });
+
   it('that comes with the project is valid, and takes limit and block from the environment', () => {
     const { providers } = readProvidersFile('providers.yaml', { FREE_LIMIT: '7', FREE_BLOCK_MS: '900' });
     expect(providers[0]).toMatchObject({

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { type AnnouncementReader, announcementReader, type LimitedPolicy, limitOf, periodMsOf } from '#quota';
+import {
+  type AnnouncedQuota,
+  type AnnouncementReader,
+  announcementReader,
+  type LimitedPolicy,
+  limitOf,
+  periodMsOf,
+} from '#quota';
 import { SettingsError } from '#service';
 import { type AnswerReader, compileAnswer } from './answer-reader.js';
 import { type Channel, compileChannel } from './channel.js';
@@ -227,8 +234,25 @@ function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { 
   }
   return providers.map((provider) => {
     const quotas = shared.get(provider.account) ?? [];
-    return { ...provider, quota: scarcest(quotas), quotas, readAnnouncement: announcementReader(quotas) };
+    const index = inputs.findIndex(({ name }) => name === provider.name);
+    const { announcements = [] } = inputs[index] ?? {};
+    for (const [place, { quota = quotas[0]?.name }] of announcements.entries()) {
+      if (quotas.some(({ name }) => name === quota)) continue;
+      problems.push(file.problemAt(['providers', index, 'announcements', place, 'quota'], 'must name a quota'));
+    }
+    const readAnnouncement = announcementReader(quotas.map((quota, at) => withHeaders(quota, announcements, at === 0)));
+    return { ...provider, quota: scarcest(quotas), quotas, readAnnouncement };
   });
+}
+
+/** A quota with the headers that describe it; an entry without a name describes the first quota of the account. */
+function withHeaders(
+  quota: AccountQuota,
+  announcements: ProviderInput['announcements'],
+  isFirst: boolean,
+): AnnouncedQuota {
+  const headers = announcements.find(({ quota: name }) => (name === undefined ? isFirst : name === quota.name));
+  return { ...quota, headers };
 }
 
 /** The quota that allows the fewest messages in the long run. */

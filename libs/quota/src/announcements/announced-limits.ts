@@ -18,7 +18,7 @@ export interface AnnouncedLimit {
 }
 
 /** Header names that hold the fields of one limit. */
-export type LimitHeaders = Partial<Record<'limit' | 'remaining' | 'reset', string>>;
+export type LimitHeaders = Partial<Record<'limit' | 'remaining' | 'reset', string | undefined>>;
 
 const WINDOWS_MS: Record<string, number> = { second: 1_000, minute: 60_000, hour: 3_600_000, day: 86_400_000 };
 
