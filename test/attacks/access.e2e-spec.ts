@@ -166,7 +166,7 @@ describe('a user', () => {
 });
 
 describe('an API key', () => {
-  it('logs nobody out: neither its own account nor another one', async () => {
+  it('ends no session, neither of its own account nor of another one', async () => {
     const account = await newAccount(arena.gateway);
     expect((await arena.send('POST', '/auth/logout', account.key)).status).toBe(204);
     expect((await arena.send('GET', '/auth/me', account.bearer)).status).toBe(200);

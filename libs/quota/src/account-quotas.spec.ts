@@ -19,21 +19,16 @@ const window = (name: string, limit: number, windowMs = 60_000): QuotaInput => (
 /** Pods of one account with these quotas. */
 async function newPods(quotas: QuotaInput[], count = 1): Promise<{ account: string; pods: Quota[] }> {
   const account = `account-${randomBytes(6).toString('hex')}`;
-  const pods = Array.from({ length: count }, () => {
-    const redis = openQuotaRedis(process.env['TEST_REDIS_URL'] ?? '');
-    const quota = new Quota({
-      redis,
-      providers: [{ name: account, timeoutMs: 1_000, quotas }],
-      whenForgotten: 'fresh',
-      budgetMs: 5_000,
-    });
-    open.push({ quota, redis });
-    return new Promise<Quota>((resolve) => {
-      if (redis.status === 'ready') resolve(quota);
-      else redis.once('ready', () => resolve(quota));
-    });
-  });
-  return { account, pods: await Promise.all(pods) };
+  return { account, pods: await Promise.all(Array.from({ length: count }, () => newPod(account, quotas))) };
+}
+
+async function newPod(account: string, quotas: QuotaInput[]): Promise<Quota> {
+  const redis = openQuotaRedis(process.env['TEST_REDIS_URL'] ?? '');
+  const providers = [{ name: account, timeoutMs: 1_000, quotas }];
+  const quota = new Quota({ redis, providers, whenForgotten: 'fresh', budgetMs: 5_000 });
+  open.push({ quota, redis });
+  await waitUntil(() => redis.status === 'ready', { what: 'redis is connected' });
+  return quota;
 }
 
 const reserve = (quota: Quota, account: string, count: number): Promise<Reservation[]> =>
@@ -60,10 +55,8 @@ describe('an account with several quotas', () => {
       for (const permit of permitsOf(granted[index] ?? [])) pod.settle(permit, { outcome: 'accepted' });
     }
     await Promise.all(pods.map((pod) => pod.close()));
-    const [reader] = (
-      await newPodsOf(account, [window('minute', 5), window('day', 12, 3_600_000), window('month', 100)])
-    ).pods;
-    expect(await usedOf(reader as Quota, account)).toEqual({ minute: 5, day: 5, month: 5 });
+    const reader = await newPod(account, [window('minute', 5), window('day', 12, 3_600_000), window('month', 100)]);
+    expect(await usedOf(reader, account)).toEqual({ minute: 5, day: 5, month: 5 });
   });
 
   it('makes no trip while one of them is known to be closed, and names the longest wait', async () => {
@@ -112,11 +105,3 @@ describe('an account with several quotas', () => {
     expect(await usedOf(pod, account)).toEqual({ minute: 2, day: 41 });
   });
 });
-
-async function newPodsOf(account: string, quotas: QuotaInput[]): Promise<{ pods: Quota[] }> {
-  const redis = openQuotaRedis(process.env['TEST_REDIS_URL'] ?? '');
-  const quota = new Quota({ redis, providers: [{ name: account, timeoutMs: 1_000, quotas }], budgetMs: 5_000 });
-  open.push({ quota, redis });
-  await new Promise<void>((resolve) => redis.once('ready', () => resolve()));
-  return { pods: [quota] };
-}

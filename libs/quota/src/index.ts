@@ -6,6 +6,7 @@ export {
   announcementReader,
   waitMsOf,
 } from './announcements/announcement.js';
+export { decidingState } from './pod/account-quotas.js';
 export type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {
   guardMs,

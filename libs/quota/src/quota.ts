@@ -166,27 +166,15 @@ export class Quota {
   ): ProviderQuota | AccountQuotas {
     // An id of its own: its steps are numbered anew.
     const podId = isNew ? this.shared.podId : randomUUID();
-    const [first, ...others] = quotas.map(({ name: quota, policy }) => {
+    const counted = quotas.map(({ name: quota, policy }) => {
       const onEvent = (event: QuotaEvent): void =>
         this.shared.onEvent(quota === undefined ? event : { ...event, quota });
-      return new ProviderQuota(this.store, {
-        ...this.shared,
-        onEvent,
-        podId,
-        provider: name,
-        quota,
-        policy,
-        timeoutMs,
-      });
+      const options = { ...this.shared, onEvent, podId, provider: name, quota, policy, timeoutMs };
+      return { name: quota ?? policy.policy, policy, quota: new ProviderQuota(this.store, options) };
     });
-    if (first === undefined)
-      throw new TypeError(`provider "${name}" has no quota: send to it without permits, and leave it out here`);
-    if (quotas[0]?.name === undefined) return first;
-    const named = [first, ...others].map((quota, index) => {
-      const { name: of = '', policy = quotas[0]?.policy } = quotas[index] ?? {};
-      return { name: of, policy: policy as LimitedPolicy, quota };
-    });
-    return new AccountQuotas(name, named);
+    const [only] = counted;
+    if (only === undefined) throw new TypeError(`provider "${name}" has no quota: leave it out here`);
+    return quotas[0]?.name === undefined ? only.quota : new AccountQuotas(name, counted);
   }
 
   private of(provider: string): ProviderQuota | AccountQuotas {

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { QuotaReport } from '#contracts';
-import { type LimitedPolicy, limitOf, type NamedQuotaState, Quota } from '#quota';
+import { decidingState, type LimitedPolicy, limitOf, type NamedQuotaState, Quota } from '#quota';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 
@@ -36,7 +36,6 @@ export class QuotaReportService {
     return { name, account, priceMicros, reason: null, ...standing, ...held, ...paused, quotas };
   }
 
-  /** The standing of the account is that of the quota that decides: the last to open, else the one with the fewest slots left. */
   private async standingOf({
     account,
     quotas,
@@ -48,9 +47,7 @@ export class QuotaReportService {
       const unknown = quotas.map(({ name, policy }) => entryOf({ name, policy }, unknownOf(policy)));
       return { standing: unknownOf(first.policy), quotas: unknown, isHeld: false };
     }
-    const [deciding] = states.toSorted(
-      (one, other) => closedMs(other) - closedMs(one) || one.limit - one.used - (other.limit - other.used),
-    );
+    const deciding = decidingState(states);
     const isHeld = states.some((state) => state.isHeld);
     const entries = states.map((state) => entryOf(state, standingAt(state)));
     return { standing: deciding === undefined ? NO_LIMIT : standingAt(deciding), quotas: entries, isHeld };
@@ -71,10 +68,6 @@ function unknownOf(policy: LimitedPolicy): Standing {
 function standingAt({ state, limit, used, waitMs }: NamedQuotaState): Standing {
   if (state === 'open') return { state, limit, used, remaining: Math.max(0, limit - used), reopensAt: null };
   return { state: 'blocked', limit, used, remaining: 0, reopensAt: isoIn(waitMs) };
-}
-
-function closedMs({ state, waitMs }: NamedQuotaState): number {
-  return state === 'open' ? 0 : waitMs;
 }
 
 function isoIn(ms: number): string {

@@ -24,7 +24,7 @@ const ROUNDING_MS = 1_000;
  * once when another one denies. No quota knows of another.
  */
 export class AccountQuotas {
-  /** @param quotas the first one is told of refusals that no quota explains */
+  /** @param quotas a refusal that none of them explains is settled with the first one */
   constructor(
     private readonly account: string,
     private readonly quotas: readonly NamedQuota[],
@@ -91,10 +91,8 @@ export class AccountQuotas {
     }
   }
 
-  /** The state of the quota that decides: of those that are closed the last to open, else the one with the fewest slots left. */
   async state(): Promise<QuotaState | undefined> {
-    const states = await this.states();
-    return states?.toSorted((one, other) => closedMs(other) - closedMs(one) || left(one) - left(other))[0];
+    return decidingState((await this.states()) ?? []);
   }
 
   /** Undefined when Redis does not answer. */
@@ -161,6 +159,11 @@ function partOf(settlement: Settlement, index: number): Settlement {
       ? { ...(retryAfterMs !== undefined && { retryAfterMs }), ...(emptyForMs !== undefined && { emptyForMs }) }
       : {};
   return { outcome, announced: { ...others?.[index - 1], ...waits } };
+}
+
+/** The state of the quota that decides: of closed ones the last to open, else the one with the fewest slots left. */
+export function decidingState(states: readonly NamedQuotaState[]): NamedQuotaState | undefined {
+  return states.toSorted((one, other) => closedMs(other) - closedMs(one) || left(one) - left(other))[0];
 }
 
 function closedMs({ state, waitMs }: QuotaState): number {

@@ -20,7 +20,7 @@ export class CalendarWindows {
   startsMs(): readonly number[] {
     const nowMs = Date.now() + this.aheadMs;
     const [, current = Infinity, next = -Infinity] = this.starts;
-    // The second is the start of the current window. A window is entered with the starts of the one before, too.
+    // The starts of the window before, of the current one, and of the next.
     if (nowMs < current || nowMs >= next) this.starts = windowStartsMs(this.calendar, nowMs, this.reachMs);
     return this.starts;
   }
