@@ -13,8 +13,9 @@ export interface Stack {
   gateways: string[];
   /** All log lines of the apps, parsed. */
   log: { app: string; event: string; [field: string]: unknown }[];
-  /** Process id of this stack's Redis. */
+  /** Process id and URL of this stack's Redis. */
   redisPid: number;
+  redisUrl: string;
   process: (name: string) => ManagedProcess;
   /** Stops everything and starts it again with the data on disk. */
   restart: () => Promise<Stack>;
@@ -60,6 +61,7 @@ async function startOn(dir: string, engines: Engines, options: StackOptions): Pr
     gateways,
     log,
     redisPid: engines.redisPid ?? stack.processes.find(({ name }) => name === 'redis')?.pid ?? 0,
+    redisUrl: stack.redisUrl,
     process: (name) => {
       const found = stack.processes.find((candidate) => candidate.name === name);
       if (found === undefined) throw new Error(`no process "${name}"`);

@@ -103,8 +103,9 @@ async function planEngines({ env, dataDir, onLine }: StackOptions): Promise<{
     const PORT = String(await freePort());
     urls['REDIS_URL'] = `redis://127.0.0.1:${PORT}`;
     processes.push(engine('redis', { PORT }, onLine));
-    // Embedded Redis and the reference provider both start with empty counts.
-    urls['QUOTA_WHEN_FORGOTTEN'] = env['QUOTA_WHEN_FORGOTTEN'] ?? 'fresh';
+    // Embedded Redis and the reference provider both start with empty counts. Providers of a file go on counting.
+    const whenForgotten = env['PROVIDERS_FILE'] === undefined ? 'fresh' : 'blocked';
+    urls['QUOTA_WHEN_FORGOTTEN'] = env['QUOTA_WHEN_FORGOTTEN'] ?? whenForgotten;
   }
   if (env['DATABASE_URL'] === undefined) {
     const PORT = String(await freePort());

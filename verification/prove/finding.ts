@@ -8,6 +8,9 @@ export interface Finding {
   goals: readonly (readonly [isMet: boolean, goal: string])[];
 }
 
+/** From a reopening to its first use, at most, on a busy machine. */
+export const LAG_MAX_MS = 1_000;
+
 export function tableOf({ title, figures, goals }: Finding): Table {
   const rows = figures.map(([name, value]) => [name, String(value)]);
   const notes = goals.flatMap(([isMet, goal]) => (isMet ? [] : `MISSED: ${goal}`));

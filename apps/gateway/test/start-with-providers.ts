@@ -9,9 +9,16 @@ export async function startWithProviders(yaml: string, { env, ...options }: Stac
   const file = join(dir, 'providers.yaml');
   writeFileSync(file, yaml);
   const stack = await startStack({ ...options, env: { ...env, PROVIDERS_FILE: file } });
-  const stop = async (): Promise<void> => {
-    await stack.stop();
-    rmSync(dir, { recursive: true, force: true });
+  return removingAtStop(stack, dir);
+}
+
+function removingAtStop(stack: Stack, dir: string): Stack {
+  return {
+    ...stack,
+    restart: async () => removingAtStop(await stack.restart(), dir),
+    stop: async () => {
+      await stack.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
   };
-  return { ...stack, stop };
 }

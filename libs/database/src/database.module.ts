@@ -14,7 +14,7 @@ import { isMigrated, mayMigrate, migrate } from './migrate.js';
 import { type Database, openDatabase } from './open-database.js';
 import { ensurePartitions } from './partitions.js';
 
-const DATABASE = Symbol('database');
+export const DATABASE = Symbol('database');
 const OPTIONS = Symbol('options of database');
 
 export interface DatabaseOptions {

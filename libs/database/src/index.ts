@@ -5,7 +5,7 @@ export { apiKeys } from './api-keys.js';
 export { callbacks, callbackSecrets } from './callbacks.js';
 export { DatabaseDownFilter } from './database-down.filter.js';
 export { databaseReason, isDatabaseDown, isRefusal, isRefusedQuery } from './database-error.js';
-export { DatabaseModule, InjectDatabase } from './database.module.js';
+export { DATABASE, DatabaseModule, InjectDatabase } from './database.module.js';
 export { GATEWAY_TABLES, READ_BY_GATEWAYS } from './gateway-role.js';
 export { inTransaction } from './in-transaction.js';
 export { gatewayPods, idempotencyKeys, MESSAGE_STATUSES, messages } from './messages.js';

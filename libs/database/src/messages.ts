@@ -77,6 +77,8 @@ export const messages = pgTable(
     detail: text('detail'),
     createdAt: moment('created_at').notNull(),
     finishedAt: moment('finished_at'),
+    /** The latest write, by the clock of Postgres; null in rows of earlier releases. */
+    writtenAt: moment('written_at').defaultNow(),
     /** What happened, in order; append-only. */
     hops: jsonb('hops').notNull(),
   },

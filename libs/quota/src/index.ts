@@ -19,5 +19,6 @@ export {
   quotaPolicySchema,
 } from './policy.js';
 export { openQuotaRedis, QUOTA_REDIS_OPTIONS } from './store/quota-redis.js';
-export type { WhenForgotten } from './store/quota-store.js';
+export type { Recall } from './pod/rebuilding.js';
+export type { Sent, WhenForgotten } from './store/quota-store.js';
 export { type ProviderOptions, Quota, type QuotaInput, type QuotaOptions } from './quota.js';

@@ -44,6 +44,8 @@ export interface QuotaState {
   waitMs: number;
   /** Of a fixed window that has begun: how long its slots can still be used, in milliseconds. */
   windowEndsInMs: number | undefined;
+  /** How `used` is known: by own count, announced by the provider, or rebuilt after Redis lost the count. */
+  source: 'counted' | 'announced' | 'recovered';
   /** Closed because the provider refused a request in a way that this quota does not explain. */
   isHeld: boolean;
 }
@@ -55,14 +57,16 @@ export interface NamedQuotaState extends QuotaState {
 }
 
 /** `quota` names the quota, where the provider has several. */
-export type QuotaEvent = { quota?: string } & (
-  | { event: 'blocked' | 'reopened' | 'forgotten'; provider: string; epoch: number; waitMs: number }
-  | { event: 'refused'; provider: string; epoch: number; retryAfterMs: number | undefined }
-  /** Another client uses the same account: `requests` of the provider's count are not ours. */
-  | { event: 'foreign use'; provider: string; epoch: number; requests: number }
-  /** The provider announced a limit other than the configured one, or withdrew it. */
-  | { event: 'limit changed'; provider: string; limit: number; configured: number }
-  /** The announced `remaining` does not decrease as requests are accepted. It is ignored from now on. */
-  | { event: 'announcements ignored'; provider: string }
-  | { event: 'store lost' | 'store back'; provider: string; error?: unknown }
-);
+export type QuotaEvent = { quota?: string } &
+  /** `forgotten`: Redis lost the count; `rebuilt`: it was restored from what `recall` returned. */
+  (
+    | { event: 'blocked' | 'reopened' | 'forgotten' | 'rebuilt'; provider: string; epoch: number; waitMs: number }
+    | { event: 'refused'; provider: string; epoch: number; retryAfterMs: number | undefined }
+    /** Another client uses the same account: `requests` of the provider's count are not ours. */
+    | { event: 'foreign use'; provider: string; epoch: number; requests: number }
+    /** The provider announced a limit other than the configured one, or withdrew it. */
+    | { event: 'limit changed'; provider: string; limit: number; configured: number }
+    /** The announced `remaining` does not decrease as requests are accepted. It is ignored from now on. */
+    | { event: 'announcements ignored'; provider: string }
+    | { event: 'store lost' | 'store back'; provider: string; error?: unknown }
+  );

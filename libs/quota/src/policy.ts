@@ -108,6 +108,15 @@ export function periodMsOf(policy: LimitedPolicy): number {
   return 'every' in policy ? LONGEST_UNIT_MS[policy.every] : policy.windowMs;
 }
 
+/** A window without an end may have begun long ago. */
+const UNENDING_WINDOW_MS = 7 * 86_400_000;
+
+/** How far back requests matter to a count that is rebuilt, in milliseconds. */
+export function recalledMs(policy: LimitedPolicy): number {
+  const periodMs = periodMsOf(policy);
+  return policy.policy === 'count-then-block' ? Math.max(2 * periodMs, UNENDING_WINDOW_MS) : periodMs;
+}
+
 /**
  * Milliseconds added to a provider's block or window, so that a provider clock slower than that of Redis cannot make a
  * pod send early. 2·10⁻⁴ is twice the 100 ppm that ordinary quartz oscillators stay within; 2 ms cover the rounding of both

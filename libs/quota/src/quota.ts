@@ -4,6 +4,7 @@ import type { RedisConnection } from '#redis';
 import type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 import { AccountQuotas } from './pod/account-quotas.js';
 import { ProviderQuota, type ProviderQuotaOptions } from './pod/provider-quota.js';
+import type { Recall } from './pod/rebuilding.js';
 import { type LimitedPolicy, type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
 import { QuotaStore, type WhenForgotten } from './store/quota-store.js';
 
@@ -29,6 +30,8 @@ export interface QuotaOptions {
   providers: ProviderOptions[];
   /** What a provider's missing count means: `blocked` (default) waits out one block, `fresh` starts a new count. */
   whenForgotten?: WhenForgotten;
+  /** Rebuilds counts that Redis lost. Without it such a provider counts as blocked for one period. */
+  recall?: Recall;
   /** How long a caller waits for Redis before it gets `unavailable`, in milliseconds. Default 100. */
   budgetMs?: number;
   /** Called on transitions only, never for single permits. */
@@ -65,6 +68,7 @@ export class Quota {
       whenForgotten: options.whenForgotten ?? 'blocked',
       budgetMs: options.budgetMs ?? 100,
       permitMs: PERMIT_MS,
+      recall: options.recall,
       onEvent: options.onEvent ?? (() => {}),
     };
     this.configure(providers);

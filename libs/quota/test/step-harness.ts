@@ -4,7 +4,7 @@ import type { Announcement } from '../src/announcements/announcement.js';
 import { quotaKey } from '../src/store/keys.js';
 import type { Settlement } from '../src/permit.js';
 import type { LimitedPolicy } from '../src/policy.js';
-import { QuotaStore, STEP_SCRIPTS, type StepReply } from '../src/store/quota-store.js';
+import { QuotaStore, type Sent, STEP_SCRIPTS, type StepReply } from '../src/store/quota-store.js';
 import { SettlementBatch } from '../src/store/settlement-batch.js';
 
 export const HOLD_MS = 500;
@@ -31,6 +31,7 @@ interface StepOptions {
   whenForgotten?: 'blocked' | 'fresh';
   policy?: LimitedPolicy;
   windowStartsMs?: readonly number[];
+  recalled?: readonly Sent[];
 }
 
 /** A new provider on a clock that the test sets. Steps are numbered by pod. */

@@ -1,7 +1,8 @@
 import { countMessages, untilSettled } from '../../testbed/journal.js';
 import { Octo } from '../../testbed/octo.js';
+import { medianOf } from '../../bench/report.js';
 import { Poster } from '../poster.js';
-import { type Finding, reopeningLags } from '../finding.js';
+import { type Finding, LAG_MAX_MS, reopeningLags } from '../finding.js';
 
 export interface PatientExtent {
   messages: number;
@@ -11,7 +12,8 @@ export interface PatientExtent {
   pods: number;
 }
 
-const LAG_MAX_MS = 100;
+/** The median is held to less than the longest lag, because a busy machine delays single sends. */
+const LAG_MEDIAN_MAX_MS = 100;
 /** Few enough that a gateway is not too busy to see the answer that begins a block. */
 const IN_FLIGHT = 20;
 
@@ -47,7 +49,8 @@ export async function provePatient(extent: PatientExtent): Promise<Finding> {
       goals: [
         [isAnswered && free === messages && paid === 0, 'every message is delivered free'],
         [stats.refused === 0, 'the provider refuses no message'],
-        [lags.every((lag) => lag <= LAG_MAX_MS), `a reopening is used within ${LAG_MAX_MS} ms`],
+        [medianOf(lags) <= LAG_MEDIAN_MAX_MS, `half of the reopenings are used within ${LAG_MEDIAN_MAX_MS} ms`],
+        [Math.max(...lags) <= LAG_MAX_MS, `every reopening is used within ${LAG_MAX_MS} ms`],
       ],
     };
   } finally {

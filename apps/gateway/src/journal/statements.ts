@@ -215,7 +215,7 @@ export const CHANGE = new PreparedStatement(sql`
       only_provider = g.only_provider, claimed_until = now() + g.claim_ms * interval '1 ms', provider = g.provider,
       account = g.account, response_is_json = g.response_is_json,
       response = g.response, cost_micros = g.cost_micros, reason = g.reason, detail = g.detail,
-      finished_at = g.finished_at, hops = m.hops || g.hops
+      finished_at = g.finished_at, written_at = now(), hops = m.hops || g.hops
     from given g
     where m.id = g.id and jsonb_array_length(m.hops) = g.hops_before
     returning m.*
@@ -227,7 +227,7 @@ export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL 
   return sql`
     update messages set status = 'delivered', provider = ${row.provider}, account = ${row.account},
       response = ${Buffer.from(response)}, response_is_json = ${row.response_is_json},
-      cost_micros = ${row.cost_micros}, reason = null, detail = null, finished_at = ${row.finished_at},
+      cost_micros = ${row.cost_micros}, reason = null, detail = null, finished_at = ${row.finished_at}, written_at = now(),
       hops = hops || ${JSON.stringify(row.hops)}::jsonb
     where id = ${row.id} and status = 'unknown'`;
 }

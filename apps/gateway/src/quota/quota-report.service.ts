@@ -44,7 +44,7 @@ export class QuotaReportService {
     if (first === undefined) return { standing: NO_LIMIT, quotas: [], isHeld: false };
     const states = await this.quota.states(account);
     if (states === undefined) {
-      const unknown = quotas.map(({ name, policy }) => entryOf({ name, policy }, unknownOf(policy)));
+      const unknown = quotas.map(({ name, policy }) => entryOf({ name, policy, source: 'counted' }, unknownOf(policy)));
       return { standing: unknownOf(first.policy), quotas: unknown, isHeld: false };
     }
     const deciding = decidingState(states);
@@ -55,10 +55,10 @@ export class QuotaReportService {
 }
 
 function entryOf(
-  { name, policy }: { name: string | undefined; policy: LimitedPolicy },
+  { name, policy, source }: { name: string | undefined; policy: LimitedPolicy; source: QuotaEntry['source'] },
   standing: Standing,
 ): QuotaEntry {
-  return { name: name ?? policy.policy, policy: policy.policy, unit: 'requests', ...standing, source: 'counted' };
+  return { name: name ?? policy.policy, policy: policy.policy, unit: 'requests', ...standing, source };
 }
 
 function unknownOf(policy: LimitedPolicy): Standing {

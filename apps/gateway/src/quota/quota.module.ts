@@ -1,8 +1,10 @@
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { type Database, DATABASE } from '#database';
 import { openQuotaRedis, Quota } from '#quota';
 import type { RedisConnection } from '#redis';
 import { logTransitions, Readiness } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
+import { recallFrom } from '../journal/recall.js';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
@@ -25,7 +27,7 @@ export class QuotaModule implements OnApplicationShutdown {
       controllers: [QuotaController],
       providers: [
         { provide: QUOTA_REDIS, inject: [SETTINGS], useFactory: openRedis },
-        { provide: Quota, inject: [QUOTA_REDIS, SETTINGS, PROVIDERS], useFactory: createQuota },
+        { provide: Quota, inject: [QUOTA_REDIS, SETTINGS, PROVIDERS, DATABASE], useFactory: createQuota },
         QuotaReportService,
         Provisioning,
         Reload,
@@ -55,11 +57,18 @@ function openRedis({ REDIS_URL }: GatewaySettings): RedisConnection {
   return redis;
 }
 
-function createQuota(redis: RedisConnection, settings: GatewaySettings, { providers }: ProvidersFile): Quota {
+function createQuota(
+  redis: RedisConnection,
+  settings: GatewaySettings,
+  { providers }: ProvidersFile,
+  db: Database,
+): Quota {
   const quota = new Quota({
     redis,
     providers: quotasOf(providers),
     whenForgotten: settings.QUOTA_WHEN_FORGOTTEN,
+    // A journal that pods go on without does not know everything.
+    ...(settings.JOURNAL_DOWN === 'refuse' && { recall: recallFrom(db) }),
     budgetMs: settings.QUOTA_BUDGET_MS,
     onEvent: reportQuotaEvents(),
   });

@@ -16,7 +16,7 @@ const foreignRequests = new Counter({
 
 /** Other clients' requests show in every answer; the log mentions them this often. */
 const FOREIGN_USE_LOG_MS = 3_600_000;
-const EXPECTED = new Set<QuotaEvent['event']>(['blocked', 'reopened', 'store back']);
+const EXPECTED = new Set<QuotaEvent['event']>(['blocked', 'reopened', 'rebuilt', 'store back']);
 
 /** Reports what happens to quotas, in the log and in metrics. */
 export function reportQuotaEvents(): (event: QuotaEvent) => void {

@@ -18,6 +18,8 @@ export class KnownQuota {
   private recorded = { seq: 0, atMs: 0 };
   /** The end of the latest block, and its length in the reply that announced it. */
   private blocked = { untilMs: 0, waitMs: 0 };
+  /** The epoch of a count that was lost, and the block that was known before. */
+  private forgotten = { epoch: 0, blocked: { untilMs: 0, waitMs: 0 } };
   /** When the provider last refused a request of this pod in the current epoch. */
   private refusedAtMs = -Infinity;
 
@@ -70,8 +72,10 @@ export class KnownQuota {
   }
 
   /** Learns from the reply to a step sent at `sentAtMs`. */
-  note({ state, epoch, waitMs, limit, used, foreign, event }: StepReply, sentAtMs: number): void {
+  note(reply: StepReply, sentAtMs: number): void {
+    const { state, epoch, waitMs, limit, used, foreign, event } = reply;
     const { provider } = this;
+    this.noteForgotten(reply);
     this.used = used;
     // Steps recorded in a lost epoch do not matter to the epoch that replaced it.
     if (epoch > this.epoch) this.recorded = { seq: 0, atMs: 0 };
@@ -87,5 +91,15 @@ export class KnownQuota {
       this.limit = limit;
       this.onEvent({ event: 'limit changed', provider, limit, configured: limitOf(this.policy) });
     }
+  }
+
+  /** A count that is rebuilt skips an epoch. The block assumed while it was lost is void then. */
+  private noteForgotten({ epoch, recallInMs }: StepReply): void {
+    if (this.forgotten.epoch > 0 && epoch >= this.forgotten.epoch + 2) {
+      this.blocked = this.forgotten.blocked;
+      this.forgotten.epoch = 0;
+    }
+    const isNew = recallInMs !== undefined && epoch > this.epoch;
+    if (isNew) this.forgotten = { epoch, blocked: this.blocked };
   }
 }

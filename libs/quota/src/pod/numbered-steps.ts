@@ -1,6 +1,6 @@
 import type { QuotaEvent } from '../permit.js';
 import type { LimitedPolicy } from '../policy.js';
-import type { QuotaStore, StepReply, WhenForgotten } from '../store/quota-store.js';
+import type { QuotaStore, Sent, StepReply, WhenForgotten } from '../store/quota-store.js';
 import { SettlementBatch } from '../store/settlement-batch.js';
 import { CalendarWindows } from './calendar-windows.js';
 import type { KnownQuota } from './known-quota.js';
@@ -83,12 +83,15 @@ export class NumberedSteps {
     }
   }
 
-  /** Reads the quota. Number 0 precedes every step of this pod, so Redis applies nothing. */
-  peek(): Promise<StepReply> {
-    return this.request({ seq: 0, want: 0, settlements: new SettlementBatch(), startedAtMs: 0 });
+  /**
+   * Reads the quota. Number 0 precedes every step of this pod, so Redis applies nothing.
+   * @param recalled rebuilds a forgotten count
+   */
+  peek(recalled?: readonly Sent[]): Promise<StepReply> {
+    return this.request({ seq: 0, want: 0, settlements: new SettlementBatch(), startedAtMs: 0 }, recalled);
   }
 
-  private async request({ seq, want, settlements }: Step): Promise<StepReply> {
+  private async request({ seq, want, settlements }: Step, recalled?: readonly Sent[]): Promise<StepReply> {
     const { provider, quota, policy, podId, holdMs, whenForgotten } = this.options;
     this.trips += 1;
     const nowMs = performance.now();
@@ -106,6 +109,7 @@ export class NumberedSteps {
       recordedSeq: this.known.recordedSeq(nowMs),
       settlements,
       nowMs,
+      recalled,
       windowStartsMs: this.windows?.startsMs(),
     });
     this.windows?.noteServerTime(reply.serverMs);

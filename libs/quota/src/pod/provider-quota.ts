@@ -1,12 +1,16 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, QuotaState, Reservation, Settlement } from '../permit.js';
+import { recalledMs } from '../policy.js';
 import type { QuotaStore, StepReply } from '../store/quota-store.js';
 import { Demand } from './demand.js';
 import { KnownQuota } from './known-quota.js';
 import { NumberedSteps, type Step, type StepOptions } from './numbered-steps.js';
 import { PermitLedger } from './permit-ledger.js';
+import { Rebuilding, type Recall } from './rebuilding.js';
 
 export interface ProviderQuotaOptions extends Omit<StepOptions, 'holdMs'> {
+  /** See `QuotaOptions`. */
+  recall?: Recall | undefined;
   /** Timeout of a request to the provider; after it the permit is settled as unknown. */
   timeoutMs: number;
   /** How long a caller waits for Redis before it continues without a permit. */
@@ -51,6 +55,7 @@ export class ProviderQuota {
   private readonly steps: NumberedSteps;
   private readonly ledger: PermitLedger;
   private readonly demand = new Demand();
+  private rebuilding: Rebuilding | undefined;
   /**
    * Not in fixed windows: a permit in flight at the end counts in both windows, even one that waits for a caller. Not where
    * permits in flight are what is limited.
@@ -71,6 +76,9 @@ export class ProviderQuota {
     this.known = new KnownQuota(provider, policy, onEvent);
     this.ledger = new PermitLedger({ ...options, holdMs }, this.known, () => this.flushIfConnected());
     this.steps = new NumberedSteps(store, { ...options, holdMs }, this.known, (...reply) => this.note(...reply));
+    const { recall } = options;
+    if (recall)
+      this.rebuilding = new Rebuilding(this.steps, () => recall(provider, recalledMs(policy) + holdMs), options);
     store.onConnected(() => {
       this.isCheckDue = this.steps.hasSentAny;
       this.flushNow();
@@ -130,8 +138,8 @@ export class ProviderQuota {
   async state(): Promise<QuotaState | undefined> {
     if (!this.isAnswering) return undefined;
     try {
-      const { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld } = await this.steps.peek();
-      return { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld };
+      const { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld, source } = await this.steps.peek();
+      return { state, epoch, limit, used, waitMs, windowEndsInMs, isHeld, source };
     } catch {
       return undefined;
     }
@@ -140,6 +148,7 @@ export class ProviderQuota {
   /** Gives back the spare permits and delivers the last settlements, if Redis answers. */
   async close(): Promise<void> {
     this.ledger.isClosed = true;
+    this.rebuilding?.stop();
     answer(this.waiters, UNAVAILABLE);
     await this.running;
     this.ledger.giveBackSpares(Infinity);
@@ -239,6 +248,7 @@ export class ProviderQuota {
     // The window of the spare permits is closed or over.
     if (state === 'blocked' || epoch > this.known.epoch) this.ledger.giveBackSpares(Infinity);
     this.known.note(reply, sentAtMs);
+    this.rebuilding?.note(reply);
   }
 
   private deliver({ reply, step, asking, isRetry }: Delivery): void {

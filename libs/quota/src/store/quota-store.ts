@@ -8,9 +8,19 @@ import type { SettlementBatch } from './settlement-batch.js';
 export type PolicyName = LimitedPolicy['policy'];
 const POLICY_NAMES = ['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket', 'concurrency'] as const;
 const STATES = ['open', 'spent', 'blocked'] as const;
-const EVENTS = [undefined, 'blocked', 'reopened', 'forgotten'] as const;
+const EVENTS = [undefined, 'blocked', 'reopened', 'forgotten', 'rebuilt'] as const;
+const SOURCES = ['counted', 'announced', 'recovered'] as const;
 
 export type WhenForgotten = 'blocked' | 'fresh';
+
+/** Requests that a provider may have counted, as a journal knows them. */
+export interface Sent {
+  /** Time since they were sent at the latest, in milliseconds. */
+  agoMs: number;
+  requests: number;
+  /** Epoch of their permits, if the journal has it. */
+  epoch?: number | undefined;
+}
 
 export interface StepRequest {
   provider: string;
@@ -30,6 +40,8 @@ export interface StepRequest {
   /** Number of the last step that Redis recorded; 0 for none. */
   recordedSeq: number;
   settlements: SettlementBatch;
+  /** What was sent before a forgotten quota was lost. */
+  recalled?: readonly Sent[] | undefined;
   /** Starts of calendar windows around the server's time, in Unix time in milliseconds. */
   windowStartsMs?: readonly number[] | undefined;
   /** On this pod's monotonic clock. */
@@ -61,6 +73,10 @@ export interface StepReply {
   isHeld: boolean;
   /** The clock of the server. */
   serverMs: number;
+  /** The count was lost: when a journal may be asked what was sent before. */
+  recallInMs: number | undefined;
+  /** How `used` is known. */
+  source: (typeof SOURCES)[number];
 }
 
 /** One script for each policy: step.lua with the policy's file in place of the line `--@policy`. */
@@ -143,6 +159,7 @@ export class QuotaStore {
       request.knownWaitMs,
       request.recordedSeq,
       request.server ?? this.server,
+      recalledArgument(request.recalled),
       ...request.settlements.toArguments(request.nowMs),
     );
     return toStepReply(reply);
@@ -186,10 +203,17 @@ function optionOf(policy: Exclude<LimitedPolicy, { policy: 'token-bucket' }>): n
   return 0;
 }
 
+function recalledArgument(recalled: readonly Sent[] | undefined): string {
+  if (recalled === undefined) return '';
+  const latestFirst = recalled.toSorted((one, other) => one.agoMs - other.agoMs);
+  return `=${latestFirst.map(({ agoMs, requests, epoch = 0 }) => `${Math.floor(agoMs)}:${requests}:${epoch}`).join(',')}`;
+}
+
 function toStepReply(reply: number[]): StepReply {
   const [granted = 0, epoch = 0, generation = 0, state = 2, waitMs = 0, used = 0, limit = 0] = reply;
   const [event = 0, recorded = 0, foreign = 0, grantedAtMs = -1, windowEndsInMs = -1, held = 0, serverMs = 0] =
     reply.slice(7);
+  const [recallInMs = -1, source = 0] = reply.slice(14);
   return {
     granted,
     epoch,
@@ -205,5 +229,7 @@ function toStepReply(reply: number[]): StepReply {
     windowEndsInMs: windowEndsInMs < 0 ? undefined : windowEndsInMs,
     isHeld: held === 1,
     serverMs,
+    recallInMs: recallInMs < 0 ? undefined : recallInMs,
+    source: SOURCES[source] ?? 'counted',
   };
 }

@@ -24,6 +24,21 @@ function policy.assumeForgotten()
   q.granted, q.unknown, q.blockedUntilMs = limit, limit, now + holdMs + guardedPeriodMs
 end
 
+-- A window ends when it is used up, so that the next one has the next epoch; a rebuilt count skips epochs within a window.
+-- Where the journal has no epochs, the requests since the last pause of a block's length are of this window. It may be older
+-- than they are, and have fewer slots left: the pods send one at a time.
+function policy.recall(sent)
+  local later = nil
+  for _, request in ipairs(sent) do
+    local isOfLastWindow = later and later.epoch - request.epoch == 1
+    local isBeforeBlock = later and request.epoch == 0 and later.atMs - request.atMs >= periodMs
+    if isOfLastWindow or isBeforeBlock then break end
+    q.accepted, q.lastAnswerMs, later = q.accepted + request.count, math.max(q.lastAnswerMs, request.atMs), request
+  end
+  q.accepted = math.min(q.accepted, limit)
+  q.granted, q.probation = q.accepted, sent[1] and sent[1].epoch > 0 and 0 or limit
+end
+
 function policy.rescale()
   local isFromAnswers = q.blockedUntilMs > 0 and q.refused == 0 and q.saidUntilMs == 0 and q.lastAnswerMs > 0
   if isFromAnswers then q.blockedUntilMs = q.lastAnswerMs + guardedPeriodMs end

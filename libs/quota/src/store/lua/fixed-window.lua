@@ -79,6 +79,20 @@ function policy.assumeForgotten()
   q.blockedUntilMs = math.max(now + holdMs, now - serverMs + endMs + option)
 end
 
+-- By a clock, what may have been counted since the window began. Otherwise the window began with one of the requests of the
+-- last period: all of them are counted, and it ends late enough for the latest.
+function policy.recall(sent)
+  if isClock then followClock() end
+  local sinceMs, count = isClock and q.beganMinMs or now - guardedPeriodMs, 0
+  for _, request in ipairs(sent) do
+    if request.atMs < sinceMs then break end
+    count, q.lastAnswerMs = count + request.count, math.max(q.lastAnswerMs, request.atMs)
+    if not isClock then q.beganMinMs = request.atMs - holdMs end
+  end
+  q.granted, q.accepted = math.min(count, limit), math.min(count, limit)
+  if not isClock then q.beganMaxMs = q.lastAnswerMs end
+end
+
 function policy.beforeSettlements()
   if q.beganMinMs == 0 or q.isEnding == 1 then return end
   -- How long the clock stood still is unknown: the window may end at any time now.

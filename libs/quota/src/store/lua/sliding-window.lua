@@ -57,6 +57,11 @@ function policy.assumeForgotten()
   take(limit, now + holdMs)
 end
 
+function policy.recall(sent)
+  parsedSlots = nil
+  for _, request in ipairs(sent) do take(request.count, request.atMs) end
+end
+
 function policy.rescale(oldPeriodMs)
   for _, slot in ipairs(slots()) do slot.freeAtMs = slot.freeAtMs + periodMs - oldPeriodMs end
   save()

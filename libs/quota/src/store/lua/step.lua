@@ -19,23 +19,27 @@
 -- ARGV[13]  how long this pod knows the quota to stay blocked, in ms; 0 if it does not know of a block
 -- ARGV[14]  number of this pod's last recorded step, 0 for none
 -- ARGV[15]  run id of the server as the pod knows it, '' when unknown
--- ARGV[16…] groups of settlements, 13 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
+-- ARGV[16] what a journal knows to have been sent, for a forgotten quota: '=' and 'age in ms:requests:epoch,…', latest first;
+--           epoch 0 where it is unknown; '' if nobody asked the journal
+-- ARGV[17…] groups of settlements, 13 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
 --           latest answer in ms; then announced by the provider, -1 if it was not: Retry-After in ms, requests remaining,
 --           when the request with that answer was granted (Redis clock), ms until its window ends, its limit; and how long
 --           to hold the account back because of a limit that is not this quota
 --
 -- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs,
---   isHeld, serverMs}
+--   isHeld, serverMs, recallInMs, source}
 --   generation  of the permits: increases when unsettled permits time out, so that late settlements are recognized
 --   state     0 open, 1 spent (a settlement or time opens it), 2 blocked (only time opens it)
 --   waitMs    until it opens: exact when blocked; when spent, assuming that its permits settle now
---   event     0 none, 1 became blocked, 2 reopened, 3 the hash was missing or older than what the pod knows
+--   event     0 none, 1 became blocked, 2 reopened, 3 the hash was missing or older than what the pod knows, 4 rebuilt
 --   recorded  1 if the hash has this step's number
 --   foreign   requests of other clients that this step learned of
 --   grantedMs when the permits were granted (Redis clock). Settlements bring it back: nothing was sent earlier
 --   windowEndsInMs  how long the slots of this window can still be used; -1 where no window has begun, or none ends
 --   serverMs  the server's clock, for calendars
 --   isHeld    1 while the account is held back after a refusal that this quota does not explain
+--   recallInMs  for a forgotten quota: when what was sent before is certainly over, so that a journal may be asked; -1 otherwise
+--   source    how `used` is known in this epoch: 0 counted, 1 announced by the provider, 2 rebuilt from a journal
 --
 -- Outstanding permits form an older and a younger cohort. At `agesMs` the older one times out, and the younger one becomes
 -- the older. There are two, because some quotas never pause.
@@ -54,6 +58,8 @@
 --   isLimitTold                  1 once the provider has announced a limit
 --   counted                      the most requests that the provider announced to have counted
 --   untold                       accepted requests whose answer did not announce what remains
+--   forgottenMs                  when this epoch replaced a count that was lost
+--   isRebuilt                    1 if its count began with what a journal knew
 -- Those that outlive an epoch:
 --   opensMs                      grants nothing earlier: what a pod knows of a block, or a new server
 --   limit, periodMs              as configured. The Lua variable `limit`, without `q.`, is the limit in force
@@ -67,7 +73,7 @@
 -- 'seq:epoch:generation:granted:ms'.
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
-local SETTLEMENTS, SETTLEMENT_SIZE = 16, 13
+local SETTLEMENTS, SETTLEMENT_SIZE = 17, 13
 local SILENT_POD_MS = 600000
 -- How long a new server grants nothing: pods that know more than it report as soon as they are connected.
 local RECONCILE_MS = 250
@@ -163,7 +169,9 @@ local function resolveUnknown(counted)
   q.accepted, q.unknown = q.accepted + arrived, q.unknown - arrived
 end
 
--- Defaults of a policy: no fields of its own, and nothing to do in these functions.
+-- Defaults of a policy: no fields of its own, and nothing to do in these functions. A policy that can use what a journal knows
+-- has `recall(sent)`: requests in groups of `count`, latest first, which the provider had counted by `atMs`,
+-- with permits of `epoch`, 0 where it is unknown.
 local function nothing() end
 policy = { fields = {}, kept = {}, beforeSettlements = nothing, rescale = nothing, changeLimit = nothing,
   settleOlderEpoch = nothing, noteGrant = nothing }
@@ -183,7 +191,7 @@ end
 -- `kept` fields join them. EPOCH_FIELDS join FIELDS last, so that FIELDS names all that a step reads and writes.
 local EPOCH_FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
   'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
-  'untold' }
+  'untold', 'forgottenMs', 'isRebuilt' }
 local FIELDS = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull', 'holds', 'heldMs',
   'isProbing', 'refusedWindows' }
 
@@ -325,7 +333,10 @@ if q.epoch == 0 or isOlder or isOtherKind then
   local isFirst = ARGV[11] == 'fresh' and knownEpoch == 0 and recordedSeq == 0 and not isOtherKind
   -- Windows turn more slowly than milliseconds pass: this epoch is higher than any, also those this pod has not seen.
   startEpoch(math.max(knownEpoch + 1, q.epoch + 1, now))
-  if not isFirst then policy.assumeForgotten() end
+  if not isFirst then
+    policy.assumeForgotten()
+    q.forgottenMs = now
+  end
   lastSeq, podRecord, event = nil, false, isFirst and 0 or 3
 end
 
@@ -342,7 +353,23 @@ if knownWaitMs > 0 and knownEpoch >= q.epoch - 1 then
   if state ~= BLOCKED or waitMs < knownWaitMs then q.opensMs, changed = now + knownWaitMs, true end
 end
 
--- 6. Settlements, once.
+-- 6. What a journal knows replaces what was assumed of a forgotten quota, once nothing from before the loss is under way, and
+-- until time alone opens the quota. An epoch is skipped: to the pods, the block of the epoch before is void.
+local recallInMs, isRebuilt = -1, false
+if q.forgottenMs > 0 and policy.recall and now < q.forgottenMs + holdMs + policy.wholePeriodMs() + guardMs then
+  recallInMs = math.max(0, q.forgottenMs + holdMs - now)
+end
+if recallInMs == 0 and ARGV[16] ~= '' then
+  local sent = {}
+  for ageMs, count, epoch in string.gmatch(ARGV[16], '(%d+):(%d+):(%d+)') do
+    sent[#sent + 1] = { atMs = now - tonumber(ageMs), count = tonumber(count), epoch = tonumber(epoch) }
+  end
+  startEpoch(q.epoch + 2)
+  q.isRebuilt, isRebuilt = 1, true
+  policy.recall(sent)
+end
+
+-- 7. Settlements, once.
 isRepeated = lastSeq and seq <= lastSeq
 policy.beforeSettlements()
 if not isRepeated then
@@ -354,7 +381,7 @@ if not isRepeated then
   end
 end
 
--- 7. Permits not settled in time: their pods are gone, and the provider may have counted the requests until then. At agesMs
+-- 8. Permits not settled in time: their pods are gone, and the provider may have counted the requests until then. At agesMs
 -- the older cohort times out, and the younger one becomes the older; at expiresMs both time out.
 if outstanding() > 0 and now >= q.agesMs then
   local isAll = now >= q.expiresMs
@@ -368,8 +395,9 @@ if outstanding() > 0 and now >= q.agesMs then
 end
 
 policy.advance()
+if isRebuilt then event = 4 end
 
--- 8. New permits; for a resent step the same as before, unless their epoch is over.
+-- 9. New permits; for a resent step the same as before, unless their epoch is over.
 local granted, generation, grantedMs = 0, q.generation, now
 if isRepeated then
   if seq == lastSeq and tonumber(lastEpoch) == q.epoch then
@@ -385,7 +413,7 @@ else
   end
 end
 
--- 9. What changed.
+-- 10. What changed.
 if changed then
   local write = { 'clockMs', string.format('%.0f', now) }
   local function set(field, value)
@@ -410,4 +438,4 @@ if isRepeated then isRecorded = seq == lastSeq else isRecorded = changed end
 local state, waitMs = stateAndWait()
 return { granted, q.epoch, generation, state, math.ceil(waitMs), policy.used(), limit, event, isRecorded and 1 or 0,
   foreign, grantedMs, math.floor(policy.windowEndsInMs()), q.isProbing == 1 and now < q.opensMs and 1 or 0,
-  serverMs }
+  serverMs, q.forgottenMs > 0 and recallInMs or -1, q.isRebuilt == 1 and 2 or q.counted > 0 and 1 or 0 }

@@ -29,6 +29,10 @@ function policy.assumeForgotten()
   postponeTo(q.unknownMs + limit * tokenMs)
 end
 
+function policy.recall(sent)
+  for i = #sent, 1, -1 do take(sent[i].count, sent[i].atMs) end
+end
+
 function policy.rescale(oldPeriodMs)
   if q.fullMs > now then q.fullMs = now + (q.fullMs - now) * periodMs / oldPeriodMs end
 end
