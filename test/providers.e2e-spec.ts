@@ -4,6 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { QuotaReport } from '#contracts';
+import type { OutgoingMessage } from '../apps/gateway/src/providers/provider-client.js';
+import { explainRequest } from '../tools/providers/explain-request.js';
+import { inspectFile } from '../tools/providers/inspect-file.js';
 import { call, login, type MessageAnswer, postMessage } from './support/client.js';
 import { type Stack, startStack } from './support/stack.js';
 import { channelOf, joinReadyFiles, readyFileOf, readyStandIns, standInEnv } from './support/stand-ins/ready-files.js';
@@ -43,23 +46,43 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
-describe.each(readyStandIns.map((standIn) => [readyFileOf(standIn), standIn] as const))('%s', (path, standIn) => {
-  it('passes check', () => {
+describe('npm run providers', () => {
+  const [standIn] = readyStandIns;
+  if (standIn === undefined) throw new Error('there are no ready files');
+  const path = readyFileOf(standIn);
+
+  it('checks a file', () => {
     const { status, stdout, stderr } = providers([path]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toContain('no variable is missing');
   });
 
-  it('passes explain, which prints its request with every secret masked', () => {
+  it('explains the requests of a message', () => {
     const message = join(dir, `${standIn.name}.json`);
     writeFileSync(message, JSON.stringify(messageOf(standIn, 'hello')));
     const { status, stdout } = providers([path, '--explain', message]);
     expect(status).toBe(0);
     expect(stdout).toContain(standIn.origin);
-    expect(stdout).toContain('***');
+  });
+});
+
+describe.each(readyStandIns.map((standIn) => [readyFileOf(standIn), standIn] as const))('%s', (path, standIn) => {
+  it('is valid, and has all its variables', () => {
+    const { problems, missing } = inspectFile(path, standInEnv);
+    expect({ problems, missing }).toEqual({ problems: [], missing: [] });
+  });
+
+  it('explains its requests with every secret masked', async () => {
+    const { masked } = inspectFile(path, standInEnv);
+    const texts: string[] = [];
+    for (const provider of masked?.providers ?? [])
+      texts.push((await explainRequest(provider, outgoingOf(standIn))).text);
+    const text = texts.join('\n');
+    expect(text).toContain(standIn.origin);
+    expect(text).toContain('***');
     const secrets = Object.values(standIn.env);
     for (const form of secrets.flatMap((secret) => [secret, encodeURIComponent(secret), btoa(secret).slice(0, -4)])) {
-      expect(stdout).not.toContain(form);
+      expect(text).not.toContain(form);
     }
   });
 
@@ -119,6 +142,11 @@ function messageOf({ message, trigger }: StandIn, addition: string): object {
 async function send(standIn: StandIn, error?: string): Promise<MessageAnswer> {
   const message = messageOf(standIn, error === undefined ? 'hello' : `stand-in:${error}`);
   return postMessage(gateway, cookie, { channel: channelOf(standIn, error), message });
+}
+
+function outgoingOf(standIn: StandIn): OutgoingMessage {
+  const [id, traceparent] = ['00000000-0000-7000-8000-000000000000', ''];
+  return { id, channel: standIn.name, content: messageOf(standIn, 'hello'), requestId: id, traceparent };
 }
 
 /** Each attempt in order; the names of paid providers end with `carrier` or `paid`. */

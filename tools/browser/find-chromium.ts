@@ -1,8 +1,15 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Names of Chromium and of its relatives in packages of several systems. */
-const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'microsoft-edge'];
+/** Names of Chromium and of its relatives in packages of several systems. The one without windows takes half the time. */
+const NAMES = [
+  'chromium-headless-shell',
+  'chromium',
+  'chromium-browser',
+  'google-chrome',
+  'google-chrome-stable',
+  'microsoft-edge',
+];
 
 export const NO_BROWSER =
   'no Chromium on the PATH: install the package chromium, or set CHROME_PATH to a Chromium, Chrome or Edge';

@@ -213,7 +213,7 @@ describe('a provider', () => {
   );
 
   it.concurrent(
-    'that says "Retry-After: 0" for ever gets fewer than 8 requests in 5 s, with growing pauses',
+    'that says "Retry-After: 0" for ever gets fewer than 8 requests in 5 s, with pauses that do not shrink',
     async () => {
       await send('used-up');
       const body = { message: 'hello', channel: 'stingy' };
@@ -224,7 +224,8 @@ describe('a provider', () => {
       expect(requests.length).toBeGreaterThan(1);
       expect(requests.length).toBeLessThan(8);
       const gaps = gapsOf(requests);
-      expect(gaps.toSorted((one, other) => one - other)).toEqual(gaps);
+      // Pauses are spread by 10 % up and down.
+      expect(gaps.filter((gapMs, index) => gapMs < 0.8 * (gaps[index - 1] ?? 500))).toEqual([]);
       const record = await recordOf(gateway, cookie, accepted.body.id ?? '');
       expect(record.body.hops.length).toBeLessThan(40);
     },

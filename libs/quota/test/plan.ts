@@ -60,6 +60,8 @@ export const CALM: World = { reserve: 6, send: 10, returnPermit: 1, resend: 1, t
 export const BUSY: World = { reserve: 3, send: 8, tick: 4 };
 /** Redis fails over repeatedly. */
 export const FAILING_OVER: World = { lossyReserve: 8, send: 10, failOver: 4, tick: 6 };
+/** Pods crash with permits in hand. */
+export const CRASHING: World = { reserve: 8, send: 4, crash: 2, tick: 3 };
 /** Many answers are lost. */
 export const LOSSY: World = { reserve: 8, lossySend: 16, tick: 6, longTick: 1 };
 /** Pods crash and pause; replies, answers and counts are lost. */

@@ -53,10 +53,12 @@ export function testOverview(context: ContextOf): void {
   it('holds one event stream, and none while the tab is hidden', async () => {
     const { site } = context();
     const page = await site.open('/console', { as: 'paid' });
+    const isLive = (): Promise<void> => page.getByText('Live · 2 pods').waitFor();
+    await isLive();
     const requests: string[] = [];
     page.on('request', (request) => requests.push(new URL(request.url()).pathname));
     await page.reload();
-    await page.getByText('Live · 2 pods').waitFor();
+    await isLive();
     expect(requests.filter((path) => path === '/console/events')).toHaveLength(1);
     const hide = (state: string): string =>
       `Object.defineProperty(document, 'visibilityState', { value: '${state}', configurable: true });
