@@ -1,3 +1,4 @@
+import { medianOf } from '../testbed/median.js';
 import type { Table } from '../testbed/results.js';
 
 /** One row for each name: the median of its rounds, and the range in brackets. */
@@ -41,13 +42,6 @@ export function ratiosOf<Sample>(
     const beside = others[round];
     return beside === undefined ? [] : of(sample) / of(beside);
   });
-}
-
-/** NaN of no values. */
-export function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  const middle = sorted.length / 2;
-  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2;
 }
 
 function spreadText(values: readonly number[], digits: number): string {

@@ -9,7 +9,8 @@ import { type LimiterName, provision } from '../../testbed/limiters.js';
 import { commandOf, publish } from '../../testbed/results.js';
 import { nextMessage } from '../next-message.js';
 import { cpuMsOf } from '../process-use.js';
-import { type Column, type Goal, medianOf, ratiosOf, tableOf } from '../report.js';
+import { medianOf } from '../../testbed/median.js';
+import { type Column, type Goal, ratiosOf, tableOf } from '../report.js';
 import type { Decided, DeciderOrder } from './decider-process.js';
 
 const COMPARED: LimiterName[] = ['octo', 'rate-limiter-flexible', 'Bottleneck'];

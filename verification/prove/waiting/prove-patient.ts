@@ -1,6 +1,6 @@
 import { countMessages, untilSettled } from '../../testbed/journal.js';
 import { Octo } from '../../testbed/octo.js';
-import { medianOf } from '../../bench/report.js';
+import { medianOf } from '../../testbed/median.js';
 import { Poster } from '../poster.js';
 import { type Finding, LAG_MAX_MS, reopeningLags } from '../finding.js';
 
