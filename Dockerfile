@@ -10,7 +10,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm install --no-save
 COPY . .
 # The image needs neither the launcher nor its embedded engines.
-RUN node tools/setup.mjs && rm -r dist/tools dist/verification
+RUN node tools/setup.mjs && rm -r dist/tools dist/verification dist/bin/start.js*
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0
@@ -21,4 +21,4 @@ COPY package.json providers.yaml deploy/create-secrets.mjs ./
 COPY --from=modules /octo/node_modules node_modules
 COPY --from=build /octo/dist dist
 USER node
-CMD ["node", "dist/apps/gateway/src/main.js"]
+CMD ["node", "dist/bin/gateway.js"]

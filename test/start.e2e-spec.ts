@@ -35,7 +35,7 @@ class Launcher {
     );
     const ports = { GATEWAY_PORT, AUTH_PORT, FREE_PROVIDER_PORT, PAID_PROVIDER_PORT };
     return new Launcher(
-      spawn(process.execPath, ['dist/tools/start.js', ...args], {
+      spawn(process.execPath, ['dist/bin/start.js', ...args], {
         env: { PATH: process.env['PATH'], ...ports, DATA_DIR: dir, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),

@@ -54,6 +54,7 @@ function buildApps() {
     mkdirSync(dirname(join('dist', file)), { recursive: true });
     cpSync(file, join('dist', file));
   }
+  run('bundling', process.execPath, ['tools/bundle-programs.mjs']);
 }
 
 function buildConsole() {
@@ -109,19 +110,16 @@ function run(what, command, args) {
   console.log(`${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
 }
 
+function folderOf(name) {
+  if (VERIFICATION.includes(name)) return `verification/${name}`;
+  return name === 'start' ? 'bin' : 'tools';
+}
+
 function runTool(name, args) {
-  const child = spawn(
-    process.execPath,
-    [
-      '--enable-source-maps',
-      `dist/${VERIFICATION.includes(name) ? `verification/${name}` : 'tools'}/${name}.js`,
-      ...args,
-    ],
-    {
-      // The IPC channel: it closes when this process ends, however it ends, and the tool stops then.
-      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    },
-  );
+  const child = spawn(process.execPath, ['--enable-source-maps', `dist/${folderOf(name)}/${name}.js`, ...args], {
+    // The IPC channel: it closes when this process ends, however it ends, and the tool stops then.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   // The terminal sends Ctrl-C to the tool too, and the tool decides when to end.
   process.on('SIGINT', () => {});
   // npm's shell does not forward SIGTERM: npm ends, and this process gets another parent.

@@ -138,7 +138,7 @@ function planApps(
 }
 
 function appProcess(name: string, app: AppName, env: NodeJS.ProcessEnv, { onLine }: StackOptions): ManagedProcess {
-  return new ManagedProcess({ name, entry: join(DIST, `apps/${app}/src/main.js`), env, onLine });
+  return new ManagedProcess({ name, entry: join(DIST, `bin/${app}.js`), env, onLine });
 }
 
 /** Variables for any providers file; by default the reference providers of this stack. */

@@ -48,7 +48,7 @@ export class BenchSetup {
     const providersFile = join(testbed.dir, `${name}.yaml`);
     // JSON is YAML.
     writeFileSync(providersFile, JSON.stringify({ currency: 'USD', providers }));
-    return testbed.startServer(name, join(import.meta.dirname, '../../apps/gateway/src/main.js'), {
+    return testbed.startServer(name, join(import.meta.dirname, '../../bin/gateway.js'), {
       NODE_ENV: 'production',
       PORT: '0',
       HOST: '127.0.0.1',

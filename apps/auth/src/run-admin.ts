@@ -1,4 +1,4 @@
-// `npm run admin -- COMMAND`, in the image `node dist/apps/auth/src/admin.js COMMAND`: accounts from the command line.
+// `npm run admin -- COMMAND`, in the image `node dist/bin/admin.js COMMAND`: accounts from the command line.
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';

@@ -31,7 +31,7 @@ interface Run {
 
 /** The command as an operator runs it in the image. */
 async function admin(args: string[], password = ''): Promise<Run> {
-  const child = spawn(process.execPath, ['dist/apps/auth/src/admin.js', ...args], {
+  const child = spawn(process.execPath, ['dist/bin/admin.js', ...args], {
     env: { PATH: process.env['PATH'], ...urls() },
   });
   child.stdin.end(password === '' ? '' : `${password}\n`);
@@ -108,7 +108,7 @@ describe('a start with NODE_ENV=production', () => {
     // Creates the demo accounts.
     await (await start()).stop();
     await expect(production()).rejects.toThrow(
-      /admin@octo.local is enabled and has the demo password; run `node dist\/apps\/auth\/src\/admin.js disable --email/,
+      /admin@octo.local is enabled and has the demo password; run `node dist\/bin\/admin.js disable --email/,
     );
     for (const email of ['free@octo.local', 'paid@octo.local']) await admin(['disable', '--email', email]);
     await expect(production()).rejects.toThrow(/admin@octo.local is enabled/);

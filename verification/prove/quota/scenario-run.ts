@@ -40,7 +40,7 @@ export class ScenarioRun {
   /** Resolves when every pod waits for its start. */
   async start(): Promise<void> {
     const { scenario } = this;
-    const entry = join(import.meta.dirname, '../../../apps/free-provider/src/main.js');
+    const entry = join(import.meta.dirname, '../../../bin/free-provider.js');
     const env = { ...providerEnv(policyOf(scenario), scenario), PORT: '0' };
     this.provider = new ManagedProcess({ name: 'free-provider', entry, env, onLine: () => {} });
     const [redis] = await Promise.all([startRedis(FAULTS[scenario.fault]), this.provider.start()]);

@@ -58,7 +58,7 @@ export class DemoAccounts implements OnModuleInit {
 }
 
 function mendingOf(email: string): string {
-  const command = (name: string): string => `node dist/apps/auth/src/admin.js ${name} --email ${email}`;
+  const command = (name: string): string => `node dist/bin/admin.js ${name} --email ${email}`;
   return (
     `NODE_ENV: is production, but ${email} is enabled and has the demo password; ` +
     `run \`${command('disable')}\` or \`${command('set-password')}\``

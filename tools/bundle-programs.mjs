@@ -1,0 +1,61 @@
+// Bundles the programs of `dist` into `dist/bin`, each with its packages: Node then opens a few files at the start of a
+// process instead of 1,400, and starts in half the time. Plain JavaScript: `setup.mjs` runs it as part of the build.
+import { readFileSync, rmSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
+import { build } from 'esbuild';
+
+const OUT = resolve('dist/bin');
+const APPS = ['auth', 'gateway', 'free-provider', 'paid-provider'];
+const PROGRAMS = {
+  ...Object.fromEntries(APPS.map((app) => [app, `dist/apps/${app}/src/main.js`])),
+  admin: 'dist/apps/auth/src/admin.js',
+  start: 'dist/tools/start.js',
+};
+/** Native code, files beside the code, and packages that Nest and pg look for and Octo does not have. */
+const NOT_BUNDLED = [
+  '@node-rs/argon2',
+  '@fastify/static',
+  'swagger-ui-dist',
+  '@nestjs/microservices',
+  '@nestjs/websockets',
+  '@nestjs/platform-express',
+  '@fastify/multipart',
+  '@fastify/view',
+  'class-validator',
+  'class-transformer',
+  'pg-native',
+];
+/** CommonJS packages expect these in a module. */
+const COMMONJS = `import { createRequire as createRequireOfNode } from 'node:module';
+const require = createRequireOfNode(import.meta.url);
+const { filename: __filename, dirname: __dirname } = import.meta;`;
+
+/** Scripts and migrations are found beside the module that names them, which is elsewhere now. */
+const ownUrls = {
+  name: 'own-urls',
+  setup({ onLoad }) {
+    onLoad({ filter: /[/\\]dist[/\\](apps|libs|tools)[/\\].*\.js$/ }, ({ path }) => {
+      const own = `new URL(${JSON.stringify(relative(OUT, path))}, import.meta.url)`;
+      return { contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', own) };
+    });
+  },
+};
+
+rmSync(OUT, { recursive: true, force: true });
+await build({
+  entryPoints: PROGRAMS,
+  outdir: OUT,
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  // Nest takes names from classes: for its log, and to tell modules apart.
+  keepNames: true,
+  sourcemap: true,
+  sourcesContent: false,
+  external: NOT_BUNDLED,
+  banner: { js: COMMONJS },
+  plugins: [ownUrls],
+  logLevel: 'warning',
+});
