@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { quotaPolicySchema } from '#quota';
-import { providersFileSchema } from '../../apps/gateway/src/providers/provider-schema.js';
+import { countedSchema, providersFileSchema } from '../../apps/gateway/src/providers/provider-schema.js';
 
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
@@ -35,11 +35,12 @@ function allowVariable(schema: JsonSchema): void {
   schema.anyOf = [number, VARIABLE];
 }
 
-/** A quota of a list may have a name. */
+/** A quota of a list may have a name, and count an amount for each request. */
 function withNames(quotas: JsonSchema): JsonSchema {
   const { oneOf = [] } = jsonSchemaOf(quotaPolicySchema);
+  const { properties: counted } = jsonSchemaOf(countedSchema);
   const named = oneOf.map(({ properties, ...policy }) =>
-    Object.assign({}, policy, { properties: { name: { type: 'string' }, ...properties } }),
+    Object.assign({}, policy, { properties: { ...counted, ...properties } }),
   );
-  return { ...quotas, items: { oneOf: named } } as JsonSchema;
+  return { ...quotas, items: { oneOf: named } };
 }

@@ -44,7 +44,7 @@ describe('describeProviders', () => {
   ])('describes the quota %j', (input, described) => {
     const quota = quotaPolicySchema.parse(input);
     if (quota.policy === 'unlimited') throw new Error('has no description');
-    const [row] = describeProviders([provider({ quotas: [{ name: undefined, policy: quota }] })]);
+    const [row] = describeProviders([provider({ quotas: [{ name: undefined, policy: quota, unit: 'requests' }] })]);
     expect(row).toBe(`one   free of charge   ${described}`);
   });
 });

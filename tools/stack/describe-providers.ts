@@ -1,4 +1,4 @@
-import type { LimitedPolicy } from '#quota';
+import { type LimitedPolicy, REQUESTS } from '#quota';
 import type { Provider } from '../../apps/gateway/src/providers/providers-file.js';
 
 export type DescribedProvider = Pick<Provider, 'key' | 'priceMicros' | 'currency' | 'quotas'>;
@@ -8,26 +8,27 @@ export function describeProviders(providers: readonly DescribedProvider[]): stri
   const rows = providers.map(({ key, priceMicros, currency, quotas }) => ({
     name: key,
     price: priceMicros === 0 ? 'free of charge' : `${priceMicros / 1_000_000} ${currency}`,
-    quota: quotas.length === 0 ? 'no quota' : quotas.map(({ policy }) => describeQuota(policy)).join('; '),
+    quota: quotas.length === 0 ? 'no quota' : quotas.map(({ policy, unit }) => describeQuota(policy, unit)).join('; '),
   }));
   const nameWidth = Math.max(...rows.map(({ name }) => name.length));
   return rows.map(({ name, price, quota }) => `${name.padEnd(nameWidth)}   ${price.padEnd(14)}   ${quota}`);
 }
 
-function describeQuota(quota: LimitedPolicy): string {
+function describeQuota(quota: LimitedPolicy, unit: string): string {
+  const what = unit === REQUESTS ? 'messages' : unit;
   if (quota.policy === 'count-then-block') {
     const { limit, blockMs, startsAt } = quota;
-    if (startsAt === 'last-accept') return `${limit} messages, then blocked for ${duration(blockMs)}`;
-    return `${limit} messages; the first refusal starts a block of ${duration(blockMs)}`;
+    if (startsAt === 'last-accept') return `${limit} ${what}, then blocked for ${duration(blockMs)}`;
+    return `${limit} ${what}; the first refusal starts a block of ${duration(blockMs)}`;
   }
   if (quota.policy === 'fixed-window') {
-    if ('every' in quota) return `${quota.limit} messages every ${quota.every}, in ${quota.timeZone}`;
+    if ('every' in quota) return `${quota.limit} ${what} every ${quota.every}, in ${quota.timeZone}`;
     const start = quota.anchor === 'clock' ? 'the clock' : 'its first message';
-    return `${quota.limit} messages in each window of ${duration(quota.windowMs)}, started by ${start}`;
+    return `${quota.limit} ${what} in each window of ${duration(quota.windowMs)}, started by ${start}`;
   }
-  if (quota.policy === 'sliding-window') return `${quota.limit} messages in any ${duration(quota.windowMs)}`;
-  if (quota.policy === 'concurrency') return `${quota.limit} messages at once`;
-  return `${quota.capacity} messages at once, then ${quota.refillPerSecond} per second`;
+  if (quota.policy === 'sliding-window') return `${quota.limit} ${what} in any ${duration(quota.windowMs)}`;
+  if (quota.policy === 'concurrency') return `${quota.limit} ${what} at once`;
+  return `${quota.capacity} ${what} at once, then ${quota.refillPerSecond} per second`;
 }
 
 const UNITS = [

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { AppName } from '../../../tools/stack/stack.js';
 import { type Stack, type StackOptions, startStack } from '../../../test/support/stack.js';
 
 /** A stack whose gateways read this providers file. */
@@ -8,7 +9,11 @@ export async function startWithProviders(yaml: string, { env, ...options }: Stac
   const dir = mkdtempSync(join(tmpdir(), 'octo-providers-'));
   const file = join(dir, 'providers.yaml');
   writeFileSync(file, yaml);
-  const stack = await startStack({ ...options, env: { ...env, PROVIDERS_FILE: file } });
+  // A file with stubs of its own needs no reference providers.
+  const apps: AppName[] = yaml.includes('_PROVIDER_URL')
+    ? ['auth', 'free-provider', 'paid-provider', 'gateway']
+    : ['auth', 'gateway'];
+  const stack = await startStack({ apps, ...options, env: { ...env, PROVIDERS_FILE: file } });
   return removingAtStop(stack, dir);
 }
 

@@ -151,6 +151,10 @@ export const hopSchema = z
     httpStatus: z.int().nullable().optional(),
     costMicros: z.int().optional(),
     durationMs: z.number().optional(),
+    used: z
+      .record(z.string(), z.number())
+      .optional()
+      .meta({ description: 'what the request used of quotas that count amounts, by their names' }),
     waitMs: z.number().optional(),
     reason: z.string().optional(),
   })

@@ -6,8 +6,8 @@ export {
   announcementReader,
   waitMsOf,
 } from './announcements/announcement.js';
-export { decidingState } from './pod/account-quotas.js';
-export type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+export { decidingState, REQUESTS } from './pod/account-quotas.js';
+export type { Amounts, NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {
   guardMs,
   hasWindows,

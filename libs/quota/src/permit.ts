@@ -12,14 +12,21 @@ export interface Permit {
   readonly sendByMs: number;
   /** When Redis granted it, in milliseconds on the clock of Redis. Only the step script uses it. */
   readonly grantedAtMs: number;
+  /** How much of its quota it takes. */
+  readonly amount: number;
+  /** Of an account whose quotas count amounts: what was reserved, by the names of the quotas. */
+  readonly amounts?: Amounts;
   /** Of an account with several quotas: a permit of each. */
   readonly parts?: readonly Permit[];
 }
 
+/** Amounts, such as tokens, by the names of the quotas that count them. */
+export type Amounts = Readonly<Record<string, number>>;
+
 /** What became of a permit, and what the provider's answer announced about its quota, see `readAnnouncement`. */
 export type Settlement =
-  /** The provider accepted the request and counted it. */
-  | { outcome: 'accepted'; announced?: Announcement | undefined }
+  /** The provider accepted the request and counted it. `used`: what it counted, where that differs from the estimate. */
+  | { outcome: 'accepted'; announced?: Announcement | undefined; used?: Amounts | undefined }
   /** The provider refused the request (HTTP 429). */
   | { outcome: 'refused'; announced?: Announcement | undefined }
   /** The request provably never reached the provider: no connection, or aborted before sending. Gives the slot back. */
@@ -54,6 +61,8 @@ export interface QuotaState {
 export interface NamedQuotaState extends QuotaState {
   name: string;
   policy: LimitedPolicy;
+  /** What it counts: `requests`, or an amount for each request. */
+  unit: string;
 }
 
 /** `quota` names the quota, where the provider has several. */

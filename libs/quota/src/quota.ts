@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { RedisConnection } from '#redis';
-import type { NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
-import { AccountQuotas } from './pod/account-quotas.js';
+import type { Amounts, NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+import { AccountQuotas, REQUESTS } from './pod/account-quotas.js';
 import { ProviderQuota, type ProviderQuotaOptions } from './pod/provider-quota.js';
 import type { Recall } from './pod/rebuilding.js';
 import { type LimitedPolicy, type QuotaPolicyInput, quotaPolicySchema } from './policy.js';
@@ -22,6 +22,8 @@ export interface QuotaInput {
   /** Names the quota's count: a quota that is renamed starts anew. */
   name: string;
   policy: QuotaPolicyInput;
+  /** What it counts: `requests`, the default, or an amount for each request, for example `tokens`. */
+  unit?: string | undefined;
 }
 
 export interface QuotaOptions {
@@ -113,10 +115,12 @@ export class Quota {
   /**
    * Asks for the right to send one request.
    * Costs at most one Redis round trip, shared by concurrent callers, and none while the quota is blocked.
+   * @param estimates for quotas that count amounts, by name; by default what recent requests used
    * @throws RangeError for an unknown provider
    */
-  reserve(provider: string): Promise<Reservation> {
-    return this.of(provider).reserve();
+  reserve(provider: string, estimates?: Amounts): Promise<Reservation> {
+    const account = this.of(provider);
+    return account instanceof AccountQuotas ? account.reserve(estimates) : account.reserve();
   }
 
   /**
@@ -144,7 +148,7 @@ export class Quota {
     if (account instanceof AccountQuotas) return account.states();
     const [quota] = as.quotas;
     const state = await account.state();
-    return state && quota && [{ ...state, name: quota.policy.policy, policy: quota.policy }];
+    return state && quota && [{ ...state, name: quota.policy.policy, policy: quota.policy, unit: REQUESTS }];
   }
 
   /**
@@ -170,11 +174,12 @@ export class Quota {
   ): ProviderQuota | AccountQuotas {
     // An id of its own: its steps are numbered anew.
     const podId = isNew ? this.shared.podId : randomUUID();
-    const counted = quotas.map(({ name: quota, policy }) => {
+    const counted = quotas.map(({ name: quota, policy, unit }) => {
       const onEvent = (event: QuotaEvent): void =>
         this.shared.onEvent(quota === undefined ? event : { ...event, quota });
-      const options = { ...this.shared, onEvent, podId, provider: name, quota, policy, timeoutMs };
-      return { name: quota ?? policy.policy, policy, quota: new ProviderQuota(this.store, options) };
+      const countsAmounts = unit !== REQUESTS;
+      const options = { ...this.shared, onEvent, podId, provider: name, quota, policy, timeoutMs, countsAmounts };
+      return { name: quota ?? policy.policy, policy, unit, quota: new ProviderQuota(this.store, options) };
     });
     const [only] = counted;
     if (only === undefined) throw new TypeError(`provider "${name}" has no quota: leave it out here`);
@@ -196,7 +201,7 @@ export class Quota {
 interface Configured {
   name: string;
   timeoutMs: number;
-  quotas: readonly { name: string | undefined; policy: LimitedPolicy }[];
+  quotas: readonly { name: string | undefined; policy: LimitedPolicy; unit: string }[];
 }
 
 function configuredAs(provider: ProviderOptions): Configured {
@@ -205,7 +210,11 @@ function configuredAs(provider: ProviderOptions): Configured {
   return {
     name,
     timeoutMs,
-    quotas: quotas.map((quota) => ({ name: quota.name, policy: limitedPolicyOf(name, quota.policy) })),
+    quotas: quotas.map((quota) => ({
+      name: quota.name,
+      policy: limitedPolicyOf(name, quota.policy),
+      unit: ('unit' in quota ? quota.unit : undefined) ?? REQUESTS,
+    })),
   };
 }
 

@@ -77,7 +77,7 @@ export class ModelPod {
     if (reply.isRecorded) this.known.noteRecorded(request.seq, podMs);
     const { epoch, generation, grantedAtMs } = reply;
     const sendByMs = request.nowMs - this.clockOffsetMs + PERMIT_MS;
-    const permit = { provider: this.provider, epoch, generation, sendByMs, grantedAtMs };
+    const permit = { provider: this.provider, epoch, generation, sendByMs, grantedAtMs, amount: 1 };
     for (let i = 0; i < reply.granted; i += 1) this.held.push({ ...permit });
   }
 

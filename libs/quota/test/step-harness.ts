@@ -17,6 +17,9 @@ export interface Settled {
   /** Milliseconds since it was granted; by default as long as since its answer. */
   grantedAgoMs?: number;
   count?: number;
+  /** What the permit took, and what the request used. */
+  amount?: number;
+  used?: number;
 }
 
 interface StepOptions {
@@ -32,6 +35,7 @@ interface StepOptions {
   policy?: LimitedPolicy;
   windowStartsMs?: readonly number[];
   recalled?: readonly Sent[];
+  least?: number;
 }
 
 /** A new provider on a clock that the test sets. Steps are numbered by pod. */
@@ -86,10 +90,11 @@ export function refused(epoch: number, retryAfterMs?: number): Settled {
 
 function batchOf(settled: Settled[], clockMs: number): SettlementBatch {
   const batch = new SettlementBatch(1);
-  for (const { epoch, generation = 0, settlement, ageMs = 0, grantedAgoMs = ageMs, count = 1 } of settled) {
-    const permit = { epoch, generation, grantedAtMs: clockMs - grantedAgoMs };
+  for (const { epoch, generation = 0, settlement, ageMs = 0, grantedAgoMs = ageMs, count = 1, ...rest } of settled) {
+    const { amount = 1, used } = rest;
+    const permit = { epoch, generation, grantedAtMs: clockMs - grantedAgoMs, amount };
     for (let i = 0; i < count; i += 1) {
-      batch.add({ permit, settlement, nowMs: 10_000 - ageMs });
+      batch.add({ permit, settlement, used, nowMs: 10_000 - ageMs });
     }
   }
   return batch;

@@ -3,11 +3,11 @@ import { parse, stringify } from 'yaml';
 import { type StandIn, standIns, type StandInServer } from './stand-in-server.js';
 
 /** Small, and long enough for a test to use it up. */
-const TEST_QUOTA = { limit: 3, windowMs: 60_000 };
+const TEST_QUOTA = { policy: 'sliding-window', limit: 3, windowMs: 60_000 };
 
 interface ReadyFile {
   channels: Record<string, { providers: string[] }>;
-  providers: { name: string; quota?: { limit: number; windowMs: number } }[];
+  providers: { name: string; quota?: object; quotas?: object[] }[];
 }
 
 /** The paid provider that several ready files name is a stand-in without a ready file. */
@@ -51,10 +51,17 @@ function partFor(standIn: StandIn, error: string, server: StandInServer): ReadyF
       [channelOf(standIn, error)]: { ...channel, providers: channel.providers.map((name) => prefix + name) },
     },
     providers: providers.map((provider) => {
-      const quota = error === 'delivered' ? Object.assign({}, provider.quota, TEST_QUOTA) : provider.quota;
-      return Object.assign({}, provider, { name: prefix + provider.name }, provider.quota && { quota });
+      const { name, quota, quotas } = provider;
+      const smaller = { ...(quota && { quota: TEST_QUOTA }), ...(quotas && { quotas: withSmallest(quotas) }) };
+      return Object.assign({}, provider, { name: prefix + name }, error === 'delivered' && smaller);
     }),
   };
+}
+
+/** The first quota of the list is the one that a test uses up. */
+function withSmallest([first, ...others]: object[]): object[] {
+  const { name } = { name: '', ...first };
+  return [{ ...TEST_QUOTA, name }, ...others];
 }
 
 /** The ready file with the stand-ins' addresses; user and password of a URL stay. */

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Hop } from '#contracts';
-import { type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
+import { type Amounts, type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
 import { addHop, type Change, type Message, placeOf } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
@@ -134,6 +134,7 @@ export class DeliveryService {
       durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
+      used: usedOf(result, permit),
     });
     if (result.outcome !== 'delivered') return result;
     const { outcome, httpStatus, response, settlement } = result;
@@ -175,7 +176,7 @@ export class DeliveryService {
     provider: Provider,
     recordIntent: (() => Promise<boolean>) | undefined,
   ): Promise<typeof UNLIMITED | Reservation | 'takenOver'> {
-    const reservation = await this.permitFor(provider);
+    const reservation = await this.permitFor(message, provider);
     if (!reservation.granted) return reservation;
     addHop(message, { step: 'sending', ...placeOf(provider), epoch: reservation.permit?.epoch });
     if (recordIntent === undefined) return reservation;
@@ -188,11 +189,16 @@ export class DeliveryService {
       if (permit !== undefined && (!isOurs || isExpired(permit))) this.quota.settle(permit, { outcome: 'notSent' });
     }
     if (!isOurs) return 'takenOver';
-    return isExpired(permit) ? this.permitFor(provider) : reservation;
+    return isExpired(permit) ? this.permitFor(message, provider) : reservation;
   }
 
-  private async permitFor({ account, quotas }: Provider): Promise<typeof UNLIMITED | Reservation> {
-    return quotas.length === 0 ? UNLIMITED : this.quota.reserve(account);
+  private async permitFor(
+    { id, channel, content }: Message,
+    { account, quotas, estimate }: Provider,
+  ): Promise<typeof UNLIMITED | Reservation> {
+    if (quotas.length === 0) return UNLIMITED;
+    if (estimate === undefined) return this.quota.reserve(account);
+    return this.quota.reserve(account, await estimate({ message: content, id, channel, account }));
   }
 }
 
@@ -212,6 +218,12 @@ async function unansweredAfter(patienceMs: number): Promise<SendResult> {
   const settlement = { outcome: 'unknown' } as const;
   const unanswered = { outcome: 'unknown', httpStatus: null, settlement } as const;
   return setTimeout(patienceMs, { ...unanswered, reason: `no answer to a probe within ${Math.ceil(patienceMs)} ms` });
+}
+
+/** What a request used of quotas that count amounts: by its answer, else as reserved. */
+function usedOf({ settlement }: SendResult, permit: Permit | undefined): Amounts | undefined {
+  if (permit?.amounts === undefined || settlement.outcome !== 'accepted') return permit?.amounts;
+  return { ...permit.amounts, ...settlement.used };
 }
 
 function isExpired(permit: Permit | undefined): boolean {

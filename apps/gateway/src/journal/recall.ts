@@ -13,15 +13,16 @@ const CLOCK_ERROR_MAX_MS = 86_400_000;
  * written, by the clock of Postgres: no later than that. Without an outcome it may have been sent just now.
  */
 export function recallFrom(db: Database): Recall {
-  return async (account, sinceMs) => {
+  return async (account, sinceMs, amountOf) => {
     const oldestId = firstIdOf(new Date(Date.now() - sinceMs - DELIVER_BY_MAX_MS - CLOCK_ERROR_MAX_MS));
     const { rows } = await db.execute<{ ago_ms: number; requests: number; epoch: number | null }>(sql`
-      select floor(exp(floor(ln(greatest(age_ms, 1)) * ${PARTS}) / ${PARTS}))::float8 as ago_ms, epoch, count(*)::int as requests
+      select floor(exp(floor(ln(greatest(age_ms, 1)) * ${PARTS}) / ${PARTS}))::float8 as ago_ms, epoch, sum(amount)::float8 as requests
       from (
         select
           case hop->>'step' when 'answered' then
             extract(epoch from now() - coalesce(written_at, finished_at, created_at)) * 1000 else 0 end::float8 as age_ms,
-          (case hop->>'step' when 'answered' then hops->(place::int - 2)->>'epoch' else hop->>'epoch' end)::float8 as epoch
+          (case hop->>'step' when 'answered' then hops->(place::int - 2)->>'epoch' else hop->>'epoch' end)::float8 as epoch,
+          coalesce((hop->'used'->>${amountOf ?? null})::float8, 1) as amount
         from messages, jsonb_array_elements(hops) with ordinality as hops_of_message(hop, place)
         where id >= ${oldestId} and coalesce(hop->>'account', hop->>'provider') = ${account}
           and (hop->>'step' = 'answered' and hop->>'outcome' <> 'refused' and hop->'sent' is null

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Announcement, type AnnouncementReader, type Settlement, waitMsOf } from '#quota';
+import { bodyOf, numberOf } from './answer-values.js';
 import { type Compiled, compileExpression, ExpressionError } from './expressions.js';
 import { type Outcome, outcomeOf } from './outcome.js';
 import type { Answer } from './undici-adapter.js';
@@ -125,12 +126,6 @@ async function waitOf(rule: Rule | undefined, context: AnswerContext): Promise<n
   return waitMs === undefined ? undefined : Math.ceil(waitMs);
 }
 
-/** Providers write numbers as text, too. */
-function numberOf(value: unknown): number | undefined {
-  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-  return typeof number === 'number' && Number.isFinite(number) && number >= 0 ? number : undefined;
-}
-
 /** Undefined where the answer does not say: then the configured price counts. */
 async function costOf(cost: Compiled | undefined, context: AnswerContext): Promise<number | undefined> {
   const micros = numberOf(await cost?.evaluate(context));
@@ -190,31 +185,6 @@ function readSmallContract(
   if (success)
     return { outcome: 'delivered', httpStatus: status, response: data.response, costMicros: undefined, settlement };
   return { outcome: 'failed', httpStatus: status, reason: error.issues[0]?.message ?? 'answer is invalid', settlement };
-}
-
-/** Deepest JSON that is read: writing JSON of some thousand levels overflows the stack, here and in Postgres. */
-const DEPTH_MAX = 500;
-const STRING_OR_BRACKET = /"[^"\\]*(?:\\.[^"\\]*)*"|[[\]{}]/gs;
-
-function isTooDeep(text: string): boolean {
-  if (text.length < 2 * DEPTH_MAX) return false;
-  let depth = 0;
-  for (const [found] of text.matchAll(STRING_OR_BRACKET)) {
-    if (found === '[' || found === '{') depth += 1;
-    else if (found === ']' || found === '}') depth -= 1;
-    if (depth > DEPTH_MAX) return true;
-  }
-  return false;
-}
-
-/** JSON where the body is JSON, else its text. */
-function bodyOf(text: string): unknown {
-  if (isTooDeep(text)) return text;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
 }
 
 /** Where providers put their explanation: `error`, `error.message`, `message`, `detail`, `description`, `errors[0]`, `title`. */

@@ -1,9 +1,19 @@
 import { z } from 'zod';
 import { type LimitedPolicy, quotaPolicySchema } from '#quota';
+import { compileExpression, ExpressionError } from './expressions.js';
 
 export const providerNameSchema = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9 and -');
 const headerNameSchema = z.string().regex(/^[\w-]+$/, 'must be a header name of letters, digits, - and _');
 const expressionSchema = z.string().min(1, 'must be a JSONata expression');
+
+function checkSyntax(source: string, context: z.RefinementCtx): void {
+  try {
+    compileExpression(source);
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error;
+    context.addIssue(error.message);
+  }
+}
 
 const headersSchema = z.record(headerNameSchema, z.string().trim());
 
@@ -19,32 +29,57 @@ const quotaSchema = quotaPolicySchema.transform((quota): LimitedPolicy | undefin
   quota.policy === 'unlimited' ? undefined : quota,
 );
 
-/** A quota of a list: a policy and a name, by default that of the policy. */
-export interface NamedQuota {
-  name: string;
-  policy: LimitedPolicy;
-}
+const unitSchema = z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'must be a word such as requests or tokens');
+/** A number stands for itself. */
+const amountSchema = z.union([z.number().min(0).transform(String), expressionSchema.superRefine(checkSyntax)]);
+
+/** What a quota of a list counts, for each request. */
+export const countedSchema = z
+  .strictObject({
+    /** By default the name of the policy. */
+    name: providerNameSchema.optional(),
+    unit: unitSchema.default('requests'),
+    /** Before the send; by default what recent requests used. */
+    estimate: amountSchema.optional(),
+    /** From the answer; by default the estimate. */
+    actual: amountSchema.optional(),
+  })
+  .superRefine(({ unit, estimate, actual }, context) => {
+    if (unit === 'requests' && (estimate ?? actual) !== undefined)
+      context.addIssue({ code: 'custom', path: ['unit'], message: 'must be the unit of estimate and actual' });
+  });
+
+/** A quota of a list: a policy and what it counts. */
+export type NamedQuota = z.output<typeof countedSchema> & { name: string; policy: LimitedPolicy };
 
 const namedQuotaSchema = z
   .record(z.string(), z.unknown())
-  .transform(({ name, unit, ...policy }, context): NamedQuota => {
-    if (unit !== undefined && unit !== 'requests') {
-      context.addIssue({ code: 'custom', path: ['unit'], message: 'must be requests: amounts are not counted yet' });
-    }
-    const named = providerNameSchema.optional().safeParse(name);
-    if (!named.success) addIssues(context, named.error, ['name']);
-    const parsed = quotaPolicySchema.safeParse(policy);
+  .transform(({ name, unit, estimate, actual, ...rest }, context): NamedQuota => {
+    const counted = countedSchema.safeParse(withoutUndefined({ name, unit, estimate, actual }));
+    if (!counted.success) addIssues(context, counted.error);
+    const parsed = quotaPolicySchema.safeParse(rest);
     if (!parsed.success) addIssues(context, parsed.error);
-    if (!named.success || !parsed.success) return z.NEVER;
-    if (parsed.data.policy === 'unlimited') {
+    if (!counted.success || !parsed.success) return z.NEVER;
+    const { data: policy } = parsed;
+    if (policy.policy === 'unlimited') {
       context.addIssue({ code: 'custom', path: ['policy'], message: 'must be a limit: leave an unlimited quota out' });
       return z.NEVER;
     }
-    return { name: named.data ?? parsed.data.policy, policy: parsed.data };
+    if (policy.policy === 'concurrency' && counted.data.unit !== 'requests')
+      context.addIssue({
+        code: 'custom',
+        path: ['unit'],
+        message: 'must be requests: what is in flight has no amount',
+      });
+    return { ...counted.data, name: counted.data.name ?? policy.policy, policy };
   });
 
-function addIssues(context: z.RefinementCtx, { issues }: z.ZodError, at: PropertyKey[] = []): void {
-  for (const { path, message } of issues) context.addIssue({ code: 'custom', path: [...at, ...path], message });
+function withoutUndefined(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
+
+function addIssues(context: z.RefinementCtx, { issues }: z.ZodError): void {
+  for (const { path, message } of issues) context.addIssue({ code: 'custom', path, message });
 }
 
 const quotasSchema = z

@@ -7,8 +7,10 @@ import {
   type LimitedPolicy,
   limitOf,
   periodMsOf,
+  REQUESTS,
 } from '#quota';
 import { SettingsError } from '#service';
+import { type AmountEstimate, compileEstimates, type CountedAmount, withUse } from './amounts.js';
 import { type AnswerReader, compileAnswer } from './answer-reader.js';
 import { type Channel, compileChannel } from './channel.js';
 import { ExpressionError } from './expressions.js';
@@ -45,13 +47,14 @@ export interface Provider {
   readonly proxyUrl: string | undefined;
   readonly request: RequestTemplate;
   readonly readAnswer: AnswerReader;
+  /** What a message will use of the quotas that count amounts. */
+  readonly estimate: AmountEstimate | undefined;
   /** What an answer says of the account's quota. */
   readonly readAnnouncement: AnnouncementReader;
 }
 
 /** A quota of an account; without a name if it is the only one. */
-export interface AccountQuota {
-  readonly name: string | undefined;
+export interface AccountQuota extends Readonly<CountedAmount> {
   readonly policy: LimitedPolicy;
 }
 
@@ -176,6 +179,7 @@ function compileProvider(
       proxyUrl: proxyFor(request.origin, found.env),
       request,
       readAnswer,
+      estimate: undefined,
       readAnnouncement: announcementReader([]),
     },
   ];
@@ -215,10 +219,12 @@ function findDuplicates(inputs: readonly ProviderInput[], { file, problems }: Fo
 
 /** The quotas of an entry. The only one of the short form has no name. */
 function quotasOf({ quota, quotas = [], maxConcurrent }: ProviderInput): AccountQuota[] {
-  if (quota !== undefined && maxConcurrent === undefined) return [{ name: undefined, policy: quota }];
-  const named = quota === undefined ? quotas : [{ name: quota.policy, policy: quota }];
+  if (quota !== undefined && maxConcurrent === undefined) return [{ name: undefined, policy: quota, unit: REQUESTS }];
+  const named = quota === undefined ? quotas : [{ name: quota.policy, policy: quota, unit: REQUESTS }];
   const concurrency = { policy: 'concurrency', limit: maxConcurrent ?? 0 } as const;
-  return maxConcurrent === undefined ? [...named] : [...named, { name: 'max-concurrent', policy: concurrency }];
+  return maxConcurrent === undefined
+    ? [...named]
+    : [...named, { name: 'max-concurrent', policy: concurrency, unit: REQUESTS }];
 }
 
 /** Providers that share an account share its quotas, which any of them may define. */
@@ -241,7 +247,15 @@ function shareQuotas(providers: Provider[], inputs: readonly ProviderInput[], { 
       problems.push(file.problemAt(['providers', index, 'announcements', place, 'quota'], 'must name a quota'));
     }
     const readAnnouncement = announcementReader(quotas.map((quota, at) => withHeaders(quota, announcements, at === 0)));
-    return { ...provider, quota: scarcest(quotas), quotas, readAnnouncement };
+    const readAnswer = withUse(provider.readAnswer, quotas);
+    return {
+      ...provider,
+      quota: scarcest(quotas),
+      quotas,
+      readAnnouncement,
+      readAnswer,
+      estimate: compileEstimates(quotas),
+    };
   });
 }
 
@@ -258,7 +272,9 @@ function withHeaders(
 /** The quota that allows the fewest messages in the long run. */
 function scarcest(quotas: readonly AccountQuota[]): LimitedPolicy | undefined {
   const rate = (policy: LimitedPolicy): number => limitOf(policy) / periodMsOf(policy);
-  const policies = quotas.map(({ policy }) => policy).filter(({ policy }) => policy !== 'concurrency');
+  const limits = quotas.filter(({ policy }) => policy.policy !== 'concurrency');
+  const ofRequests = limits.filter(({ unit }) => unit === REQUESTS);
+  const policies = (ofRequests.length > 0 ? ofRequests : limits).map(({ policy }) => policy);
   return policies.toSorted((one, other) => rate(one) - rate(other))[0];
 }
 

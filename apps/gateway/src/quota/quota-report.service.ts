@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { QuotaReport } from '#contracts';
 import { decidingState, type LimitedPolicy, limitOf, type NamedQuotaState, Quota } from '#quota';
 import { AccountHealth } from '../providers/account-health.service.js';
-import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { type AccountQuota, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 
 type AccountReport = QuotaReport['providers'][number];
 type QuotaEntry = AccountReport['quotas'][number];
@@ -44,7 +44,7 @@ export class QuotaReportService {
     if (first === undefined) return { standing: NO_LIMIT, quotas: [], isHeld: false };
     const states = await this.quota.states(account);
     if (states === undefined) {
-      const unknown = quotas.map(({ name, policy }) => entryOf({ name, policy, source: 'counted' }, unknownOf(policy)));
+      const unknown = quotas.map((quota) => entryOf({ ...quota, source: 'counted' }, unknownOf(quota.policy)));
       return { standing: unknownOf(first.policy), quotas: unknown, isHeld: false };
     }
     const deciding = decidingState(states);
@@ -55,10 +55,10 @@ export class QuotaReportService {
 }
 
 function entryOf(
-  { name, policy, source }: { name: string | undefined; policy: LimitedPolicy; source: QuotaEntry['source'] },
+  { name, policy, unit, source }: Pick<AccountQuota, 'name' | 'policy' | 'unit'> & Pick<QuotaEntry, 'source'>,
   standing: Standing,
 ): QuotaEntry {
-  return { name: name ?? policy.policy, policy: policy.policy, unit: 'requests', ...standing, source };
+  return { name: name ?? policy.policy, policy: policy.policy, unit, ...standing, source };
 }
 
 function unknownOf(policy: LimitedPolicy): Standing {

@@ -11,7 +11,7 @@ export function quotasOf(providers: readonly Provider[]): ProviderOptions[] {
     const [only] = quotas;
     if (only === undefined) return [];
     if (only.name === undefined) return [{ name: account, policy: only.policy, timeoutMs }];
-    const named = quotas.map(({ name = '', policy }) => ({ name, policy }));
+    const named = quotas.map(({ name = '', policy, unit }) => ({ name, policy, unit }));
     return [{ name: account, quotas: named, timeoutMs }];
   });
 }

@@ -1,13 +1,17 @@
 import { type Announcement, waitMsOf } from '../announcements/announcement.js';
-import type { NamedQuotaState, Permit, QuotaState, Reservation, Settlement } from '../permit.js';
+import type { Amounts, NamedQuotaState, Permit, QuotaState, Reservation, Settlement } from '../permit.js';
 import { type LimitedPolicy, periodMsOf } from '../policy.js';
 import type { ProviderQuota } from './provider-quota.js';
 
 interface NamedQuota {
   name: string;
   policy: LimitedPolicy;
+  unit: string;
   quota: ProviderQuota;
 }
+
+/** The unit of a quota that counts requests. */
+export const REQUESTS = 'requests';
 
 /** From this many free slots on, callers hardly compete for them. */
 const PLENTY = 200;
@@ -34,11 +38,14 @@ export class AccountQuotas {
     return this.quotas.reduce((sum, { quota }) => sum + quota.trips, 0);
   }
 
-  /** No trip while a quota is known to be closed. */
-  async reserve(): Promise<Reservation> {
+  /**
+   * No trip while a quota is known to be closed.
+   * @param estimates for quotas that count amounts
+   */
+  async reserve(estimates: Amounts = {}): Promise<Reservation> {
     const blockedMs = this.blockedForMs;
     if (blockedMs > 0) return { granted: false, reason: 'blocked', waitMs: blockedMs };
-    const reservations = await this.reserveEach();
+    const reservations = await this.reserveEach(estimates);
     const parts = reservations.flatMap((reservation) => (reservation?.granted === true ? [reservation.permit] : []));
     const [first] = parts;
     if (first !== undefined && parts.length === this.quotas.length) {
@@ -52,13 +59,15 @@ export class AccountQuotas {
    * All quotas make their steps at the same time while each has plenty left. Otherwise the one with the fewest slots is asked
    * first: the others then lend no slots to callers that it denies. Undefined for quotas that were not asked.
    */
-  private async reserveEach(): Promise<(Reservation | undefined)[]> {
+  private async reserveEach(estimates: Amounts): Promise<(Reservation | undefined)[]> {
     const lefts = this.quotas.map(({ quota }) => quota.left);
     const least = Math.min(...lefts);
     const scarcest = least < PLENTY ? this.quotas[lefts.indexOf(least)] : undefined;
-    const first = await scarcest?.quota.reserve();
+    const first = await scarcest?.quota.reserve(estimates[scarcest.name]);
     if (first?.granted === false) return this.denials(first);
-    return Promise.all(this.quotas.map(async (each) => (each === scarcest ? first : each.quota.reserve())));
+    const reserve = async (each: NamedQuota): Promise<Reservation | undefined> =>
+      each === scarcest ? first : each.quota.reserve(estimates[each.name]);
+    return Promise.all(this.quotas.map(reserve));
   }
 
   /** A quota denies a caller. While it is blocked, another one may be blocked for longer: one look tells, for all callers. */
@@ -98,9 +107,9 @@ export class AccountQuotas {
   /** Undefined when Redis does not answer. */
   async states(): Promise<NamedQuotaState[] | undefined> {
     const states = await Promise.all(this.quotas.map(({ quota }) => quota.state()));
-    const named = this.quotas.flatMap(({ name, policy }, index) => {
+    const named = this.quotas.flatMap(({ name, policy, unit }, index) => {
       const state = states[index];
-      return state === undefined ? [] : [{ ...state, name, policy }];
+      return state === undefined ? [] : [{ ...state, name, policy, unit }];
     });
     return named.length === this.quotas.length ? named : undefined;
   }
@@ -112,7 +121,11 @@ export class AccountQuotas {
   private whole(first: Permit, parts: readonly Permit[]): Permit {
     const sendByMs = Math.min(...parts.map((part) => part.sendByMs));
     const { epoch, generation, grantedAtMs } = first;
-    return { provider: this.account, epoch, generation, sendByMs, grantedAtMs, parts };
+    const counted = this.quotas.flatMap(({ name, unit }, index) =>
+      unit === REQUESTS ? [] : [[name, parts[index]?.amount ?? 0] as const],
+    );
+    const amounts = counted.length === 0 ? {} : { amounts: Object.fromEntries(counted) };
+    return { provider: this.account, epoch, generation, sendByMs, grantedAtMs, amount: 1, ...amounts, parts };
   }
 
   private giveBack(parts: readonly Permit[]): void {
@@ -152,13 +165,13 @@ function denialOf(reservations: readonly (Reservation | undefined)[]): Reservati
 /** What an answer says of one quota. The first one is also told what matches none. */
 function partOf(settlement: Settlement, index: number): Settlement {
   if (!('announced' in settlement) || settlement.announced === undefined || index === 0) return settlement;
-  const { outcome, announced } = settlement;
+  const { announced } = settlement;
   const { retryAfterMs, emptyForMs, others } = announced;
   const waits =
-    outcome === 'refused'
+    settlement.outcome === 'refused'
       ? { ...(retryAfterMs !== undefined && { retryAfterMs }), ...(emptyForMs !== undefined && { emptyForMs }) }
       : {};
-  return { outcome, announced: { ...others?.[index - 1], ...waits } };
+  return { ...settlement, announced: { ...others?.[index - 1], ...waits } };
 }
 
 /** The state of the quota that decides: of closed ones the last to open, else the one with the fewest slots left. */

@@ -12,7 +12,8 @@ export class KnownQuota {
   /** Whether the quota was spent in the last reply. */
   isSpent = false;
 
-  private limit: number;
+  /** In force as of the last reply. */
+  limit: number;
   private used = 0;
   /** This pod's last step that Redis recorded. */
   private recorded = { seq: 0, atMs: 0 };

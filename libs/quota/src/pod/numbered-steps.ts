@@ -11,6 +11,7 @@ const RETRY_FOR_MS = 300_000;
 export interface Step {
   seq: number;
   want: number;
+  least: number;
   settlements: SettlementBatch;
   /** The time of the first attempt. Permits are dated from it: Redis granted them no earlier. */
   startedAtMs: number;
@@ -58,9 +59,9 @@ export class NumberedSteps {
     return this.seq > 0;
   }
 
-  compose({ want, settlements, startedAtMs }: Omit<Step, 'seq'>): Step {
+  compose({ want, least, settlements, startedAtMs }: Omit<Step, 'seq'>): Step {
     this.seq += 1;
-    return { seq: this.seq, want, settlements, startedAtMs };
+    return { seq: this.seq, want, least, settlements, startedAtMs };
   }
 
   dropStale(): void {
@@ -88,10 +89,10 @@ export class NumberedSteps {
    * @param recalled rebuilds a forgotten count
    */
   peek(recalled?: readonly Sent[]): Promise<StepReply> {
-    return this.request({ seq: 0, want: 0, settlements: new SettlementBatch(), startedAtMs: 0 }, recalled);
+    return this.request({ seq: 0, want: 0, least: 1, settlements: new SettlementBatch(), startedAtMs: 0 }, recalled);
   }
 
-  private async request({ seq, want, settlements }: Step, recalled?: readonly Sent[]): Promise<StepReply> {
+  private async request({ seq, want, least, settlements }: Step, recalled?: readonly Sent[]): Promise<StepReply> {
     const { provider, quota, policy, podId, holdMs, whenForgotten } = this.options;
     this.trips += 1;
     const nowMs = performance.now();
@@ -102,6 +103,7 @@ export class NumberedSteps {
       podId,
       seq,
       want,
+      least,
       holdMs,
       whenForgotten,
       knownEpoch: this.known.epoch,

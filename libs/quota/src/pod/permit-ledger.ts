@@ -64,18 +64,22 @@ export class PermitLedger {
     if (this.inHand.hasSpares) this.flushWithin(SPARE_MS);
   }
 
-  /** A second settlement of the same permit changes nothing. */
-  settle(permit: Permit, settlement: Settlement): void {
+  /**
+   * A second settlement of the same permit changes nothing.
+   * @param used what an accepted request used, if not the permit's amount
+   */
+  settle(permit: Permit, settlement: Settlement, used?: number): void {
     if (!this.inHand.remove(permit)) return;
     const nowMs = performance.now();
-    this.outgoing.add({ permit, settlement: this.withCredibleAnnouncement(permit, settlement), nowMs });
+    this.outgoing.add({ permit, settlement: this.withCredibleAnnouncement(permit, settlement), used, nowMs });
     if (settlement.outcome === 'refused') this.noteRefusal(permit, waitMsOf(settlement.announced));
     // Another pod may want a slot given back, and the last settlement of a spent window closes it.
     const isImmediate = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
     const closesWindow = this.known.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
     // No later than when the permit would time out as unknown.
     const untilTimeoutMs = permit.sendByMs + this.options.timeoutMs - nowMs;
-    const patienceMs = Math.max(0, Math.min(this.outgoing.maxWaitMs, untilTimeoutMs));
+    const givesBackMs = used !== undefined && used < permit.amount ? SPARE_MS : Infinity;
+    const patienceMs = Math.max(0, Math.min(this.outgoing.maxWaitMs, untilTimeoutMs, givesBackMs));
     this.flushWithin(isImmediate || closesWindow ? 0 : patienceMs);
   }
 

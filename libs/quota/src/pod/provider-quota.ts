@@ -1,14 +1,17 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, QuotaState, Reservation, Settlement } from '../permit.js';
 import { recalledMs } from '../policy.js';
-import type { QuotaStore, StepReply } from '../store/quota-store.js';
+import type { QuotaStore, Sent, StepReply } from '../store/quota-store.js';
 import { Demand } from './demand.js';
 import { KnownQuota } from './known-quota.js';
 import { NumberedSteps, type Step, type StepOptions } from './numbered-steps.js';
 import { PermitLedger } from './permit-ledger.js';
 import { Rebuilding, type Recall } from './rebuilding.js';
+import { UsualAmount } from './usual-amount.js';
 
 export interface ProviderQuotaOptions extends Omit<StepOptions, 'holdMs'> {
+  /** The quota counts an amount for each request. */
+  countsAmounts?: boolean;
   /** See `QuotaOptions`. */
   recall?: Recall | undefined;
   /** Timeout of a request to the provider; after it the permit is settled as unknown. */
@@ -31,7 +34,10 @@ const GATHER_MS = 1;
 
 const UNAVAILABLE: Reservation = { granted: false, reason: 'unavailable' };
 
-type Waiter = (reservation: Reservation) => void;
+interface Waiter {
+  amount: number;
+  resolve: (reservation: Reservation) => void;
+}
 
 /**
  * One pod's side of one provider's quota. Callers are served by steps, one in flight at a time (group commit):
@@ -61,6 +67,7 @@ export class ProviderQuota {
    * permits in flight are what is limited.
    */
   private readonly canPrefetch: boolean;
+  private readonly usual = new UsualAmount();
   private waiters: Waiter[] = [];
   private running: Promise<void> | undefined;
   private isOverdue = false;
@@ -70,15 +77,15 @@ export class ProviderQuota {
     private readonly store: QuotaStore,
     private readonly options: ProviderQuotaOptions,
   ) {
-    const { policy, provider, permitMs, timeoutMs, onEvent } = options;
+    const { policy, provider, permitMs, timeoutMs, onEvent, countsAmounts = false } = options;
     const holdMs = permitMs + timeoutMs + TIMER_SLACK_MS;
-    this.canPrefetch = policy.policy !== 'fixed-window' && policy.policy !== 'concurrency';
+    this.canPrefetch = policy.policy !== 'fixed-window' && policy.policy !== 'concurrency' && !countsAmounts;
     this.known = new KnownQuota(provider, policy, onEvent);
     this.ledger = new PermitLedger({ ...options, holdMs }, this.known, () => this.flushIfConnected());
     this.steps = new NumberedSteps(store, { ...options, holdMs }, this.known, (...reply) => this.note(...reply));
     const { recall } = options;
     if (recall)
-      this.rebuilding = new Rebuilding(this.steps, () => recall(provider, recalledMs(policy) + holdMs), options);
+      this.rebuilding = new Rebuilding(this.steps, () => this.readJournal(recall, recalledMs(policy) + holdMs));
     store.onConnected(() => {
       this.isCheckDue = this.steps.hasSentAny;
       this.flushNow();
@@ -90,8 +97,11 @@ export class ProviderQuota {
     return this.steps.trips;
   }
 
-  /** Asks for a permit. At most one trip, shared with concurrent callers; none while the quota is known to be blocked. */
-  reserve(): Promise<Reservation> {
+  /**
+   * Asks for a permit. At most one trip, shared with concurrent callers; none while the quota is known to be blocked.
+   * @param estimate where amounts are counted; by default what recent requests used
+   */
+  reserve(estimate?: number): Promise<Reservation> {
     this.demand.noteCaller();
     const nowMs = performance.now();
     const spare = this.ledger.takeSpare(nowMs);
@@ -99,8 +109,9 @@ export class ProviderQuota {
     const waitMs = this.known.blockedForMs(nowMs);
     if (waitMs > 0) return Promise.resolve({ granted: false, reason: 'blocked', waitMs });
     if (!this.isAnswering) return Promise.resolve(UNAVAILABLE);
+    const amount = this.amountOf(estimate);
     return new Promise((resolve) => {
-      this.waiters.push(resolve);
+      this.waiters.push({ amount, resolve });
       this.wake();
     });
   }
@@ -110,9 +121,9 @@ export class ProviderQuota {
     return this.known.blockedForMs(performance.now());
   }
 
-  /** Slots that are free, as of the last reply. */
+  /** How many requests there is room for, as of the last reply. */
   get left(): number {
-    return this.known.left;
+    return this.known.left / this.usual.value;
   }
 
   /** How much of the limit is used, as of the last reply: from 0 to 1. */
@@ -131,7 +142,9 @@ export class ProviderQuota {
 
   /** Reports what became of a permit. A second settlement of the same permit changes nothing. */
   settle(permit: Permit, settlement: Settlement): void {
-    this.ledger.settle(permit, settlement);
+    const used = this.usedOf(permit, settlement);
+    if (used !== undefined) this.usual.note(used);
+    this.ledger.settle(permit, settlement, used);
   }
 
   /** The quota as Redis counts it now: one trip; undefined when Redis does not answer. */
@@ -161,6 +174,14 @@ export class ProviderQuota {
   /** False while disconnected, or while the step in flight is overdue: waiting would only cost the caller time. */
   private get isAnswering(): boolean {
     return !this.ledger.isClosed && this.store.isConnected && !this.isOverdue;
+  }
+
+  /** Of several quotas of one account, the journal knows the epoch of one, and not of which. */
+  private async readJournal(recall: Recall, sinceMs: number): Promise<readonly Sent[]> {
+    const { provider, quota, countsAmounts } = this.options;
+    if (quota === undefined) return recall(provider, sinceMs);
+    const sent = await recall(provider, sinceMs, countsAmounts === true ? quota : undefined);
+    return sent.map(({ agoMs, requests }) => ({ agoMs, requests }));
   }
 
   private flushIfConnected(): void {
@@ -237,9 +258,26 @@ export class ProviderQuota {
     this.isCheckDue = false;
     const settlements = this.ledger.outgoing.take();
     const startedAtMs = performance.now();
-    const callers = this.waiters.length;
-    const want = callers === 0 ? 0 : callers + this.demand.prefetch(startedAtMs);
-    return this.steps.compose({ want, settlements, startedAtMs });
+    let [want, least] = [0, Infinity];
+    for (const { amount } of this.waiters) {
+      want += amount;
+      least = Math.min(least, amount);
+    }
+    if (want === 0) return this.steps.compose({ want, least: 1, settlements, startedAtMs });
+    want += this.demand.prefetch(startedAtMs);
+    return this.steps.compose({ want, least, settlements, startedAtMs });
+  }
+
+  /** No request takes more than the whole quota: what it uses beyond is charged when it is settled. */
+  private amountOf(estimate: number | undefined): number {
+    if (this.options.countsAmounts !== true) return 1;
+    return Math.max(1, Math.min(Math.ceil(estimate ?? this.usual.value), this.known.limit));
+  }
+
+  /** What an accepted request used of a quota that counts amounts: by its answer, else as estimated. */
+  private usedOf({ amount }: Permit, settlement: Settlement): number | undefined {
+    if (this.options.countsAmounts !== true || settlement.outcome !== 'accepted') return undefined;
+    return settlement.used?.[this.options.quota ?? ''] ?? amount;
   }
 
   private note(reply: StepReply, sentAtMs: number): void {
@@ -257,17 +295,25 @@ export class ProviderQuota {
     const hasClosed = (isRetry && reply.state === 'blocked') || this.known.hasRefusedSince(step.startedAtMs);
     const isTooLate = hasClosed || performance.now() >= sendByMs;
     const { epoch, generation, grantedAtMs } = reply;
-    for (let granted = 0; granted < reply.granted; granted += 1) {
-      const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs, grantedAtMs };
+    const { countsAmounts = false } = this.options;
+    for (let left = reply.granted; left > 0;) {
+      const waiter = isTooLate ? undefined : this.nextWaiter(asking, left);
+      const amount = waiter?.amount ?? (countsAmounts ? left : 1);
+      const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs, grantedAtMs, amount };
       this.ledger.inHand.add(permit);
-      // Callers that gave up leave their permits to those that arrived since.
-      const waiter = isTooLate ? undefined : (asking.shift() ?? this.waiters.shift());
       if (waiter === undefined) this.ledger.inHand.keepSpare(permit);
-      else waiter({ granted: true, permit });
+      else waiter.resolve({ granted: true, permit });
+      left -= amount;
     }
-    if (isTooLate) this.ledger.giveBackSpares(Infinity);
+    // What is left of amounts is too little for any caller.
+    if (isTooLate || countsAmounts) this.ledger.giveBackSpares(Infinity);
     this.refuse(asking, reply, isTooLate);
     this.ledger.giveBackSparesSoon();
+  }
+
+  /** The first caller whose amount is there. Callers that gave up leave their permits to those that arrived since. */
+  private nextWaiter(asking: Waiter[], left: number): Waiter | undefined {
+    return takeFitting(asking, left) ?? takeFitting(this.waiters, left);
   }
 
   /** An open quota grants all permits wanted: callers left without one met a spent or a blocked quota. */
@@ -291,7 +337,12 @@ interface Delivery {
   isRetry: boolean;
 }
 
+function takeFitting(waiters: Waiter[], left: number): Waiter | undefined {
+  const index = waiters.findIndex(({ amount }) => amount <= left);
+  return index < 0 ? undefined : waiters.splice(index, 1)[0];
+}
+
 /** Answers all waiters and empties the list. */
 function answer(waiters: Waiter[], reservation: Reservation): void {
-  for (const waiter of waiters.splice(0)) waiter(reservation);
+  for (const { resolve } of waiters.splice(0)) resolve(reservation);
 }

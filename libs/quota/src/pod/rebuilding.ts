@@ -4,8 +4,9 @@ import type { NumberedSteps } from './numbered-steps.js';
 /**
  * Reads in a journal what was sent to an account in the last `sinceMs` milliseconds and may have been counted.
  * It must know every request whose permit was settled.
+ * @param amountOf the name of a quota that counts amounts: `requests` are then amounts of it
  */
-export type Recall = (account: string, sinceMs: number) => Promise<readonly Sent[]>;
+export type Recall = (account: string, sinceMs: number, amountOf?: string) => Promise<readonly Sent[]>;
 
 /** How long the journal may take to record a request after its answer. */
 const RECORDED_WITHIN_MS = 1_000;
@@ -21,7 +22,6 @@ export class Rebuilding {
   constructor(
     private readonly steps: NumberedSteps,
     private readonly recall: () => Promise<readonly Sent[]>,
-    private readonly options: { quota?: string | undefined },
   ) {}
 
   /** Learns from each reply whether the count is lost. */
@@ -43,17 +43,11 @@ export class Rebuilding {
   private async rebuild(): Promise<void> {
     try {
       const { recallInMs } = await this.steps.peek();
-      if (recallInMs !== undefined) await this.steps.peek(await this.read());
+      if (recallInMs !== undefined) await this.steps.peek(await this.recall());
       this.timer = undefined;
     } catch {
       this.timer = undefined;
       this.rebuildIn(RETRY_MS);
     }
-  }
-
-  /** Of several quotas of one account, the journal knows the epoch of one, and not of which. */
-  private async read(): Promise<readonly Sent[]> {
-    const sent = await this.recall();
-    return this.options.quota === undefined ? sent : sent.map(({ agoMs, requests }) => ({ agoMs, requests }));
   }
 }

@@ -17,6 +17,7 @@ export type WhenForgotten = 'blocked' | 'fresh';
 export interface Sent {
   /** Time since they were sent at the latest, in milliseconds. */
   agoMs: number;
+  /** How many, or of a quota that counts amounts the amount. */
   requests: number;
   /** Epoch of their permits, if the journal has it. */
   epoch?: number | undefined;
@@ -31,6 +32,8 @@ export interface StepRequest {
   /** Numbers this pod's steps for this provider. A retried step keeps its number and is applied once. */
   seq: number;
   want: number;
+  /** Fewer permits than this are of no use to any caller. Default 1. */
+  least?: number | undefined;
   /** Redis counts an unsettled permit as unknown this long after granting it. */
   holdMs: number;
   whenForgotten: WhenForgotten;
@@ -160,6 +163,7 @@ export class QuotaStore {
       request.recordedSeq,
       request.server ?? this.server,
       recalledArgument(request.recalled),
+      request.least ?? 1,
       ...request.settlements.toArguments(request.nowMs),
     );
     return toStepReply(reply);

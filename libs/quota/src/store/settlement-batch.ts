@@ -1,11 +1,22 @@
 import { type Announcement, waitMsOf } from '../announcements/announcement.js';
 import type { Permit, Settlement } from '../permit.js';
 
-type PermitOrigin = Pick<Permit, 'epoch' | 'generation' | 'grantedAtMs'>;
+type PermitOrigin = Pick<Permit, 'epoch' | 'generation' | 'grantedAtMs' | 'amount'>;
+
+interface Settled {
+  permit: PermitOrigin;
+  settlement: Settlement;
+  /** What an accepted request used of a quota that counts amounts; default: the permit's amount. */
+  used?: number | undefined;
+  /** On the monotonic clock. */
+  nowMs: number;
+}
 
 interface Counts extends Record<Settlement['outcome'], number> {
   epoch: number;
   generation: number;
+  /** What accepted requests used beyond their permits. */
+  charged: number;
   /** When the latest answer arrived, on the monotonic clock. */
   answeredAtMs: number;
   retryAfterMs: number;
@@ -30,11 +41,13 @@ export class SettlementBatch {
     return this.groups.size === 0;
   }
 
-  add({ permit, settlement, nowMs }: { permit: PermitOrigin; settlement: Settlement; nowMs: number }): void {
+  add({ permit, settlement, used, nowMs }: Settled): void {
     const announced = 'announced' in settlement ? settlement.announced : undefined;
     const isUnannounced = settlement.outcome === 'accepted' && announced?.remaining === undefined;
     const counts = this.groupOf(permit, { nowMs, isUnannounced });
-    counts[settlement.outcome] += 1;
+    const { amount } = permit;
+    if (settlement.outcome === 'accepted' && used !== undefined) addUse(counts, amount, used);
+    else counts[settlement.outcome] += amount;
     if (settlement.outcome !== 'notSent') counts.answeredAtMs = nowMs;
     if (announced === undefined) return;
     if (settlement.outcome === 'refused')
@@ -61,6 +74,7 @@ export class SettlementBatch {
       toWholeMs(announced.resetMs),
       announced.limit,
       toWholeMs(counts.holdMs),
+      counts.charged,
     ]);
   }
 
@@ -74,6 +88,7 @@ export class SettlementBatch {
       epoch,
       generation,
       ...outcomes,
+      charged: 0,
       answeredAtMs: 0,
       retryAfterMs: -1,
       holdMs: -1,
@@ -82,6 +97,14 @@ export class SettlementBatch {
     this.groups.set(key, counts);
     return counts;
   }
+}
+
+/** What was reserved and not used is given back; what was used beyond it is charged. */
+function addUse(counts: Counts, reserved: number, used: number): void {
+  const whole = Math.max(0, Math.ceil(used));
+  counts.accepted += Math.min(reserved, whole);
+  counts.notSent += Math.max(0, reserved - whole);
+  counts.charged += Math.max(0, whole - reserved);
 }
 
 function addAnnouncement(counts: Counts, announced: Announcement, grantedAtMs: number): void {

@@ -106,7 +106,7 @@ end
 function policy.grantable()
   if q.blockedUntilMs > 0 then return 0 end
   local free = math.max(0, maxGrants() - policy.used())
-  local oneAtATime = outstanding() == 0 and 1 or 0
+  local oneAtATime = outstanding() == 0 and least or 0
   -- As far as known all requests were accepted, and none was refused yet: probe again.
   if startsAtRefusal and free == 0 then return oneAtATime end
   -- One at a time, until more were accepted than the old window can have had slots left.

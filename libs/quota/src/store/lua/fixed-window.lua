@@ -247,7 +247,7 @@ function policy.grantable()
   if q.blockedUntilMs > 0 or isClosing() and not isClock then return 0 end
   local free = math.max(0, limit - policy.used())
   -- The provider announced a time before its window can have ended: one request finds out whether it has.
-  if q.cameSooner == 1 and q.accepted == 0 then return outstanding() == 0 and math.min(1, free) or 0 end
+  if q.cameSooner == 1 and q.accepted == 0 then return outstanding() == 0 and math.min(least, free) or 0 end
   return free
 end
 

@@ -67,9 +67,14 @@ function policy.rescale(oldPeriodMs)
   save()
 end
 
+-- When as many slots are free as the smallest request needs.
 local function nextFreeAtMs()
+  local missing = math.min(least, limit) - (limit - policy.used())
   for _, slot in ipairs(slots()) do
-    if slot.freeAtMs > now then return slot.freeAtMs end
+    if slot.freeAtMs > now then
+      missing = missing - slot.count
+      if missing <= 0 then return slot.freeAtMs end
+    end
   end
 end
 

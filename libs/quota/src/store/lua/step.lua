@@ -21,10 +21,11 @@
 -- ARGV[15]  run id of the server as the pod knows it, '' when unknown
 -- ARGV[16] what a journal knows to have been sent, for a forgotten quota: '=' and 'age in ms:requests:epoch,…', latest first;
 --           epoch 0 where it is unknown; '' if nobody asked the journal
--- ARGV[17…] groups of settlements, 13 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
+-- ARGV[17] least: fewer permits than this are of no use to any caller; more than 1 only where amounts are counted
+-- ARGV[18…] groups of settlements, 14 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
 --           latest answer in ms; then announced by the provider, -1 if it was not: Retry-After in ms, requests remaining,
---           when the request with that answer was granted (Redis clock), ms until its window ends, its limit; and how long
---           to hold the account back because of a limit that is not this quota
+--           when the request with that answer was granted (Redis clock), ms until its window ends, its limit; how long
+--           to hold the account back because of a limit that is not this quota; and what requests used beyond their permits
 --
 -- Returns {granted, epoch, generation, state, waitMs, used, limit, event, recorded, foreign, grantedMs, windowEndsInMs,
 --   isHeld, serverMs, recallInMs, source}
@@ -73,7 +74,7 @@
 -- 'seq:epoch:generation:granted:ms'.
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
-local SETTLEMENTS, SETTLEMENT_SIZE = 17, 13
+local SETTLEMENTS, SETTLEMENT_SIZE = 18, 14
 local SILENT_POD_MS = 600000
 -- How long a new server grants nothing: pods that know more than it report as soon as they are connected.
 local RECONCILE_MS = 250
@@ -92,7 +93,7 @@ local ROUNDING_MS = 1000
 local policy
 
 local key, podField, kind = KEYS[1], 'pod:' .. ARGV[2], ARGV[5]
-local seq, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+local seq, want, limit, least = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[17])
 local periodMs, guardMs, holdMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10])
 local option = tonumber(ARGV[9]) or tonumber(string.match(ARGV[9], '^[^|]*'))
 local knownEpoch, knownWaitMs, recordedSeq = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
@@ -230,8 +231,11 @@ local function isProbeUnderWay() return q.isProbing == 1 and outstanding() > 0 e
 
 local function stateAndWait()
   local state, waitMs = OPEN, 0
-  if policy.grantable() == 0 then
+  local free = policy.grantable()
+  if free < math.min(least, limit) then
     state, waitMs = policy.closedState()
+    -- There is room for smaller requests.
+    if free > 0 then state = SPENT end
   elseif isProbeUnderWay() then
     state, waitMs = SPENT, PROBE_ANSWER_MS
   end
@@ -241,14 +245,15 @@ end
 
 local function grantable()
   if now < q.opensMs or isProbeUnderWay() then return 0 end
-  return q.isProbing == 1 and math.min(1, policy.grantable()) or policy.grantable()
+  return q.isProbing == 1 and math.min(least, policy.grantable()) or policy.grantable()
 end
 
 local function settlementAt(i)
   local function number(offset) return tonumber(ARGV[i + offset]) end
   return { epoch = number(0), generation = number(1), isTimedOut = number(1) < q.generation - 1,
     accepted = number(2), notSent = number(3), unknown = number(4), refused = number(5), answeredMs = now - number(6),
-    retryAfterMs = number(7), remaining = number(8), grantedMs = number(9), resetMs = number(10), limit = number(11), heldForMs = number(12) }
+    retryAfterMs = number(7), remaining = number(8), grantedMs = number(9), resetMs = number(10), limit = number(11), heldForMs = number(12),
+    charged = number(13) }
 end
 
 local function learnLimit(announced)
@@ -273,6 +278,7 @@ local function settle(s)
   if s.generation == q.generation - 1 then
     q.old = math.max(0, q.old - s.accepted - s.notSent - s.unknown - s.refused)
   end
+  q.granted, s.accepted = q.granted + s.charged, s.accepted + s.charged
   s.lastAnswerMs = q.lastAnswerMs
   q.accepted, q.refunded = q.accepted + s.accepted, q.refunded + s.notSent
   q.refused, q.unknown = q.refused + s.refused, q.unknown + s.unknown
@@ -405,6 +411,7 @@ if isRepeated then
   end
 else
   granted = math.min(want, grantable())
+  if granted < math.min(least, limit) then granted = 0 end
   if granted > 0 then
     policy.noteGrant(granted)
     if outstanding() == 0 then q.old, q.agesMs = 0, now + holdMs end

@@ -70,6 +70,6 @@ function policy.grantable()
 end
 
 function policy.closedState()
-  local waitMs = math.max(q.blockedUntilMs - now, missingMs() - (limit - 1 - outstanding()) * tokenMs)
+  local waitMs = math.max(q.blockedUntilMs - now, missingMs() - (limit - math.min(least, limit) - outstanding()) * tokenMs)
   return opensByTime(waitMs) and BLOCKED or SPENT, math.max(1, waitMs)
 end
