@@ -117,8 +117,12 @@ describe('npm start', () => {
     expect(launcher.output).toContain('JWT_PRIVATE_KEY_FILE');
   });
 
-  it('stops all its processes on SIGTERM, and starts again on the same data', async () => {
+  it('leaves its data folder to no other stack, stops all its processes on SIGTERM, and starts again on the same data', async () => {
     launcher = await Launcher.run();
+    await waitUntil(() => launcher?.output.includes('listening') ?? false, { what: 'the first stack is starting' });
+    const second = await Launcher.run();
+    expect(await second.exited).toEqual([1, null]);
+    expect(second.output).toContain('is in use by process');
     await launcher.ready();
     const { pids } = launcher;
     expect(pids).toHaveLength(6);
@@ -127,22 +131,11 @@ describe('npm start', () => {
     expect(pids.filter(isAlive)).toEqual([]);
     launcher = await Launcher.run();
     await launcher.ready();
-  });
-
-  it('leaves no process behind when it is killed', async () => {
-    launcher = await Launcher.run();
-    await launcher.ready();
-    const { pids } = launcher;
-    launcher.child.kill('SIGKILL');
-    await waitUntil(() => !pids.some(isAlive), { what: 'all processes have ended' });
-  });
-
-  it('rejects a data folder that another stack uses', async () => {
-    launcher = await Launcher.run();
-    await waitUntil(() => launcher?.output.includes('listening') ?? false, { what: 'the first stack is starting' });
-    const second = await Launcher.run();
-    expect(await second.exited).toEqual([1, null]);
-    expect(second.output).toContain('is in use by process');
-    await launcher.ready();
+    await expectNothingLeftAfterKill(launcher);
   });
 });
+
+async function expectNothingLeftAfterKill({ child, pids }: Launcher): Promise<void> {
+  child.kill('SIGKILL');
+  await waitUntil(() => !pids.some(isAlive), { what: 'all processes have ended' });
+}
