@@ -13,12 +13,7 @@ const CHECKS: [what: string, args: string[]][] = [
 ];
 
 const jestArgs = process.argv.slice(2);
-for (const [what, args] of jestArgs.length === 0 ? CHECKS : []) {
-  const startedAt = Date.now();
-  const code = await run(args, process.env);
-  console.log(`${what}: ${code === 0 ? 'ok' : 'failed'} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
-  if (code !== 0) process.exit(code);
-}
+if (jestArgs.length === 0 && (await Promise.all(CHECKS.map(check))).includes(false)) process.exit(1);
 const engines = process.env['TEST_ENGINES'] === 'native' ? await nativeEngines() : await embeddedRedis();
 console.log(`engines: ${process.env['TEST_ENGINES'] ?? 'embedded'}`);
 const CHROME_PATH = findChromium(process.env) ?? '';
@@ -29,6 +24,14 @@ const reports = results === undefined ? [] : ['--json', `--outputFile=${results}
 const code = await run([...jest, ...reports, ...jestArgs], { ...process.env, ...engines.env, CHROME_PATH });
 await engines.stop();
 process.exit(code);
+
+/** Prints its findings, and how it went. */
+async function check([what, args]: (typeof CHECKS)[number]): Promise<boolean> {
+  const startedAt = Date.now();
+  const isOk = (await run(args, process.env)) === 0;
+  console.log(`${what}: ${isOk ? 'ok' : 'failed'} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
+  return isOk;
+}
 
 interface Engines {
   env: NodeJS.ProcessEnv;

@@ -1,16 +1,46 @@
 import Bottleneck from 'bottleneck';
 import { Redis } from 'ioredis';
-import { type IRateLimiterOptions, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
-import { type LimitedPolicy, limitOf, openQuotaRedis, periodMsOf, Quota, type Settlement } from '#quota';
+import {
+  type IRateLimiterOptions,
+  type RateLimiterAbstract,
+  RateLimiterMemory,
+  RateLimiterRedis,
+  RateLimiterUnion,
+} from 'rate-limiter-flexible';
+import {
+  type LimitedPolicy,
+  limitOf,
+  openQuotaRedis,
+  periodMsOf,
+  type ProviderOptions,
+  Quota,
+  type Settlement,
+} from '#quota';
 import type { RedisConnection } from '#redis';
 
-export interface Setup {
-  redisUrl: string;
+/** A provider account. */
+export interface Account {
   provider: string;
   policy: LimitedPolicy;
+  /** Further limits. */
+  others?: readonly LimitedPolicy[];
   timeoutMs: number;
+}
+
+export interface Setup extends Account {
+  redisUrl: string;
   budgetMs: number;
   pods: number;
+}
+
+/** All limits of an account, named by their policies; the policy of the account is the last. */
+export function limitsOf({ policy, others = [] }: Account): { name: string; policy: LimitedPolicy }[] {
+  return [...others, policy].map((limit) => ({ name: limit.policy, policy: limit }));
+}
+
+function optionsOf(account: Account): ProviderOptions {
+  const { provider: name, policy, others = [], timeoutMs } = account;
+  return others.length === 0 ? { name, policy, timeoutMs } : { name, quotas: limitsOf(account), timeoutMs };
 }
 
 /** Decides for each message whether it may be sent to the free provider. */
@@ -34,16 +64,18 @@ export const LIMITERS = {
 export type LimiterName = keyof typeof LIMITERS;
 
 /** Makes the provider known to Octo before the first message: a missing count then means a lost count. */
-export async function provision(redisUrl: string, provider: string): Promise<void> {
+export async function provision(redisUrl: string, account: Account): Promise<void> {
   const redis = new Redis(redisUrl);
-  await new Quota({ redis, providers: [] }).provision(provider);
+  const quota = new Quota({ redis, providers: [optionsOf(account)] });
+  for (const name of quota.names) await quota.provision(name);
   await redis.quit();
 }
 
-function octo({ redisUrl, provider, policy, timeoutMs, budgetMs }: Setup): Limiter {
+function octo({ redisUrl, budgetMs, ...account }: Setup): Limiter {
+  const { provider } = account;
   const redis = openQuotaRedis(redisUrl);
   redis.on('error', () => {});
-  const quota = new Quota({ redis, providers: [{ name: provider, policy, timeoutMs }], budgetMs });
+  const quota = new Quota({ redis, providers: [optionsOf(account)], budgetMs });
   let tripsBefore = 0;
   return {
     ready: async () => {
@@ -66,10 +98,13 @@ function octo({ redisUrl, provider, policy, timeoutMs, budgetMs }: Setup): Limit
 }
 
 /** All pods share one Redis, and the first request starts the window, as far as the library can do that. */
-function rateLimiterFlexible({ redisUrl, provider, policy }: Setup): Limiter {
+function rateLimiterFlexible({ redisUrl, provider, ...account }: Setup): Limiter {
   const redis = new Redis(redisUrl, { enableOfflineQueue: false, maxRetriesPerRequest: 0 });
   redis.on('error', () => {});
-  const limiter = new RateLimiterRedis({ storeClient: redis, ...limiterOptions(policy, { pods: 1 }) });
+  const limiters = [...(account.others ?? []), account.policy].map(
+    (policy) => new RateLimiterRedis({ storeClient: redis, ...limiterOptions(policy, { pods: 1 }) }),
+  );
+  const limiter = unionOf(limiters);
   let trips = 0;
   return {
     ...UNCOUNTED,
@@ -87,8 +122,8 @@ function rateLimiterFlexible({ redisUrl, provider, policy }: Setup): Limiter {
 }
 
 /** Nothing is shared: each pod has its fixed part of the limit. */
-function shareEach({ provider, policy, pods }: Setup): Limiter {
-  const limiter = new RateLimiterMemory(limiterOptions(policy, { pods }));
+function shareEach({ provider, policy, others = [], pods }: Setup): Limiter {
+  const limiter = unionOf([...others, policy].map((limit) => new RateLimiterMemory(limiterOptions(limit, { pods }))));
   return { ...UNCOUNTED, ask: () => consume(limiter, provider), trips: () => 0 };
 }
 
@@ -106,15 +141,30 @@ const UNCOUNTED = {
 function limiterOptions(policy: LimitedPolicy, { pods }: { pods: number }): IRateLimiterOptions {
   switch (policy.policy) {
     case 'count-then-block':
-      return { points: Math.floor(policy.limit / pods), duration: 0, blockDuration: policy.blockMs / 1_000 };
+      return {
+        keyPrefix: policy.policy,
+        points: Math.floor(policy.limit / pods),
+        duration: 0,
+        blockDuration: policy.blockMs / 1_000,
+      };
     case 'token-bucket':
-      return { points: Math.floor(policy.refillPerSecond / pods), duration: 1 };
+      return { keyPrefix: policy.policy, points: Math.floor(policy.refillPerSecond / pods), duration: 1 };
     default:
-      return { points: Math.floor(policy.limit / pods), duration: periodMsOf(policy) / 1_000 };
+      return {
+        keyPrefix: policy.policy,
+        points: Math.floor(policy.limit / pods),
+        duration: periodMsOf(policy) / 1_000,
+      };
   }
 }
 
-function consume(limiter: RateLimiterMemory | RateLimiterRedis, key: string): ReturnType<Limiter['ask']> {
+/** The library's way to have several limits. */
+function unionOf(limiters: RateLimiterAbstract[]): Pick<RateLimiterUnion, 'consume'> | RateLimiterAbstract {
+  const [only, ...others] = limiters;
+  return only !== undefined && others.length === 0 ? only : new RateLimiterUnion(...limiters);
+}
+
+function consume(limiter: ReturnType<typeof unionOf>, key: string): ReturnType<Limiter['ask']> {
   return limiter.consume(key).then(
     () => () => {},
     () => undefined,

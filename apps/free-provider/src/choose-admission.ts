@@ -1,32 +1,44 @@
 import type { Admission } from '#reference-provider';
+import { AllOf } from './all-of.js';
+import { Concurrency } from './concurrency.js';
 import { CountThenBlock } from './count-then-block.js';
 import { FixedWindow } from './fixed-window.js';
-import type { FreeProviderSettings } from './free-provider.settings.js';
+import type { FreeProviderSettings, QuotaSettings } from './free-provider.settings.js';
+import type { Limit } from './limit.js';
 import { SlidingWindow } from './sliding-window.js';
 import { TokenBucket } from './token-bucket.js';
 import { Unlimited } from './unlimited.js';
 
-type Choice = Record<FreeProviderSettings['FREE_POLICY'], (settings: FreeProviderSettings) => Admission>;
-
-const byPolicy: Choice = {
-  'count-then-block': (settings) =>
-    new CountThenBlock({
-      ...common(settings),
-      blockMs: settings.FREE_BLOCK_MS,
-      startsAt: settings.FREE_STARTS_AT,
-    }),
-  'fixed-window': (settings) =>
-    new FixedWindow({ ...common(settings), windowMs: settings.FREE_WINDOW_MS, anchor: settings.FREE_ANCHOR }),
-  'sliding-window': (settings) => new SlidingWindow({ ...common(settings), windowMs: settings.FREE_WINDOW_MS }),
-  'token-bucket': (settings) =>
-    new TokenBucket({ ...common(settings), refillPerSecond: settings.FREE_REFILL_PER_SECOND }),
-  unlimited: () => new Unlimited(),
-};
-
+/** `FREE_QUOTAS`, or the one quota of the other settings. */
 export function chooseAdmission(settings: FreeProviderSettings): Admission {
-  return byPolicy[settings.FREE_POLICY](settings);
+  const { FREE_QUOTAS: quotas = [], FREE_RATELIMIT_HEADERS: sendsHeaders } = settings;
+  const [last, ...others] = quotas.map((quota) => limitOf(quota, sendsHeaders)).toReversed();
+  if (last !== undefined) return new AllOf([...others.toReversed(), last]);
+  if (settings.FREE_POLICY === 'unlimited') return new Unlimited();
+  const single = {
+    name: 'free',
+    policy: settings.FREE_POLICY,
+    limit: settings.FREE_LIMIT,
+    blockMs: settings.FREE_BLOCK_MS,
+    startsAt: settings.FREE_STARTS_AT,
+    windowMs: settings.FREE_WINDOW_MS,
+    anchor: settings.FREE_ANCHOR,
+    refillPerSecond: settings.FREE_REFILL_PER_SECOND,
+  };
+  return limitOf(single, sendsHeaders);
 }
 
-function common({ FREE_LIMIT: limit, FREE_RATELIMIT_HEADERS: sendsHeaders }: FreeProviderSettings) {
-  return { limit, sendsHeaders };
+function limitOf({ policy, ...options }: QuotaSettings, sendsHeaders: boolean): Limit {
+  switch (policy) {
+    case 'count-then-block':
+      return new CountThenBlock({ ...options, sendsHeaders });
+    case 'fixed-window':
+      return new FixedWindow({ ...options, sendsHeaders });
+    case 'sliding-window':
+      return new SlidingWindow({ ...options, sendsHeaders });
+    case 'token-bucket':
+      return new TokenBucket({ ...options, sendsHeaders });
+    default:
+      return new Concurrency(options);
+  }
 }

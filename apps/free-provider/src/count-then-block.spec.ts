@@ -8,6 +8,7 @@ function newProvider(some: Partial<CountThenBlockOptions> = {}) {
     limit: 3,
     blockMs: 1_000,
     startsAt: 'last-accept',
+    name: 'free',
     sendsHeaders: true,
     ...some,
   };

@@ -1,25 +1,28 @@
 import type { ProviderStats } from '#contracts';
-import type { Admission, Decision } from '#reference-provider';
+import type { Decision } from '#reference-provider';
+import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
 import { WindowLog } from './window-log.js';
 
-export interface CountThenBlockOptions {
+export interface CountThenBlockOptions extends LimitOptions {
   limit: number;
   blockMs: number;
   /** What starts the block: the request that uses the limit up, or the first request after it. */
   startsAt: 'last-accept' | 'first-refusal';
-  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
-  sendsHeaders: boolean;
 }
 
 /** Accepts `limit` requests, then refuses all for `blockMs`. */
-export class CountThenBlock implements Admission {
+export class CountThenBlock implements Limit {
   private readonly log = new WindowLog();
   /** Accepted since the latest block. */
   private used = 0;
   private reopensMs = 0;
 
   constructor(private readonly options: CountThenBlockOptions) {}
+
+  accepts(nowMs: number): boolean {
+    return this.used < this.options.limit && nowMs >= this.reopensMs;
+  }
 
   decide(nowMs: number): Decision {
     const { limit, startsAt } = this.options;
@@ -35,10 +38,11 @@ export class CountThenBlock implements Admission {
   }
 
   headers(nowMs: number): Record<string, string> {
-    const { limit, blockMs, sendsHeaders } = this.options;
+    const { limit, blockMs, name, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
     const isBlocked = nowMs < this.reopensMs;
     return rateLimitHeaders({
+      name,
       limit,
       windowMs: blockMs,
       remaining: isBlocked ? 0 : limit - this.used,

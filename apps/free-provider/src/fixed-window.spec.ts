@@ -7,6 +7,7 @@ function newProvider(some: Partial<FixedWindowOptions> = {}) {
     limit: 2,
     windowMs: 1_000,
     anchor: 'first-accept',
+    name: 'free',
     sendsHeaders: true,
     ...some,
   };
@@ -39,7 +40,7 @@ describe('FixedWindow by the clock', () => {
 
   it('has exact boundaries when its length does not divide a minute', () => {
     const windowMs = 7_001;
-    const admission = new FixedWindow({ limit: 1, windowMs, anchor: 'clock', sendsHeaders: true });
+    const admission = new FixedWindow({ limit: 1, windowMs, anchor: 'clock', name: 'free', sendsHeaders: true });
     const startMs = 250_000_000 * windowMs;
     const accepts = [0, windowMs - 0.001, windowMs].map((ms) => admission.decide(startMs + ms).accepted);
     expect(accepts).toEqual([true, false, true]);

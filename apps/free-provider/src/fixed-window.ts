@@ -1,25 +1,28 @@
 import type { ProviderStats } from '#contracts';
-import type { Admission, Decision } from '#reference-provider';
+import type { Decision } from '#reference-provider';
+import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
 import { WindowLog } from './window-log.js';
 
-export interface FixedWindowOptions {
+export interface FixedWindowOptions extends LimitOptions {
   limit: number;
   windowMs: number;
   /** What starts a window: a request accepted while no window is open, or the clock at each multiple of `windowMs`. */
   anchor: 'first-accept' | 'clock';
-  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
-  sendsHeaders: boolean;
 }
 
 /** Accepts `limit` requests in each window of `windowMs`. */
-export class FixedWindow implements Admission {
+export class FixedWindow implements Limit {
   private readonly log = new WindowLog();
   /** Accepted in the window that ends at `endsMs`. */
   private used = 0;
   private endsMs = 0;
 
   constructor(private readonly options: FixedWindowOptions) {}
+
+  accepts(nowMs: number): boolean {
+    return nowMs >= this.endsMs || this.used < this.options.limit;
+  }
 
   decide(nowMs: number): Decision {
     const { limit } = this.options;
@@ -35,12 +38,13 @@ export class FixedWindow implements Admission {
   }
 
   headers(nowMs: number): Record<string, string> {
-    const { limit, windowMs, anchor, sendsHeaders } = this.options;
+    const { limit, windowMs, anchor, name, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
     // By the clock there is always an open window, even before its first request.
     if (anchor === 'clock' && nowMs >= this.endsMs) this.startWindow(nowMs);
     const isRunning = nowMs < this.endsMs;
     return rateLimitHeaders({
+      name,
       limit,
       windowMs,
       remaining: isRunning ? limit - this.used : limit,

@@ -1,4 +1,5 @@
 export interface QuotaState {
+  name: string;
   limit: number;
   /** Length of the window or of the block. */
   windowMs: number;
@@ -8,10 +9,10 @@ export interface QuotaState {
 }
 
 /** Structured fields of draft-ietf-httpapi-ratelimit-headers. Seconds round up, so that no client retries too early. */
-export function rateLimitHeaders({ limit, windowMs, remaining, waitMs }: QuotaState): Record<string, string> {
+export function rateLimitHeaders({ name, limit, windowMs, remaining, waitMs }: QuotaState): Record<string, string> {
   const wait = waitMs === undefined ? '' : `;t=${Math.ceil(waitMs / 1000)}`;
   return {
-    'ratelimit-policy': `"free";q=${limit};w=${Math.ceil(windowMs / 1000)}`,
-    ratelimit: `"free";r=${remaining}${wait}`,
+    'ratelimit-policy': `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}`,
+    ratelimit: `"${name}";r=${remaining}${wait}`,
   };
 }

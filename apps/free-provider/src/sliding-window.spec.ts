@@ -4,7 +4,7 @@ import { atMoments, instant } from '../test/at-moments.js';
 import { SlidingWindow, type SlidingWindowOptions } from './sliding-window.js';
 
 function newProvider(some: Partial<SlidingWindowOptions> = {}) {
-  return atMoments(new SlidingWindow({ limit: 2, windowMs: 1_000, sendsHeaders: true, ...some }));
+  return atMoments(new SlidingWindow({ limit: 2, windowMs: 1_000, name: 'free', sendsHeaders: true, ...some }));
 }
 
 describe('SlidingWindow, counting', () => {

@@ -1,17 +1,16 @@
 import type { ProviderStats } from '#contracts';
-import type { Admission, Decision } from '#reference-provider';
+import type { Decision } from '#reference-provider';
+import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
 import { WindowLog } from './window-log.js';
 
-export interface SlidingWindowOptions {
+export interface SlidingWindowOptions extends LimitOptions {
   limit: number;
   windowMs: number;
-  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
-  sendsHeaders: boolean;
 }
 
 /** Accepts while fewer than `limit` requests were accepted in the last `windowMs`. */
-export class SlidingWindow implements Admission {
+export class SlidingWindow implements Limit {
   private readonly log = new WindowLog();
   /** When accepted request n leaves the window, at index n modulo `limit`: the window never holds more. */
   private readonly leavesMs: number[] = [];
@@ -20,6 +19,10 @@ export class SlidingWindow implements Admission {
   private left = 0;
 
   constructor(private readonly options: SlidingWindowOptions) {}
+
+  accepts(nowMs: number): boolean {
+    return this.remaining(nowMs) > 0;
+  }
 
   decide(nowMs: number): Decision {
     const { limit, windowMs } = this.options;
@@ -35,11 +38,11 @@ export class SlidingWindow implements Admission {
   }
 
   headers(nowMs: number): Record<string, string> {
-    const { limit, windowMs, sendsHeaders } = this.options;
+    const { limit, windowMs, name, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
     const remaining = this.remaining(nowMs);
     const waitMs = remaining === 0 ? this.nextLeavesMs() - nowMs : undefined;
-    return rateLimitHeaders({ limit, windowMs, remaining, waitMs });
+    return rateLimitHeaders({ name, limit, windowMs, remaining, waitMs });
   }
 
   stats(): ProviderStats {

@@ -4,7 +4,7 @@ import { atMoments, instant } from '../test/at-moments.js';
 import { TokenBucket, type TokenBucketOptions } from './token-bucket.js';
 
 function newProvider(some: Partial<TokenBucketOptions> = {}) {
-  return atMoments(new TokenBucket({ limit: 2, refillPerSecond: 1, sendsHeaders: true, ...some }));
+  return atMoments(new TokenBucket({ limit: 2, refillPerSecond: 1, name: 'free', sendsHeaders: true, ...some }));
 }
 
 describe('TokenBucket, counting', () => {

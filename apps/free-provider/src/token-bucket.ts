@@ -1,27 +1,30 @@
 import type { ProviderStats } from '#contracts';
-import type { Admission, Decision } from '#reference-provider';
+import type { Decision } from '#reference-provider';
+import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
 import { WindowLog } from './window-log.js';
 
-export interface TokenBucketOptions {
+export interface TokenBucketOptions extends LimitOptions {
   /** Capacity, in tokens. */
   limit: number;
   refillPerSecond: number;
-  /** Whether to send `RateLimit` and `RateLimit-Policy`. */
-  sendsHeaders: boolean;
 }
 
 /**
  * Accepts while there is a whole token, and takes it; starts full. Counts tokens from the moment when the bucket was last
  * full and never adds up fractions, so that rounding errors cannot accumulate.
  */
-export class TokenBucket implements Admission {
+export class TokenBucket implements Limit {
   private readonly log = new WindowLog();
   private fullMs = 0;
   /** Since `fullMs`. */
   private taken = 0;
 
   constructor(private readonly options: TokenBucketOptions) {}
+
+  accepts(nowMs: number): boolean {
+    return this.remaining(nowMs) > 0;
+  }
 
   decide(nowMs: number): Decision {
     if (this.remaining(nowMs) === 0) {
@@ -35,11 +38,11 @@ export class TokenBucket implements Admission {
   }
 
   headers(nowMs: number): Record<string, string> {
-    const { limit, refillPerSecond, sendsHeaders } = this.options;
+    const { limit, refillPerSecond, name, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
     const remaining = this.remaining(nowMs);
     const waitMs = remaining === 0 ? this.nextTokenMs() - nowMs : undefined;
-    return rateLimitHeaders({ limit, windowMs: (limit * 1000) / refillPerSecond, remaining, waitMs });
+    return rateLimitHeaders({ name, limit, windowMs: (limit * 1000) / refillPerSecond, remaining, waitMs });
   }
 
   stats(): ProviderStats {

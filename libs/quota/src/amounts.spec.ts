@@ -45,7 +45,8 @@ describe('a quota that counts an amount for each request', () => {
     const { reserve, used } = await newPod();
     const reservations = [await reserve(400), await reserve(500), await reserve(200)];
     expect(reservations.map(({ granted }) => granted)).toEqual([true, true, false]);
-    expect([await used(), await used('minute')]).toEqual([900, 2]);
+    expect(await used()).toBe(900);
+    await waitUntil(async () => (await used('minute')) === 2, { what: 'the slot of the denied message is given back' });
   });
 
   it('grants several messages in one step, and no part of the one that does not fit', async () => {

@@ -5,6 +5,8 @@ import type { LimitedPolicy } from '../src/policy.js';
 import { STEP_SCRIPTS, type StepScripts } from '../src/store/quota-store.js';
 import { newProvider, type Settled } from './step-harness.js';
 
+const runs = Number(process.env['MODEL_RUNS'] ?? 40);
+const seed = Number(process.env['MODEL_SEED'] ?? 1);
 const LIMIT = 100;
 const PERIOD_MS = 1_000;
 const POLICIES: LimitedPolicy[] = [
@@ -90,7 +92,7 @@ describe('invariant 13, amounts', () => {
   it.each(POLICIES)(
     'exceed no limit by more than requests in flight use beyond their estimates: $policy',
     async (policy) => {
-      const { failed, counterexample } = await fc.check(propertyOf(policy), { numRuns: 60 });
+      const { failed, counterexample } = await fc.check(propertyOf(policy), { numRuns: runs, seed });
       expect({ failed, counterexample }).toMatchObject({ failed: false });
     },
   );
@@ -106,7 +108,7 @@ describe('invariant 13, amounts', () => {
     const scripts = { ...STEP_SCRIPTS, 'sliding-window': broken('sliding-window') };
     const [policy] = POLICIES;
     if (policy === undefined) throw new Error('unreachable: there are policies');
-    const { failed } = await fc.check(propertyOf(policy, scripts), { numRuns: 60 });
+    const { failed } = await fc.check(propertyOf(policy, scripts), { numRuns: 1_000, seed: 1, endOnFailure: true });
     expect(failed).toBe(true);
   });
 });

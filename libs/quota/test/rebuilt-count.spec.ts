@@ -109,7 +109,10 @@ const world = (policy: PolicyCase): fc.Arbitrary<World> =>
     phaseMs: fc.nat(25_000),
   });
 
-const RUNS = 60;
+const runs = Number(process.env['MODEL_RUNS'] ?? 60);
+const seed = Number(process.env['MODEL_SEED'] ?? 1);
+/** Enough to find each of the faults. */
+const SEARCH = { numRuns: 1_000, seed: 1, endOnFailure: true };
 
 /** What a journal knows that records every request when its answer arrives. */
 class Journal {
@@ -184,7 +187,7 @@ function propertyOf(name: Case, scripts = STEP_SCRIPTS) {
 
 describe('invariant 18, with what a journal knows', () => {
   it.each(CASES)('no window is exceeded: %s', async (name) => {
-    const { failed, errorInstance, counterexample } = await fc.check(propertyOf(name), { numRuns: RUNS });
+    const { failed, errorInstance, counterexample } = await fc.check(propertyOf(name), { numRuns: runs, seed });
     expect({ failed, errorInstance, counterexample }).toMatchObject({ failed: false });
   });
 
@@ -203,7 +206,7 @@ describe('invariant 18, with what a journal knows', () => {
     const policy = name === 'fixed-window by the clock' ? 'fixed-window' : name;
     const fault = `do local intact = policy.recall; policy.recall = function(sent) ${body} end end\n`;
     const source = STEP_SCRIPTS[policy].replace('--@faults\n', () => fault);
-    const result = await fc.check(propertyOf(name, { ...STEP_SCRIPTS, [policy]: source }), { numRuns: RUNS });
+    const result = await fc.check(propertyOf(name, { ...STEP_SCRIPTS, [policy]: source }), SEARCH);
     expect(result.failed).toBe(true);
   });
 });

@@ -11,6 +11,8 @@ export interface Admission {
   decide(nowMs: number): Decision;
   /** Header fields that announce the quota, in the answer to every accepted, repeated or refused request. */
   headers(nowMs: number): Record<string, string>;
+  /** The answer to an accepted request was sent, or its connection ended. */
+  release?(): void;
   stats(): ProviderStats;
   /** Begins a new log. The quota itself continues: a full window stays full. */
   resetStats(): void;

@@ -15,12 +15,15 @@ export type Outcome =
   | { kind: 'nonsense'; headers: Record<string, string> }
   | { kind: 'drop' | 'error' | 'loseReply' };
 
-type AnsweredDecision = { accepted: true; response: string } | Extract<Decision, { accepted: false }>;
+type AnsweredDecision =
+  { accepted: true; response: string; isCounted: boolean } | Extract<Decision, { accepted: false }>;
 
 /** Decides the outcome of a message when it arrives; the answer may be sent later. */
 export class MessageIntake {
   private readonly remembered: RememberedAnswers;
   private readonly log: AcceptanceLog;
+  /** Outcomes of accepted requests that are not answered yet. */
+  private readonly inFlight = new Set<Outcome>();
 
   constructor(
     private readonly admission: Admission,
@@ -43,9 +46,16 @@ export class MessageIntake {
     const decision = this.acceptOnce(arrival, nowMs);
     const headers = this.admission.headers(nowMs);
     if (!decision.accepted) return { kind: 'refused', retryAfterMs: decision.retryAfterMs, headers };
-    if (fault === undefined) return { kind: 'answered', response: decision.response, headers };
-    this.faults.countHit();
-    return { kind: fault, headers };
+    const outcome: Outcome =
+      fault === undefined ? { kind: 'answered', response: decision.response, headers } : { kind: fault, headers };
+    if (decision.isCounted) this.inFlight.add(outcome);
+    if (fault !== undefined) this.faults.countHit();
+    return outcome;
+  }
+
+  /** Call once the answer is on its way, or the connection is closed without one. */
+  end(outcome: Outcome): void {
+    if (this.inFlight.delete(outcome)) this.admission.release?.();
   }
 
   /** Requests with an idempotency key that were counted, oldest first. */
@@ -61,7 +71,7 @@ export class MessageIntake {
   /** A repeat gets the first answer and is not counted. A refusal is not remembered: its key may be tried again. */
   private acceptOnce({ message, idempotencyKey }: Arrival, nowMs: number): AnsweredDecision {
     const first = idempotencyKey === undefined ? undefined : this.remembered.find(idempotencyKey);
-    if (first !== undefined) return { accepted: true, response: first };
+    if (first !== undefined) return { accepted: true, response: first, isCounted: false };
     const decision = this.admission.decide(nowMs);
     if (!decision.accepted) return decision;
     const response = reverseGraphemes(message);
@@ -69,7 +79,7 @@ export class MessageIntake {
       this.remembered.add({ key: idempotencyKey, answer: response });
       this.log.add({ key: idempotencyKey, nowMs });
     }
-    return { accepted: true, response };
+    return { accepted: true, response, isCounted: true };
   }
 }
 

@@ -28,6 +28,7 @@ export class ReferenceProviderController {
     const { latencyMs } = this.faults.inForce;
     const outcome = this.intake.receive({ message, idempotencyKey });
     if (latencyMs > 0) await delay(latencyMs);
+    this.intake.end(outcome);
     answer(request, reply, outcome);
   }
 }

@@ -11,9 +11,17 @@ import { nextMessage } from '../next-message.js';
 import { cpuMsOf } from '../process-use.js';
 import { medianOf } from '../../testbed/median.js';
 import { type Column, type Goal, ratiosOf, tableOf } from '../report.js';
+import { type AccountName, ACCOUNTS } from './accounts.js';
 import type { Decided, DeciderOrder } from './decider-process.js';
 
-const COMPARED: LimiterName[] = ['octo', 'rate-limiter-flexible', 'Bottleneck'];
+const OCTO = 'octo';
+const THREE_LIMITS = 'octo, three limits';
+const COMPARED: Compared[] = [
+  { name: OCTO, limiter: 'octo', account: 'one' },
+  { name: THREE_LIMITS, limiter: 'octo', account: 'three' },
+  { name: 'rate-limiter-flexible', limiter: 'rate-limiter-flexible', account: 'one' },
+  { name: 'Bottleneck', limiter: 'Bottleneck', account: 'one' },
+];
 const ROUNDS = 5;
 const ROUND_MS = 1_500;
 
@@ -38,7 +46,7 @@ export async function benchDecisions(args: string[]): Promise<number> {
   const redis = await RedisServer.start();
   const samples = new Map<string, Sample[]>();
   try {
-    await provision(redis.url, 'bench');
+    for (const account of Object.values(ACCOUNTS)) await provision(redis.url, account);
     const deciders = await Promise.all(COMPARED.map((limiter) => startDecider(limiter, redis)));
     for (const callers of CALLERS) await measureCallers(redis, { callers, deciders, samples });
     await Promise.all(deciders.map(({ child }) => stopProcess(child, 'SIGKILL')));
@@ -53,15 +61,22 @@ export async function benchDecisions(args: string[]): Promise<number> {
   return 0;
 }
 
-interface Decider {
+interface Compared {
+  name: string;
   limiter: LimiterName;
+  account: AccountName;
+}
+
+interface Decider {
+  name: string;
   child: ChildProcess;
 }
 
-async function startDecider(limiter: LimiterName, { url }: RedisServer): Promise<Decider> {
-  const child = fork(join(import.meta.dirname, 'decider-process.js'), { env: { LIMITER: limiter, REDIS_URL: url } });
+async function startDecider({ name, limiter, account }: Compared, { url }: RedisServer): Promise<Decider> {
+  const env = { LIMITER: limiter, ACCOUNT: account, REDIS_URL: url };
+  const child = fork(join(import.meta.dirname, 'decider-process.js'), { env });
   await nextMessage(child);
-  return { limiter, child };
+  return { name, child };
 }
 
 /** In each round all limiters run in turn. The first round warms up. */
@@ -70,9 +85,9 @@ async function measureCallers(
   { callers, deciders, samples }: { callers: number; deciders: Decider[]; samples: Map<string, Sample[]> },
 ): Promise<void> {
   for (let round = 0; round <= ROUNDS; round += 1) {
-    for (const { limiter, child } of deciders) {
+    for (const { name: compared, child } of deciders) {
       const sample = await measure(redis, child, callers);
-      const name = nameOf(limiter, callers);
+      const name = nameOf(compared, callers);
       if (round > 0) samples.set(name, [...(samples.get(name) ?? []), sample]);
     }
   }
@@ -91,13 +106,18 @@ async function measure(redis: RedisServer, child: ChildProcess, callers: number)
   };
 }
 
-function nameOf(limiter: LimiterName, callers: number): string {
-  return `${limiter}, ${callers} ${callers === 1 ? 'caller' : 'callers'}`;
+function nameOf(compared: string, callers: number): string {
+  return `${compared}, ${callers} ${callers === 1 ? 'caller' : 'callers'}`;
 }
 
 function goalsOf(samples: Map<string, Sample[]>): Goal[] {
-  const goal = (what: string, callers: number, of: (sample: Sample) => number): { name: string; value: number } => {
-    const names = [nameOf('octo', callers), nameOf('rate-limiter-flexible', callers)] as const;
+  const goal = (
+    what: string,
+    callers: number,
+    of: (sample: Sample) => number,
+    [one, other]: readonly [string, string] = [OCTO, 'rate-limiter-flexible'],
+  ): { name: string; value: number } => {
+    const names = [nameOf(one, callers), nameOf(other, callers)] as const;
     return { name: `${what}, ${names.join(' : ')}`, value: medianOf(ratiosOf(samples, names, of)) };
   };
   const perSecond = (sample: Sample): number => sample.perSecond;
@@ -105,5 +125,7 @@ function goalsOf(samples: Map<string, Sample[]>): Goal[] {
     { ...goal('decisions/s', 64, perSecond), atLeast: 3 },
     { ...goal('Redis CPU', 64, ({ redisUs }) => redisUs), atMost: 0.25 },
     { ...goal('decisions/s', 1, perSecond), atLeast: 1 },
+    { ...goal('Redis CPU', 64, ({ redisUs }) => redisUs, [THREE_LIMITS, OCTO]), atMost: 2.2 },
+    { ...goal('client CPU', 64, ({ clientUs }) => clientUs, [THREE_LIMITS, OCTO]), atMost: 2.2 },
   ];
 }

@@ -1,9 +1,9 @@
-// Asks one limiter for permits as fast as it can: `LIMITER=… REDIS_URL=… node decider-process.js`, then a `DeciderOrder`.
+// Asks one limiter for permits as fast as it can: `LIMITER=… ACCOUNT=… REDIS_URL=… node decider-process.js`, then a `DeciderOrder`.
 import Bottleneck from 'bottleneck';
 import { Redis } from 'ioredis';
-import type { LimitedPolicy } from '#quota';
 import { type LimiterName, LIMITERS } from '../../testbed/limiters.js';
 import { LIMIT_MAX } from '../provider-entries.js';
+import { type AccountName, ACCOUNTS } from './accounts.js';
 
 export interface DeciderOrder {
   callers: number;
@@ -15,14 +15,7 @@ export interface Decided {
   tookMs: number;
 }
 
-const POLICY: LimitedPolicy = {
-  policy: 'count-then-block',
-  limit: LIMIT_MAX,
-  blockMs: 3_600_000,
-  startsAt: 'last-accept',
-};
-
-const { LIMITER = '', REDIS_URL = '' } = process.env;
+const { LIMITER = '', ACCOUNT = 'one', REDIS_URL = '' } = process.env;
 const decide = await (LIMITER === 'Bottleneck' ? queueing() : settling(LIMITER as LimiterName));
 process.on('message', (order: DeciderOrder) => void run(order).then((decided) => process.send?.(decided)));
 process.once('disconnect', () => process.exit(0));
@@ -38,7 +31,8 @@ async function queueing(): Promise<() => Promise<void>> {
 
 /** Octo's permits are settled as well; the others only count. */
 async function settling(name: LimiterName): Promise<() => Promise<void>> {
-  const setup = { redisUrl: REDIS_URL, provider: 'bench', policy: POLICY, timeoutMs: 5_000, budgetMs: 5_000, pods: 1 };
+  const account = ACCOUNTS[ACCOUNT as AccountName];
+  const setup = { ...account, redisUrl: REDIS_URL, budgetMs: 5_000, pods: 1 };
   const limiter = LIMITERS[name](setup);
   await limiter.ready();
   return async () => {

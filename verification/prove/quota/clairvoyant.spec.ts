@@ -3,7 +3,7 @@ import { clairvoyantAccepts } from './clairvoyant.js';
 import { admissionOf } from './provider-policy.js';
 
 const accepts = (instants: number[], foreign: number[] = []): number =>
-  clairvoyantAccepts(admissionOf({ policy: 'count-then-block', limit: 2, blockMs: 100, startsAt: 'last-accept' }), [
+  clairvoyantAccepts(admissionOf([{ policy: 'count-then-block', limit: 2, blockMs: 100, startsAt: 'last-accept' }]), [
     ...instants.map((atMs) => ({ atMs })),
     ...foreign.map((atMs) => ({ atMs, isForeign: true })),
   ]).length;

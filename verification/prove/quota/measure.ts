@@ -7,7 +7,7 @@ import { quantile, reopeningLagsMs } from './provider-windows.js';
 import { freeInOutage, type Recovery, recoveryOf } from './recovery.js';
 import { type Refusals, refusalsOf } from './refusals.js';
 import { recordsOf, type RunLog } from './run-log.js';
-import { policyOf, type Scenario } from './scenarios.js';
+import { limitsOf, policyOf, type Scenario } from './scenarios.js';
 
 /** A reopening may stay unused this long, beyond guard and answer time. */
 const REOPENING_MS = 50;
@@ -39,9 +39,9 @@ export interface Measures {
 export function measure(log: RunLog, scenario: Scenario): Measures {
   const policy = policyOf(scenario);
   const records = recordsOf(log);
-  const possible = possibleOf(log, policy);
   const unpaid = records.filter(({ outcome }) => outcome === 'free' || outcome === 'unknown').length;
   const answers = records.filter(({ outcome }) => outcome === 'free').map(answerMsOf);
+  const possible = possibleOf(log, limitsOf(scenario), quantile(answers, 0.5));
   const marginMs = guardMs(periodMsOf(policy)) + clockSkewMsOf(policy) + quantile(answers, 0.99);
   const lags = reopeningLagsMs(log.provider.windows, records);
   return {
@@ -61,10 +61,11 @@ export function measure(log: RunLog, scenario: Scenario): Measures {
 }
 
 /** A paused pod handles its messages later, a dead pod never: only handled messages count. */
-function possibleOf(log: RunLog, policy: LimitedPolicy): number {
+function possibleOf(log: RunLog, limits: readonly LimitedPolicy[], answerMs: number): number {
   const ours = recordsOf(log).map(({ arrivedAtMs }) => ({ atMs: arrivedAtMs }));
   const foreign = log.foreign.map(({ atMs }) => ({ atMs, isForeign: true }));
-  return clairvoyantAccepts(admissionOf(policy), [...ours, ...foreign]).length;
+  const [atOnce = Infinity] = limits.flatMap((limit) => (limit.policy === 'concurrency' ? [limit.limit] : []));
+  return clairvoyantAccepts(admissionOf(limits), [...ours, ...foreign], { atOnce, answerMs }).length;
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { limitOf } from '#quota';
 import { hasRedisServer, KEEP_EVERY_WRITE, RedisServer } from '../../engines/redis-server.js';
-import { provision } from '../../testbed/limiters.js';
+import { type Account, provision } from '../../testbed/limiters.js';
 import { setFaults, statsAt } from '../../testbed/octo.js';
 import { ManagedProcess } from '../../../tools/stack/managed-process.js';
 import { arrivalsOf } from './arrivals.js';
@@ -14,7 +14,7 @@ import { PodProcess } from './pod-process.js';
 import { admissionOf, providerEnv } from './provider-policy.js';
 import { windowsOf } from './provider-windows.js';
 import type { RunLog } from './run-log.js';
-import { policyOf, type Scenario } from './scenarios.js';
+import { limitsOf, OTHER_LIMITS, policyOf, type Scenario } from './scenarios.js';
 
 export interface Timing {
   seed: number;
@@ -41,12 +41,13 @@ export class ScenarioRun {
   async start(): Promise<void> {
     const { scenario } = this;
     const entry = join(import.meta.dirname, '../../../bin/free-provider.js');
-    const env = { ...providerEnv(policyOf(scenario), scenario), PORT: '0' };
+    const env = { ...providerEnv(limitsOf(scenario), scenario), PORT: '0' };
     this.provider = new ManagedProcess({ name: 'free-provider', entry, env, onLine: () => {} });
     const [redis] = await Promise.all([startRedis(FAULTS[scenario.fault]), this.provider.start()]);
     this.redis = redis;
     this.providerOrigin = (this.provider.readyMessage as { url: string }).url;
-    await provision(redis.url, PROVIDER);
+    await provision(redis.url, this.account);
+    if (scenario.latencyMs > 0) await setFaults(this.providerOrigin, { latencyMs: scenario.latencyMs });
     this.pods = await Promise.all(this.ordersOf(redis.url).map((order) => PodProcess.start(order)));
   }
 
@@ -72,9 +73,14 @@ export class ScenarioRun {
     await Promise.all([this.redis?.remove(), this.provider?.stop()]);
   }
 
+  private get account(): Account {
+    const others = OTHER_LIMITS[this.scenario.others];
+    return { provider: PROVIDER, policy: policyOf(this.scenario), others, timeoutMs: this.timing.timeoutMs };
+  }
+
   private ordersOf(redisUrl: string): PodProcess['order'][] {
     const { pods, limiter } = this.scenario;
-    const setup = { ...this.timing, redisUrl, provider: PROVIDER, policy: policyOf(this.scenario), pods };
+    const setup = { ...this.timing, ...this.account, redisUrl, pods };
     const arrivals = this.arrivals();
     return Array.from({ length: pods }, (_, pod) => ({
       limiter,
@@ -98,7 +104,7 @@ export class ScenarioRun {
     if (scenario.fault === 'none' || victim === undefined || redis === undefined) return undefined;
     const policy = policyOf(scenario);
     const arrivals = this.arrivals().map((atMs) => ({ atMs: startAtMs + atMs }));
-    const accepted = clairvoyantAccepts(admissionOf(policy), arrivals);
+    const accepted = clairvoyantAccepts(admissionOf(limitsOf(scenario)), arrivals);
     const injectAtMs = accepted[Math.round(limitOf(policy) * 1.5)]?.atMs ?? startAtMs;
     await delay(injectAtMs - instantMs());
     const beganMs = instantMs();

@@ -12,7 +12,7 @@ export interface Row {
 type Column<T> = [title: string, of: (value: T) => string];
 
 const SCENARIO: Column<Scenario>[] = [
-  ['policy', ({ policy }) => policy],
+  ['policy', limitsIn],
   ['pods', ({ pods }) => String(pods)],
   ['load, fault or limiter', specialtyOf],
 ];
@@ -29,6 +29,10 @@ const MEASURES: Column<Measures>[] = [
   ['wait ms', ({ longestWaitMs }) => longestWaitMs.toFixed(0)],
   ['after the fault', ({ recovery }) => (recovery ? `${recovery.free}/${recovery.possible}` : '-')],
 ];
+
+function limitsIn({ policy, others }: Scenario): string {
+  return others === 'none' ? policy : `${policy} ${others}`;
+}
 
 const LEGEND = [
   'possible: what a sender could get accepted that knows all arrivals and sends in no time; share: free of possible',
@@ -49,7 +53,7 @@ export function missedOf({ scenario, measures, missed }: Row): string[] {
   const stallMs = measures?.stallMs ?? 0;
   // Latencies say little about Octo if the machine did not let a pod run.
   const stall = stallMs > 30 ? ` (a pod could not run for ${stallMs.toFixed(0)} ms)` : '';
-  const name = [scenario.limiter, scenario.policy, `${scenario.pods} pods`, specialtyOf(scenario)].join(' · ');
+  const name = [scenario.limiter, limitsIn(scenario), `${scenario.pods} pods`, specialtyOf(scenario)].join(' · ');
   return missed.map((goal) => `MISSED: ${name}: ${goal}${stall}`);
 }
 

@@ -19,10 +19,25 @@ export const POLICIES = {
 } as const satisfies Record<string, LimitedPolicy>;
 export type PolicyName = keyof typeof POLICIES;
 
+/** Limits that the account has beside its policy. The demand is above each of them. */
+export const OTHER_LIMITS = {
+  none: [],
+  'and 30 a second': [{ policy: 'sliding-window', limit: 30, windowMs: 1_000 }],
+  'and 2 at once': [{ policy: 'concurrency', limit: 2 }],
+  'and both': [
+    { policy: 'sliding-window', limit: 30, windowMs: 1_000 },
+    { policy: 'concurrency', limit: 2 },
+  ],
+} as const satisfies Record<string, readonly LimitedPolicy[]>;
+export type OtherLimits = keyof typeof OTHER_LIMITS;
+
 export interface Scenario {
   policy: PolicyName;
   /** Overrides the limit of the policy. */
   limit?: number;
+  others: OtherLimits;
+  /** How long the provider takes for an answer. */
+  latencyMs: number;
   pods: number;
   load: Load;
   perSecond: number;
@@ -35,6 +50,8 @@ export interface Scenario {
 
 const DEFAULTS = {
   policy: 'count-then-block',
+  others: 'none',
+  latencyMs: 0,
   pods: 4,
   load: 'steady',
   perSecond: 50,
@@ -54,9 +71,12 @@ const OTHER_LIMITERS = (Object.keys(LIMITERS) as LimiterName[]).filter((name) =>
 /** A quota so large that pods prefetch permits until it is nearly used up. */
 const LARGE = { pods: 2, limit: 2_000, perSecond: 400 };
 
+const SEVERAL = { policy: 'fixed by clock', others: 'and 30 a second' } as const;
+
 /** Not every combination: each policy with each number of pods, each load, and the faults that matter to it. */
 export function scenariosOf({ quick }: { quick: boolean }): Scenario[] {
-  return quick ? quickScenarios() : [...calmScenarios(), ...largeScenarios(), ...faultScenarios(), ...comparisons()];
+  if (quick) return quickScenarios();
+  return [...calmScenarios(), ...largeScenarios(), ...severalScenarios(), ...faultScenarios(), ...comparisons()];
 }
 
 function quickScenarios(): Scenario[] {
@@ -65,6 +85,7 @@ function quickScenarios(): Scenario[] {
   return [
     scenario({ pods: 1, durationMs }),
     ...ALL_POLICIES.map((policy) => scenario({ policy, durationMs })),
+    scenario({ ...SEVERAL, others: 'and both', pods: 8, latencyMs: 20, durationMs }),
     ...OTHER_LIMITERS.map((limiter) => scenario({ limiter, durationMs })),
     withFault('count-then-block', 'pod killed'),
     withFault('count-then-block', 'Redis restarted empty'),
@@ -89,6 +110,19 @@ function durationOf({ policy, load }: Pick<Scenario, 'policy' | 'load'>): number
 function largeScenarios(): Scenario[] {
   const policies: PolicyName[] = ['count-then-block', 'fixed window', 'sliding window', 'token bucket'];
   return policies.map((policy) => scenario({ ...LARGE, policy }));
+}
+
+/** Several limits on one account: all are kept, and the tightest is used up. */
+function severalScenarios(): Scenario[] {
+  const calm = [1, 4].map((pods) => scenario({ ...SEVERAL, pods }));
+  const atOnce = (['and 2 at once', 'and both'] as const).map((others) =>
+    scenario({ ...SEVERAL, others, pods: 8, latencyMs: 20 }),
+  );
+  const faults = (['pod killed', 'Redis restarted empty'] as const).map((fault) =>
+    Object.assign(withFault(SEVERAL.policy, fault), SEVERAL),
+  );
+  const limiters = (['rate-limiter-flexible', 'N / pods'] as const).map((limiter) => scenario({ ...SEVERAL, limiter }));
+  return [...calm, ...atOnce, ...faults, ...limiters];
 }
 
 function faultScenarios(): Scenario[] {
@@ -120,6 +154,11 @@ export function scenario(but: Partial<Scenario>): Scenario {
   return { ...DEFAULTS, ...but };
 }
 
+/** All limits of the account; the policy is the last. */
+export function limitsOf(account: Pick<Scenario, 'policy' | 'limit' | 'others'>): LimitedPolicy[] {
+  return [...OTHER_LIMITS[account.others], policyOf(account)];
+}
+
 /** The policy in the terms of the engine and the provider. */
 export function policyOf({ policy, limit }: Pick<Scenario, 'policy' | 'limit'>): LimitedPolicy {
   const chosen = POLICIES[policy];
@@ -128,8 +167,9 @@ export function policyOf({ policy, limit }: Pick<Scenario, 'policy' | 'limit'>):
 }
 
 /** `--only` searches this name. */
-export function nameOf({ policy, limit, pods, load, fault, limiter, announces }: Scenario): string {
+export function nameOf({ policy, others, limit, pods, load, fault, limiter, announces }: Scenario): string {
   const headers = announces ? 'headers' : 'no headers';
   const own = limit === undefined ? load : `${load}, ${limit}`;
-  return [limiter, policy, `${pods} ${pods === 1 ? 'pod' : 'pods'}`, own, headers, fault].join(' · ');
+  const limits = others === 'none' ? policy : `${policy} ${others}`;
+  return [limiter, limits, `${pods} ${pods === 1 ? 'pod' : 'pods'}`, own, headers, fault].join(' · ');
 }

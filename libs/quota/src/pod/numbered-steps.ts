@@ -22,6 +22,8 @@ export interface StepOptions {
   /** The name of the quota, where the provider has several. */
   quota?: string | undefined;
   policy: LimitedPolicy;
+  /** The quota counts an amount for each request. */
+  countsAmounts?: boolean;
   podId: string;
   /** Redis counts an unsettled permit as unknown this long after granting it. */
   holdMs: number;
@@ -93,7 +95,7 @@ export class NumberedSteps {
   }
 
   private async request({ seq, want, least, settlements }: Step, recalled?: readonly Sent[]): Promise<StepReply> {
-    const { provider, quota, policy, podId, holdMs, whenForgotten } = this.options;
+    const { provider, quota, policy, countsAmounts, podId, holdMs, whenForgotten } = this.options;
     this.trips += 1;
     const nowMs = performance.now();
     const reply = await this.store.step({
@@ -104,6 +106,7 @@ export class NumberedSteps {
       seq,
       want,
       least,
+      countsAmounts,
       holdMs,
       whenForgotten,
       knownEpoch: this.known.epoch,

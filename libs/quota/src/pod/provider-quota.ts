@@ -10,8 +10,6 @@ import { Rebuilding, type Recall } from './rebuilding.js';
 import { UsualAmount } from './usual-amount.js';
 
 export interface ProviderQuotaOptions extends Omit<StepOptions, 'holdMs'> {
-  /** The quota counts an amount for each request. */
-  countsAmounts?: boolean;
   /** See `QuotaOptions`. */
   recall?: Recall | undefined;
   /** Timeout of a request to the provider; after it the permit is settled as unknown. */

@@ -34,6 +34,8 @@ export interface StepRequest {
   want: number;
   /** Fewer permits than this are of no use to any caller. Default 1. */
   least?: number | undefined;
+  /** The quota counts amounts, which are estimates until their requests are settled. */
+  countsAmounts?: boolean | undefined;
   /** Redis counts an unsettled permit as unknown this long after granting it. */
   holdMs: number;
   whenForgotten: WhenForgotten;
@@ -164,6 +166,7 @@ export class QuotaStore {
       request.server ?? this.server,
       recalledArgument(request.recalled),
       request.least ?? 1,
+      request.countsAmounts === true ? 1 : 0,
       ...request.settlements.toArguments(request.nowMs),
     );
     return toStepReply(reply);

@@ -22,7 +22,8 @@
 -- ARGV[16] what a journal knows to have been sent, for a forgotten quota: '=' and 'age in ms:requests:epoch,…', latest first;
 --           epoch 0 where it is unknown; '' if nobody asked the journal
 -- ARGV[17] least: fewer permits than this are of no use to any caller; more than 1 only where amounts are counted
--- ARGV[18…] groups of settlements, 14 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
+-- ARGV[18] 1 if the quota counts amounts, which are estimates until their requests are settled
+-- ARGV[19…] groups of settlements, 14 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
 --           latest answer in ms; then announced by the provider, -1 if it was not: Retry-After in ms, requests remaining,
 --           when the request with that answer was granted (Redis clock), ms until its window ends, its limit; how long
 --           to hold the account back because of a limit that is not this quota; and what requests used beyond their permits
@@ -74,7 +75,7 @@
 -- 'seq:epoch:generation:granted:ms'.
 
 local OPEN, SPENT, BLOCKED = 0, 1, 2
-local SETTLEMENTS, SETTLEMENT_SIZE = 18, 14
+local SETTLEMENTS, SETTLEMENT_SIZE = 19, 14
 local SILENT_POD_MS = 600000
 -- How long a new server grants nothing: pods that know more than it report as soon as they are connected.
 local RECONCILE_MS = 250
@@ -135,6 +136,8 @@ end
 local function isExplained(s)
   if policy.needsRefusal or policy.explainsAll then return true end
   local used = policy.used() + (policy.forgetsRefused and s.refused or 0)
+  -- Requests in flight may use twice their estimates.
+  if ARGV[18] == '1' then used = used + outstanding() end
   if used >= 0.9 * limit then return true end
   if s.retryAfterMs >= 0 then return policy.wholePeriodMs() <= FITTING_PERIODS * (s.retryAfterMs + ROUNDING_MS) end
   return policy.isBlock and used * 2 > limit
