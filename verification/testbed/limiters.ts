@@ -33,14 +33,14 @@ export interface Setup extends Account {
   pods: number;
 }
 
-/** All limits of an account, named by their policies; the policy of the account is the last. */
-export function limitsOf({ policy, others = [] }: Account): { name: string; policy: LimitedPolicy }[] {
+/** All limits of an account, named by their policies, of which no account has two of one kind; the policy of the account is the last. */
+export function quotasOf({ policy, others = [] }: Account): { name: string; policy: LimitedPolicy }[] {
   return [...others, policy].map((limit) => ({ name: limit.policy, policy: limit }));
 }
 
 function optionsOf(account: Account): ProviderOptions {
   const { provider: name, policy, others = [], timeoutMs } = account;
-  return others.length === 0 ? { name, policy, timeoutMs } : { name, quotas: limitsOf(account), timeoutMs };
+  return others.length === 0 ? { name, policy, timeoutMs } : { name, quotas: quotasOf(account), timeoutMs };
 }
 
 /** Decides for each message whether it may be sent to the free provider. */

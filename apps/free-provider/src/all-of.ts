@@ -7,7 +7,7 @@ export class AllOf implements Admission {
   private refused = 0;
 
   /** @param limits the windows of the last one are those of the stats */
-  constructor(private readonly limits: readonly [...Limit[], Limit]) {}
+  constructor(private readonly limits: readonly Limit[]) {}
 
   decide(nowMs: number): Decision {
     const refusing = this.limits.filter((limit) => !limit.accepts(nowMs));
@@ -34,16 +34,12 @@ export class AllOf implements Admission {
   }
 
   stats(): ProviderStats {
-    const { accepted, windows } = this.last.stats();
+    const { accepted = 0, windows = [] } = this.limits.at(-1)?.stats() ?? {};
     return { accepted, refused: this.refused, windows };
   }
 
   resetStats(): void {
     this.refused = 0;
     for (const limit of this.limits) limit.resetStats();
-  }
-
-  private get last(): Limit {
-    return this.limits.at(-1) as Limit;
   }
 }

@@ -11,9 +11,8 @@ import { Unlimited } from './unlimited.js';
 
 /** `FREE_QUOTAS`, or the one quota of the other settings. */
 export function chooseAdmission(settings: FreeProviderSettings): Admission {
-  const { FREE_QUOTAS: quotas = [], FREE_RATELIMIT_HEADERS: sendsHeaders } = settings;
-  const [last, ...others] = quotas.map((quota) => limitOf(quota, sendsHeaders)).toReversed();
-  if (last !== undefined) return new AllOf([...others.toReversed(), last]);
+  const { FREE_QUOTAS: quotas, FREE_RATELIMIT_HEADERS: sendsHeaders } = settings;
+  if (quotas !== undefined) return new AllOf(quotas.map((quota) => limitOf(quota, sendsHeaders)));
   if (settings.FREE_POLICY === 'unlimited') return new Unlimited();
   const single = {
     name: 'free',

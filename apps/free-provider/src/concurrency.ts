@@ -1,17 +1,17 @@
-import type { ProviderStats } from '#contracts';
 import type { Decision } from '#reference-provider';
 import type { Limit } from './limit.js';
-import { WindowLog } from './window-log.js';
+import { Logged } from './logged.js';
 
 /** A free slot cannot be foreseen. */
 const RETRY_AFTER_MS = 100;
 
 /** Accepts while fewer than `limit` requests are in flight: accepted, and not answered yet. */
-export class Concurrency implements Limit {
-  private readonly log = new WindowLog();
+export class Concurrency extends Logged implements Limit {
   private inFlight = 0;
 
-  constructor(private readonly options: { limit: number }) {}
+  constructor(private readonly options: { limit: number }) {
+    super();
+  }
 
   accepts(): boolean {
     return this.inFlight < this.options.limit;
@@ -33,13 +33,5 @@ export class Concurrency implements Limit {
 
   headers(): Record<string, string> {
     return {};
-  }
-
-  stats(): ProviderStats {
-    return this.log.stats();
-  }
-
-  resetStats(): void {
-    this.log.reset();
   }
 }

@@ -1,8 +1,7 @@
-import type { ProviderStats } from '#contracts';
 import type { Decision } from '#reference-provider';
 import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { WindowLog } from './window-log.js';
+import { Logged } from './logged.js';
 
 export interface CountThenBlockOptions extends LimitOptions {
   limit: number;
@@ -12,13 +11,14 @@ export interface CountThenBlockOptions extends LimitOptions {
 }
 
 /** Accepts `limit` requests, then refuses all for `blockMs`. */
-export class CountThenBlock implements Limit {
-  private readonly log = new WindowLog();
+export class CountThenBlock extends Logged implements Limit {
   /** Accepted since the latest block. */
   private used = 0;
   private reopensMs = 0;
 
-  constructor(private readonly options: CountThenBlockOptions) {}
+  constructor(private readonly options: CountThenBlockOptions) {
+    super();
+  }
 
   accepts(nowMs: number): boolean {
     return this.used < this.options.limit && nowMs >= this.reopensMs;
@@ -48,14 +48,6 @@ export class CountThenBlock implements Limit {
       remaining: isBlocked ? 0 : limit - this.used,
       waitMs: isBlocked ? this.reopensMs - nowMs : undefined,
     });
-  }
-
-  stats(): ProviderStats {
-    return this.log.stats();
-  }
-
-  resetStats(): void {
-    this.log.reset();
   }
 
   private block(nowMs: number): void {

@@ -1,8 +1,7 @@
-import type { ProviderStats } from '#contracts';
 import type { Decision } from '#reference-provider';
 import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { WindowLog } from './window-log.js';
+import { Logged } from './logged.js';
 
 export interface FixedWindowOptions extends LimitOptions {
   limit: number;
@@ -12,13 +11,14 @@ export interface FixedWindowOptions extends LimitOptions {
 }
 
 /** Accepts `limit` requests in each window of `windowMs`. */
-export class FixedWindow implements Limit {
-  private readonly log = new WindowLog();
+export class FixedWindow extends Logged implements Limit {
   /** Accepted in the window that ends at `endsMs`. */
   private used = 0;
   private endsMs = 0;
 
-  constructor(private readonly options: FixedWindowOptions) {}
+  constructor(private readonly options: FixedWindowOptions) {
+    super();
+  }
 
   accepts(nowMs: number): boolean {
     return nowMs >= this.endsMs || this.used < this.options.limit;
@@ -50,14 +50,6 @@ export class FixedWindow implements Limit {
       remaining: isRunning ? limit - this.used : limit,
       waitMs: isRunning ? this.endsMs - nowMs : undefined,
     });
-  }
-
-  stats(): ProviderStats {
-    return this.log.stats();
-  }
-
-  resetStats(): void {
-    this.log.reset();
   }
 
   private startWindow(nowMs: number): void {

@@ -1,8 +1,7 @@
-import type { ProviderStats } from '#contracts';
 import type { Decision } from '#reference-provider';
 import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { WindowLog } from './window-log.js';
+import { Logged } from './logged.js';
 
 export interface SlidingWindowOptions extends LimitOptions {
   limit: number;
@@ -10,15 +9,16 @@ export interface SlidingWindowOptions extends LimitOptions {
 }
 
 /** Accepts while fewer than `limit` requests were accepted in the last `windowMs`. */
-export class SlidingWindow implements Limit {
-  private readonly log = new WindowLog();
+export class SlidingWindow extends Logged implements Limit {
   /** When accepted request n leaves the window, at index n modulo `limit`: the window never holds more. */
   private readonly leavesMs: number[] = [];
   private accepted = 0;
   /** How many of the accepted have left the window. */
   private left = 0;
 
-  constructor(private readonly options: SlidingWindowOptions) {}
+  constructor(private readonly options: SlidingWindowOptions) {
+    super();
+  }
 
   accepts(nowMs: number): boolean {
     return this.remaining(nowMs) > 0;
@@ -43,14 +43,6 @@ export class SlidingWindow implements Limit {
     const remaining = this.remaining(nowMs);
     const waitMs = remaining === 0 ? this.nextLeavesMs() - nowMs : undefined;
     return rateLimitHeaders({ name, limit, windowMs, remaining, waitMs });
-  }
-
-  stats(): ProviderStats {
-    return this.log.stats();
-  }
-
-  resetStats(): void {
-    this.log.reset();
   }
 
   private remaining(nowMs: number): number {

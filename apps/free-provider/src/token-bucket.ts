@@ -1,8 +1,7 @@
-import type { ProviderStats } from '#contracts';
 import type { Decision } from '#reference-provider';
 import type { Limit, LimitOptions } from './limit.js';
 import { rateLimitHeaders } from './rate-limit-headers.js';
-import { WindowLog } from './window-log.js';
+import { Logged } from './logged.js';
 
 export interface TokenBucketOptions extends LimitOptions {
   /** Capacity, in tokens. */
@@ -14,13 +13,14 @@ export interface TokenBucketOptions extends LimitOptions {
  * Accepts while there is a whole token, and takes it; starts full. Counts tokens from the moment when the bucket was last
  * full and never adds up fractions, so that rounding errors cannot accumulate.
  */
-export class TokenBucket implements Limit {
-  private readonly log = new WindowLog();
+export class TokenBucket extends Logged implements Limit {
   private fullMs = 0;
   /** Since `fullMs`. */
   private taken = 0;
 
-  constructor(private readonly options: TokenBucketOptions) {}
+  constructor(private readonly options: TokenBucketOptions) {
+    super();
+  }
 
   accepts(nowMs: number): boolean {
     return this.remaining(nowMs) > 0;
@@ -43,14 +43,6 @@ export class TokenBucket implements Limit {
     const remaining = this.remaining(nowMs);
     const waitMs = remaining === 0 ? this.nextTokenMs() - nowMs : undefined;
     return rateLimitHeaders({ name, limit, windowMs: (limit * 1000) / refillPerSecond, remaining, waitMs });
-  }
-
-  stats(): ProviderStats {
-    return this.log.stats();
-  }
-
-  resetStats(): void {
-    this.log.reset();
   }
 
   private take(nowMs: number): void {

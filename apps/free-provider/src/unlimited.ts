@@ -1,11 +1,8 @@
-import type { ProviderStats } from '#contracts';
 import type { Admission, Decision } from '#reference-provider';
-import { WindowLog } from './window-log.js';
+import { Logged } from './logged.js';
 
 /** Accepts everything, in one window that never ends. */
-export class Unlimited implements Admission {
-  private readonly log = new WindowLog();
-
+export class Unlimited extends Logged implements Admission {
   decide(nowMs: number): Decision {
     this.log.accept(nowMs);
     return { accepted: true };
@@ -13,13 +10,5 @@ export class Unlimited implements Admission {
 
   headers(): Record<string, string> {
     return {};
-  }
-
-  stats(): ProviderStats {
-    return this.log.stats();
-  }
-
-  resetStats(): void {
-    this.log.reset();
   }
 }

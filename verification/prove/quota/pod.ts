@@ -5,13 +5,13 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import { announcementReader, type Settlement } from '#quota';
-import { type Limiter, LIMITERS, limitsOf } from '../../testbed/limiters.js';
+import { type Limiter, LIMITERS, quotasOf } from '../../testbed/limiters.js';
 import type { MessageRecord, PodOrder, PodReport, PodStart } from './pod-protocol.js';
 
 process.once('disconnect', () => process.exit(0));
 const [order] = (await once(process, 'message')) as [PodOrder];
 const limiter: Limiter = LIMITERS[order.limiter](order.setup);
-const readAnnouncement = announcementReader(limitsOf(order.setup));
+const readAnnouncement = announcementReader(quotasOf(order.setup));
 await Promise.all([limiter.ready(), warmUp()]);
 const stalls = monitorEventLoopDelay({ resolution: 5 });
 report('ready');

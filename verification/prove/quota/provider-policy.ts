@@ -17,18 +17,13 @@ export function providerEnv(
 
 /** `anchor`, `windowMs` and so on have the same names there. */
 function quotaOf(policy: LimitedPolicy): object {
-  const name = nameOfLimit(policy);
+  const name = policy.policy;
   if (policy.policy === 'token-bucket')
     return { name, policy: policy.policy, limit: policy.capacity, refillPerSecond: policy.refillPerSecond };
   if (policy.policy !== 'fixed-window') return { name, ...policy };
   if ('every' in policy) throw new TypeError('the free provider has no calendar');
   const { limit, windowMs, anchor } = policy;
   return { name, policy: policy.policy, limit, windowMs, anchor };
-}
-
-/** No account of a proof has two limits of one kind. */
-export function nameOfLimit({ policy }: LimitedPolicy): string {
-  return policy;
 }
 
 function settingsOf(policy: LimitedPolicy): NodeJS.ProcessEnv {

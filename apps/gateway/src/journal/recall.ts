@@ -11,6 +11,7 @@ const CLOCK_ERROR_MAX_MS = 86_400_000;
 /**
  * Reads in the journal what was sent to an account and may have been counted. A request counts as sent when its outcome was
  * written, by the clock of Postgres: no later than that. Without an outcome it may have been sent just now.
+ * The epoch of its permit is in the hop before the answer.
  */
 export function recallFrom(db: Database): Recall {
   return async (account, sinceMs, amountOf) => {

@@ -8,6 +8,7 @@ import { NumberedSteps, type Step, type StepOptions } from './numbered-steps.js'
 import { PermitLedger } from './permit-ledger.js';
 import { Rebuilding, type Recall } from './rebuilding.js';
 import { UsualAmount } from './usual-amount.js';
+import { Waiters } from './waiters.js';
 
 export interface ProviderQuotaOptions extends Omit<StepOptions, 'holdMs'> {
   /** See `QuotaOptions`. */
@@ -31,11 +32,6 @@ const CROWD_STEP_CALLERS = 8;
 const GATHER_MS = 1;
 
 const UNAVAILABLE: Reservation = { granted: false, reason: 'unavailable' };
-
-interface Waiter {
-  amount: number;
-  resolve: (reservation: Reservation) => void;
-}
 
 /**
  * One pod's side of one provider's quota. Callers are served by steps, one in flight at a time (group commit):
@@ -66,7 +62,7 @@ export class ProviderQuota {
    */
   private readonly canPrefetch: boolean;
   private readonly usual = new UsualAmount();
-  private waiters: Waiter[] = [];
+  private readonly waiters = new Waiters();
   private running: Promise<void> | undefined;
   private isOverdue = false;
   private isCheckDue = false;
@@ -107,11 +103,9 @@ export class ProviderQuota {
     const waitMs = this.known.blockedForMs(nowMs);
     if (waitMs > 0) return Promise.resolve({ granted: false, reason: 'blocked', waitMs });
     if (!this.isAnswering) return Promise.resolve(UNAVAILABLE);
-    const amount = this.amountOf(estimate);
-    return new Promise((resolve) => {
-      this.waiters.push({ amount, resolve });
-      this.wake();
-    });
+    const reservation = this.waiters.add(this.amountOf(estimate));
+    this.wake();
+    return reservation;
   }
 
   /** How long the quota is known to stay blocked. */
@@ -160,7 +154,7 @@ export class ProviderQuota {
   async close(): Promise<void> {
     this.ledger.isClosed = true;
     this.rebuilding?.stop();
-    answer(this.waiters, UNAVAILABLE);
+    this.waiters.answerAll(UNAVAILABLE);
     await this.running;
     this.ledger.giveBackSpares(Infinity);
     this.ledger.outgoing.stopTimer();
@@ -192,7 +186,7 @@ export class ProviderQuota {
   }
 
   private hasWork(): boolean {
-    if (this.waiters.length > 0 || this.steps.unconfirmed !== undefined || this.isCheckDue) return true;
+    if (this.waiters.count > 0 || this.steps.unconfirmed !== undefined || this.isCheckDue) return true;
     return this.ledger.outgoing.needStep;
   }
 
@@ -208,7 +202,7 @@ export class ProviderQuota {
         if (!this.hasWork()) return;
         if (await this.runStep()) continue;
         // Fail callers that arrived after the failed step; nothing else wakes them.
-        answer(this.waiters, UNAVAILABLE);
+        this.waiters.answerAll(UNAVAILABLE);
         return;
       }
     } finally {
@@ -220,7 +214,7 @@ export class ProviderQuota {
   /** Callers of the same turn of the event loop share a step; in a crowd, also those of the next millisecond. */
   private async gather(): Promise<void> {
     await setImmediate();
-    if (this.ledger.inHand.handedOut >= CROWD && this.waiters.length < CROWD_STEP_CALLERS) await sleep(GATHER_MS);
+    if (this.ledger.inHand.handedOut >= CROWD && this.waiters.count < CROWD_STEP_CALLERS) await sleep(GATHER_MS);
   }
 
   /** Sends the unconfirmed step again, or a new one. False when Redis did not reply. */
@@ -229,10 +223,10 @@ export class ProviderQuota {
     const isRetry = unconfirmed !== undefined;
     const step = unconfirmed ?? this.compose();
     // Callers that arrive from now on wait for the next step, and so do all callers during a retry.
-    const asking = isRetry ? [] : this.waiters.splice(0);
+    const asking = isRetry ? new Waiters() : this.waiters.takeAll();
     const giveUp = (): void => {
-      answer(asking, UNAVAILABLE);
-      answer(this.waiters, UNAVAILABLE);
+      asking.answerAll(UNAVAILABLE);
+      this.waiters.answerAll(UNAVAILABLE);
     };
     const budget = setTimeout(() => {
       // A flag, because timers may fire early; a caller arriving in between would wait for the reply.
@@ -256,13 +250,9 @@ export class ProviderQuota {
     this.isCheckDue = false;
     const settlements = this.ledger.outgoing.take();
     const startedAtMs = performance.now();
-    let [want, least] = [0, Infinity];
-    for (const { amount } of this.waiters) {
-      want += amount;
-      least = Math.min(least, amount);
-    }
-    if (want === 0) return this.steps.compose({ want, least: 1, settlements, startedAtMs });
-    want += this.demand.prefetch(startedAtMs);
+    const { all, least } = this.waiters.amounts;
+    if (all === 0) return this.steps.compose({ want: 0, least: 1, settlements, startedAtMs });
+    const want = all + this.demand.prefetch(startedAtMs);
     return this.steps.compose({ want, least, settlements, startedAtMs });
   }
 
@@ -295,7 +285,8 @@ export class ProviderQuota {
     const { epoch, generation, grantedAtMs } = reply;
     const { countsAmounts = false } = this.options;
     for (let left = reply.granted; left > 0;) {
-      const waiter = isTooLate ? undefined : this.nextWaiter(asking, left);
+      // Callers that gave up leave their permits to those that arrived since.
+      const waiter = isTooLate ? undefined : (asking.takeFitting(left) ?? this.waiters.takeFitting(left));
       const amount = waiter?.amount ?? (countsAmounts ? left : 1);
       const permit: Permit = { provider: this.options.provider, epoch, generation, sendByMs, grantedAtMs, amount };
       this.ledger.inHand.add(permit);
@@ -309,21 +300,16 @@ export class ProviderQuota {
     this.ledger.giveBackSparesSoon();
   }
 
-  /** The first caller whose amount is there. Callers that gave up leave their permits to those that arrived since. */
-  private nextWaiter(asking: Waiter[], left: number): Waiter | undefined {
-    return takeFitting(asking, left) ?? takeFitting(this.waiters, left);
-  }
-
   /** An open quota grants all permits wanted: callers left without one met a spent or a blocked quota. */
-  private refuse(asking: Waiter[], { state, waitMs }: StepReply, isTooLate: boolean): void {
+  private refuse(asking: Waiters, { state, waitMs }: StepReply, isTooLate: boolean): void {
     if (state === 'blocked') {
       // From now on, not from the sending of the step: the same wait that the next caller gets.
       const blocked: Reservation = { granted: false, reason: 'blocked', waitMs: this.blockedForMs };
-      answer(asking, blocked);
-      answer(this.waiters, blocked);
+      asking.answerAll(blocked);
+      this.waiters.answerAll(blocked);
       return;
     }
-    answer(asking, isTooLate ? UNAVAILABLE : { granted: false, reason: 'spent', waitMs });
+    asking.answerAll(isTooLate ? UNAVAILABLE : { granted: false, reason: 'spent', waitMs });
   }
 }
 
@@ -331,16 +317,6 @@ interface Delivery {
   reply: StepReply;
   step: Step;
   /** The callers that this step was made for and that have not given up. */
-  asking: Waiter[];
+  asking: Waiters;
   isRetry: boolean;
-}
-
-function takeFitting(waiters: Waiter[], left: number): Waiter | undefined {
-  const index = waiters.findIndex(({ amount }) => amount <= left);
-  return index < 0 ? undefined : waiters.splice(index, 1)[0];
-}
-
-/** Answers all waiters and empties the list. */
-function answer(waiters: Waiter[], reservation: Reservation): void {
-  for (const { resolve } of waiters.splice(0)) resolve(reservation);
 }

@@ -20,7 +20,7 @@
 -- ARGV[14]  number of this pod's last recorded step, 0 for none
 -- ARGV[15]  run id of the server as the pod knows it, '' when unknown
 -- ARGV[16] what a journal knows to have been sent, for a forgotten quota: '=' and 'age in ms:requests:epoch,…', latest first;
---           epoch 0 where it is unknown; '' if nobody asked the journal
+--           epoch is 0 where the journal has none; '' if this step brings no answer of the journal
 -- ARGV[17] least: fewer permits than this are of no use to any caller; more than 1 only where amounts are counted
 -- ARGV[18] 1 if the quota counts amounts, which are estimates until their requests are settled
 -- ARGV[19…] groups of settlements, 14 numbers each: epoch, generation, accepted, notSent, unknown, refused, age of the
