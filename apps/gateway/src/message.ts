@@ -167,7 +167,7 @@ export function placeOf({ name, account }: Recipient): Pick<Hop, 'provider' | 'a
   return { provider: name, account: account === name ? undefined : account };
 }
 
-function isPlaceOf({ provider, account = provider }: Hop, recipient: Recipient): boolean {
+export function isPlaceOf({ provider, account = provider }: Hop, recipient: Recipient): boolean {
   return provider === recipient.name && account === recipient.account;
 }
 

@@ -1,4 +1,4 @@
-import type { Message } from '../message.js';
+import { isPlaceOf, type Message } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';
 
 /** Added to the timeouts of all providers, which one message may use one after the other. */
@@ -26,4 +26,21 @@ export function lastSafeMoment({
   if (!mayPay) return new Date((createdAt.getTime() + deliverBy.getTime()) / 2);
   const slowestMs = Math.max(...providers.map(({ timeoutMs }) => timeoutMs));
   return new Date(deliverBy.getTime() - Math.min(slowestMs, TIME_TO_PAY_MAX_MS));
+}
+
+/** The last safe moment of a waiting message has come, and it may be paid for. */
+export function isToBePaid({ mayPay, sendBy }: Pick<Message, 'mayPay' | 'sendBy'>, nowMs: number): boolean {
+  return mayPay && sendBy !== undefined && sendBy.getTime() <= nowMs;
+}
+
+/** Near the deadline, providers that have failed the message come last: another answer may take all the time that is left. */
+export function routeNearDeadline(
+  { deliverBy, hops }: Pick<Message, 'deliverBy' | 'hops'>,
+  route: readonly Provider[],
+  nowMs: number,
+): readonly Provider[] {
+  if (deliverBy === undefined || deliverBy.getTime() - nowMs > TIME_TO_PAY_MAX_MS) return route;
+  const answered = hops.filter(({ step, outcome }) => step === 'answered' && outcome !== 'refused');
+  const hasFailed = (provider: Provider): boolean => answered.some((hop) => isPlaceOf(hop, provider));
+  return [...route.filter((provider) => !hasFailed(provider)), ...route.filter(hasFailed)];
 }

@@ -6,6 +6,9 @@ import { type Delivery, DeliveryService } from '../delivery/delivery.service.js'
 import { Journal } from '../journal/journal.service.js';
 import { afterAttempt, type AttemptOutcome, type Message } from '../message.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { isToBePaid, routeNearDeadline } from '../routing/deadlines.js';
+import { POLL_MS } from './free-quota-dispatcher.js';
+import { WaitingQueue } from './waiting-queue.service.js';
 
 /** Sends waiting messages that this pod has claimed, and records the outcome. */
 @Injectable()
@@ -19,13 +22,15 @@ export class WaitingDelivery {
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly delivery: DeliveryService,
     private readonly journal: Journal,
+    private readonly queue: WaitingQueue,
   ) {}
 
   /** By any provider the message may use, or by the one that may have delivered it already. Never fails. */
   async send(message: Message): Promise<void> {
     const { onlyProvider } = message;
     const only = this.config.providers.filter(({ key }) => key === onlyProvider);
-    const route = onlyProvider === undefined ? this.delivery.routeOf(message) : only;
+    const route =
+      onlyProvider === undefined ? routeNearDeadline(message, this.delivery.routeOf(message), Date.now()) : only;
     await this.conclude(message, async () => {
       const claim = this.delivery.claim();
       const delivery = await this.delivery.deliver(message, route, () => this.journal.change(message, claim));
@@ -39,7 +44,8 @@ export class WaitingDelivery {
       const result = await this.delivery.send(message, provider, permit);
       if (result.outcome === 'delivered') return { ...result, provider };
       if (result.outcome === 'rejected' && this.delivery.stopsAtRejection(message)) return result;
-      return { outcome: 'undelivered', silentProvider: result.outcome === 'unknown' ? provider : undefined };
+      const silentProvider = result.outcome === 'unknown' ? provider : undefined;
+      return { outcome: 'undelivered', silentProvider, waitMs: isToBePaid(message, Date.now()) ? 0 : undefined };
     });
   }
 
@@ -60,6 +66,7 @@ export class WaitingDelivery {
       if (outcome === undefined) return;
       const change = afterAttempt(message, outcome, Date.now());
       await this.journal.retryUntilRecorded(() => this.journal.change(message, change));
+      if (change.nextInMs !== undefined && change.nextInMs < POLL_MS) this.queue.add();
     } catch (error) {
       this.noteFailure(error);
     }
