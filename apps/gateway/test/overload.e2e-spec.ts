@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { inParallel, login, postMessage, statsOf } from '../../../test/support/client.js';
 import { type ProxiedPostgres, startProxiedPostgres } from '../../../test/support/proxied-postgres.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
+import { waitUntil } from '../../../tools/stack/wait-until.js';
 
 let postgres: ProxiedPostgres;
 let stack: Stack;
@@ -31,8 +32,10 @@ describe('a gateway whose Postgres is slower than its traffic', () => {
       const refused = answers.filter(({ body }) => body.detail?.includes('was not sent')).length;
       expect(refused).toBeGreaterThan(0);
       expect((await acceptedByProviders()) - before).toBe(answers.length - refused);
-      // Those that were sent are recorded in time, unless this machine itself is slow.
-      expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
+      // A slow machine may record later than a caller waits.
+      const wasSent = ({ status, body }: (typeof answers)[number]): boolean =>
+        status === 200 || body.detail?.startsWith('The message was sent, but could not be recorded yet.') === true;
+      expect(answers.filter(wasSent).length).toBe(answers.length - refused);
     } finally {
       postgres.proxy.delayReplies(0);
     }
@@ -42,6 +45,8 @@ describe('a gateway whose Postgres is slower than its traffic', () => {
 describe('an account with too many waiting messages', () => {
   it('gets 429 for the next one, and none of the others is affected', async () => {
     const later = { prefer: 'respond-async' };
+    const isFast = async () => (await postMessage(stack.origin.gateway, cookie)).status === 200;
+    await waitUntil(isFast, { what: 'the gateway has forgotten that Postgres was slow' });
     const free = await login(stack.origin.gateway, 'free@octo.local');
     const deliverBy = new Date(Date.now() + 3_600_000).toISOString();
     const body = { message: 'a', deliverBy, paid: 'never' };

@@ -63,6 +63,8 @@ describe('an account with several quotas', () => {
     const { account, pods } = await newPods([window('minute', 2), window('day', 2, 3_600_000)]);
     const [pod] = pods as [Quota];
     for (const permit of permitsOf(await reserve(pod, account, 2))) pod.settle(permit, { outcome: 'accepted' });
+    const areClosed = async () => (await pod.states(account))?.every(({ state }) => state !== 'open') === true;
+    await waitUntil(areClosed, { what: 'both quotas are closed' });
     const [denied] = await reserve(pod, account, 1);
     expect(denied).toMatchObject({ granted: false });
     const trips = pod.trips;
