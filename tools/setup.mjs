@@ -50,7 +50,9 @@ function buildIfStale({ stamp, inputs, build }) {
 function buildApps() {
   run('building', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
   dropOrphans();
-  for (const file of files('libs').filter((path) => path.endsWith('.lua') || path.includes('/migrations/'))) {
+  for (const file of [...files('apps'), ...files('libs')].filter(
+    (path) => path.endsWith('.lua') || path.includes('/migrations/'),
+  )) {
     mkdirSync(dirname(join('dist', file)), { recursive: true });
     cpSync(file, join('dist', file));
   }

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { Revocations, StoredAccess } from '#access-token';
-import { registrationSchema } from '#contracts';
+import { budgetSchema, registrationSchema } from '#contracts';
 import { accounts, type Database, migrate, openDatabase } from '#database';
 import { postgresUrl, readSettings, redisUrl } from '#service';
 import { AccountsService } from './accounts/accounts.service.js';
@@ -18,6 +18,8 @@ import { RevokedAccess } from './sessions/revoked-access.service.js';
 const USAGE = `admin COMMAND
   create --email E [--admin] [--paid]   creates an account, with the role admin, with paid access
   set-password --email E                replaces the password and ends all sessions
+  budget --email E [--day N] [--month N]
+                                        limits spending, in millionths of the currency; no limit where N is left out
   disable --email E                     ends all sessions and refuses logins
   enable --email E
   disable-totp --email E                removes one-time codes, of a user who has lost the authenticator
@@ -30,6 +32,8 @@ interface Options {
   email?: string | undefined;
   admin: boolean;
   paid: boolean;
+  day?: string | undefined;
+  month?: string | undefined;
 }
 
 interface Context {
@@ -57,6 +61,12 @@ const COMMANDS: Record<string, (context: Context, options: Options) => Promise<s
     await service.setPassword(id, password);
     await log.record({ event: 'password_changed', actor: OPERATOR, accountId: id });
     return `the password of ${email} is set; its sessions have ended`;
+  },
+  budget: async ({ db, service }, { email, day, month }) => {
+    const budget = budgetSchema.safeParse({ dayMicros: microsOf(day), monthMicros: microsOf(month) });
+    if (!budget.success) throw new Error(budget.error.issues.map(({ message }) => `A limit ${message}.`).join('\n'));
+    await service.update(await idOf(db, email), { budget: budget.data }, OPERATOR);
+    return `the budget of ${email}: ${day ?? 'no limit'} a day, ${month ?? 'no limit'} a month`;
   },
   disable: async ({ db, service }, { email }) => {
     await service.update(await idOf(db, email), { disabled: true }, OPERATOR);
@@ -96,6 +106,8 @@ function readArguments(args: string[]) {
       email: { type: 'string' },
       admin: { type: 'boolean', default: false },
       paid: { type: 'boolean', default: false },
+      day: { type: 'string' },
+      month: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -146,6 +158,11 @@ async function readRegistration(email: string | undefined): Promise<z.infer<type
     return parsed.data;
   }
   throw new Error(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('\n'));
+}
+
+/** Null, for no limit, where the option is left out. */
+function microsOf(text: string | undefined): number | null {
+  return text === undefined ? null : Number(text === '' ? NaN : text);
 }
 
 /** Never from an argument, which other users of the machine can read. */

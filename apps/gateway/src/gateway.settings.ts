@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { accessTokenSettings } from '#access-token';
+import { BUDGET_MAX_MICROS } from '#contracts';
+import { isTimeZone } from '#quota';
 import { commonSettings, httpUrl, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
 import { callbackSettings } from './callbacks/callback-settings.js';
+
+const budgetMicros = () => wholeNumber({ min: 0, max: BUDGET_MAX_MICROS });
 
 /** Injection token of the parsed settings. */
 export const SETTINGS = Symbol('SETTINGS');
@@ -33,6 +37,13 @@ export const gatewaySettings = z
     /** Messages of one account that may wait, and the bytes of their texts. */
     WAITING_MESSAGES_MAX: wholeNumber({ min: 1, max: 1_000_000 }).default(1_000),
     WAITING_BYTES_MAX: wholeNumber({ min: 1, max: 1_000_000_000 }).default(16_777_216),
+    /** Most that the deployment may spend in a calendar day and month, in millionths of the currency. */
+    BUDGET_DAY_MICROS: budgetMicros().optional(),
+    BUDGET_MONTH_MICROS: budgetMicros().optional(),
+    /** In which the days and months of all budgets begin. */
+    BUDGET_TIME_ZONE: z.string().refine(isTimeZone, 'must be a time zone such as Europe/Madrid').default('UTC'),
+    /** Most that a pod may spend on accounts with a budget while Redis does not answer. */
+    BUDGET_UNCOUNTED_MICROS: budgetMicros().default(0),
     ...callbackSettings,
   })
   .refine(

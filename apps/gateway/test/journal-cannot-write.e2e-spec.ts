@@ -80,6 +80,9 @@ describe('JOURNAL_DOWN=continue', () => {
     const { gateway } = continuing.origin;
     const cookie = await login(gateway);
     const count = 400;
+    // A pod goes on paying for accounts whose rights it has read.
+    const isPaid = async () => (await postMessage(gateway, cookie)).body.provider === 'paid';
+    await waitUntil(isPaid, { what: 'a message is paid for' });
     postgres.proxy.holdReplies();
     const startedMs = performance.now();
     const answers = await inParallel(count, 50, () => postMessage(gateway, cookie));

@@ -4,6 +4,11 @@ import { eq } from 'drizzle-orm';
 import { type Database, messages, migrate, openDatabase } from '#database';
 import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { CallbackDelivery } from '../src/callbacks/callback-delivery.service.js';
+import { openQuotaRedis } from '#quota';
+import type { RedisConnection } from '#redis';
+import { AccountRightsService } from '../src/money/account-rights.service.js';
+import { Ledger } from '../src/money/ledger.service.js';
+import { Spending } from '../src/money/spending.service.js';
 import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { Journal } from '../src/journal/journal.service.js';
@@ -15,18 +20,26 @@ const PROVIDER = { name: 'one', account: 'one', key: 'one', priceMicros: 7, idem
 let postgres: Awaited<ReturnType<typeof startPostgres>>;
 let db: Database;
 let journal: Journal;
+let redis: RedisConnection;
 
 beforeAll(async () => {
   postgres = await startPostgres();
   db = openDatabase(postgres.url);
   await migrate(db);
-  const settings = { JOURNAL_DOWN: 'refuse', CALLBACK_SECRETS: [] } as unknown as GatewaySettings;
+  const settings = {
+    JOURNAL_DOWN: 'refuse',
+    CALLBACK_SECRETS: [],
+    BUDGET_TIME_ZONE: 'UTC',
+  } as unknown as GatewaySettings;
   const callbacks = new CallbackDelivery(new PendingCallbacks(db), { settings });
   const config: ProvidersFile = { currency: 'USD', providers: [], channels: new Map(), redact: (text) => text };
-  journal = new Journal(db, config, settings, callbacks);
+  redis = openQuotaRedis(process.env['TEST_REDIS_URL'] ?? '');
+  const spending = new Spending(redis, settings, config, new AccountRightsService(db), new Ledger(db));
+  journal = new Journal(db, config, settings, callbacks, spending);
 });
 afterAll(async () => {
   journal.onApplicationShutdown();
+  redis.disconnect();
   await db.$client.end();
   await postgres.stop();
 });

@@ -3,6 +3,7 @@ export { AccessTokenModule, accessTokenSettings, type VerifyingOptions } from '.
 export { hashOfApiKey, newApiKey, prefixOfApiKey } from './api-key.js';
 export { AccessTokenSigner, type SignedToken } from './access-token.signer.js';
 export { AccessTokenVerifier, type KeySource, type Verification } from './access-token.verifier.js';
+export { BatchedLookup, LookupFailed } from './batched-lookup.js';
 export {
   ACCESS_TOKEN_TTL_MS,
   type Caller,

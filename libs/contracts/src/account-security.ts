@@ -97,6 +97,7 @@ export const SECURITY_EVENTS = [
   'login_locked',
   'logout',
   'paid_access_changed',
+  'budget_changed',
   'password_changed',
   'password_reset',
   'reauthentication',

@@ -51,8 +51,25 @@ export const loginSchema = accountSchema
   .meta({ id: 'Login' });
 export type Login = z.infer<typeof loginSchema>;
 
+/** Largest budget: ten million units of the currency. Greater numbers lose digits on their way through Redis. */
+export const BUDGET_MAX_MICROS = 10_000_000_000_000;
+
+const budgetLimitSchema = z
+  .int('must be a whole number of micro-units')
+  .min(0, 'must not be negative')
+  .max(BUDGET_MAX_MICROS, `must be at most ${BUDGET_MAX_MICROS}`)
+  .nullable()
+  .default(null);
+
+export const budgetSchema = z.strictObject({ dayMicros: budgetLimitSchema, monthMicros: budgetLimitSchema }).meta({
+  id: 'Budget',
+  description: 'most that may be spent in a calendar day and month, in millionths of the currency; null: no limit',
+  example: { dayMicros: 307_500, monthMicros: null },
+});
+export type Budget = z.infer<typeof budgetSchema>;
+
 export const managedAccountSchema = accountSchema
-  .extend({ disabled: z.boolean(), createdAt: z.iso.datetime() })
+  .extend({ disabled: z.boolean(), budget: budgetSchema, createdAt: z.iso.datetime() })
   .meta({ id: 'ManagedAccount' });
 export type ManagedAccount = z.infer<typeof managedAccountSchema>;
 
@@ -71,11 +88,12 @@ export const accountPatchSchema = z
     paidAccess: z.boolean().optional(),
     role: roleSchema.optional(),
     disabled: z.boolean().optional(),
+    budget: budgetSchema.optional(),
     currentPassword: currentPasswordSchema.optional(),
   })
   .refine(
     ({ currentPassword: _, ...patch }) => Object.keys(patch).length > 0,
-    'name at least one of paidAccess, role, disabled',
+    'name at least one of paidAccess, role, disabled, budget',
   )
   .meta({ id: 'AccountPatch', example: { paidAccess: true } });
 export type AccountPatch = z.infer<typeof accountPatchSchema>;

@@ -57,6 +57,15 @@ export const problemSchema = z
       .optional()
       .meta({ description: 'Every bad field, by JSON pointer (RFC 6901); only with status 400 and 413' }),
     freeReopensAt: z.iso.datetime().optional(),
+    budget: z
+      .object({
+        scope: z.enum(['account', 'deployment']),
+        window: z.enum(['day', 'month']),
+        limitMicros: z.int(),
+        resetsAt: z.iso.datetime(),
+      })
+      .optional()
+      .meta({ description: 'The spending limit that is reached; only with status 402' }),
     id: z.uuid().optional().meta({ description: 'Id of the message, if attempts were made' }),
     attempts: z.array(attemptSchema).optional().meta({ description: 'Attempts that were made, in order' }),
   })

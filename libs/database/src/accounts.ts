@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { boolean, check, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { bigint, boolean, check, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const accounts = pgTable(
   'accounts',
@@ -14,6 +14,9 @@ export const accounts = pgTable(
       .notNull()
       .default('user'),
     disabled: boolean('disabled').notNull().default(false),
+    /** What the account may spend in a day and in a month; null: no limit. */
+    budgetDayMicros: bigint('budget_day_micros', { mode: 'number' }),
+    budgetMonthMicros: bigint('budget_month_micros', { mode: 'number' }),
     /** Base32; set up, but needed at logins only once it is confirmed. */
     totpSecret: text('totp_secret'),
     /** The 30 s step of the last code that was accepted: each code works once. Null until it is confirmed. */

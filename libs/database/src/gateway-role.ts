@@ -5,9 +5,12 @@ import type { Queries } from './open-database.js';
 /** Tables of the gateways. */
 export const GATEWAY_TABLES = ['messages', 'callbacks', 'idempotency_keys', 'gateway_pods', 'provider_provisioning'];
 
+/** Gateways add to the ledger, and change nothing in it. */
+export const LEDGER_TABLE = 'ledger_entries';
+
 /** What gateways read in other tables. By column, so that a new column stays hidden until it is listed here. */
 export const READ_BY_GATEWAYS: Readonly<Record<string, readonly string[]>> = {
-  accounts: ['id', 'paid_access', 'disabled'],
+  accounts: ['id', 'paid_access', 'disabled', 'budget_day_micros', 'budget_month_micros'],
   api_keys: ['id', 'account_id', 'hash', 'expires_at', 'last_used_at'],
   revoked_access: ['access_id', 'expires_at'],
   callback_secrets: ['account_id', 'version', 'created_at'],
@@ -27,6 +30,7 @@ export async function grantToGateways(tx: Queries, gatewayUrl: string): Promise<
   // Rights that an earlier release granted. Other sessions see the new rights only, once this transaction commits.
   await tx.execute(sql`revoke all on all tables in schema public from ${role}`);
   await tx.execute(sql`grant select, insert, update, delete on ${identifiers(GATEWAY_TABLES)} to ${role}`);
+  await tx.execute(sql`grant select, insert on ${sql.identifier(LEDGER_TABLE)} to ${role}`);
   for (const [table, columns] of Object.entries(READ_BY_GATEWAYS)) {
     await tx.execute(sql`grant select (${identifiers(columns)}) on ${sql.identifier(table)} to ${role}`);
   }

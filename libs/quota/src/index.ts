@@ -6,6 +6,7 @@ export {
   announcementReader,
   waitMsOf,
 } from './announcements/announcement.js';
+export { isTimeZone } from './calendar.js';
 export { decidingState, REQUESTS } from './pod/account-quotas.js';
 export type { Amounts, NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
 export {

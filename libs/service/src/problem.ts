@@ -5,6 +5,8 @@ import { type Attempt, PROBLEMS, type Problem, type ProblemCode } from '#contrac
 export interface ProblemExtra {
   errors?: Problem['errors'];
   freeReopensAt?: string;
+  /** The spending limit that is reached. */
+  budget?: Problem['budget'];
   /** Id of the message that could not be delivered. */
   id?: string;
   /** What was tried before the problem arose. */
@@ -105,7 +107,7 @@ export function problemBody(
   { instance, requestId }: { instance: string; requestId: string },
 ): Problem {
   const [status, title] = PROBLEMS[code];
-  const { errors, freeReopensAt, id, attempts } = extra;
+  const { errors, freeReopensAt, budget, id, attempts } = extra;
   return {
     type: `urn:octo:problem:${code}`,
     title,
@@ -116,6 +118,7 @@ export function problemBody(
     requestId,
     ...(errors && { errors }),
     ...(freeReopensAt && { freeReopensAt }),
+    ...(budget && { budget }),
     ...(id && { id }),
     ...(attempts && { attempts: [...attempts] }),
   };

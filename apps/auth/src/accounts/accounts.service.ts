@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, ne, sql } from 'drizzle-orm';
-import type { Account, AccountList, AccountPatch, Credentials, ManagedAccount, Registration } from '#contracts';
+import type { Account, AccountList, AccountPatch, Budget, Credentials, ManagedAccount, Registration } from '#contracts';
 import { accounts, ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
 import { ProblemException } from '#service';
 import { type Actor, type NewSecurityEvent, SecurityLog } from '../security-log/security-log.service.js';
@@ -98,7 +98,15 @@ export class AccountsService {
    * Changes an account. Revokes tokens whose claims are outdated; a disabled account loses all sessions.
    * @throws ProblemException not_found, forbidden
    */
-  async update(id: string, patch: Omit<AccountPatch, 'currentPassword'>, actor: Actor): Promise<ManagedAccount> {
+  async update(
+    id: string,
+    { budget, ...rights }: Omit<AccountPatch, 'currentPassword'>,
+    actor: Actor,
+  ): Promise<ManagedAccount> {
+    const patch = {
+      ...rights,
+      ...(budget && { budgetDayMicros: budget.dayMicros, budgetMonthMicros: budget.monthMicros }),
+    };
     const { before, account, accessIds } = await inTransaction(this.db, async (tx) => {
       await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.accounts})`);
       const old = await lockAccount(tx, id);
@@ -160,7 +168,13 @@ function changesBetween(before: AccountRow, after: AccountRow): Pick<NewSecurity
     changes.push({ event: 'paid_access_changed', detail: String(after.paidAccess) });
   if (after.disabled !== before.disabled)
     changes.push({ event: after.disabled ? 'account_disabled' : 'account_enabled' });
+  if (after.budgetDayMicros !== before.budgetDayMicros || after.budgetMonthMicros !== before.budgetMonthMicros)
+    changes.push({ event: 'budget_changed', detail: JSON.stringify(budgetOf(after)) });
   return changes;
+}
+
+function budgetOf({ budgetDayMicros, budgetMonthMicros }: AccountRow): Budget {
+  return { dayMicros: budgetDayMicros, monthMicros: budgetMonthMicros };
 }
 
 function publicPartOf({ id, email, paidAccess, role }: AccountRow): Account {
@@ -169,5 +183,5 @@ function publicPartOf({ id, email, paidAccess, role }: AccountRow): Account {
 
 function managedPartOf(account: AccountRow): ManagedAccount {
   const { disabled, createdAt } = account;
-  return { ...publicPartOf(account), disabled, createdAt: createdAt.toISOString() };
+  return { ...publicPartOf(account), disabled, budget: budgetOf(account), createdAt: createdAt.toISOString() };
 }

@@ -10,12 +10,14 @@ import type { Channel } from '../providers/channel.js';
 import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
 import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { OutgoingRequest } from '../providers/request-template.js';
+import { Spending, type SpendingDenial } from '../money/spending.service.js';
 import { chooseRoute, isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
 
-/** Why a message was not sent to a provider: no permit, or the account is paused. */
-export type Denial = Extract<Reservation, { granted: false }> | { granted: false; reason: 'paused'; waitMs: number };
+/** Why a message was not sent to a provider: no permit, the account is paused, or nothing may be spent. */
+export type Denial =
+  Extract<Reservation, { granted: false }> | { granted: false; reason: 'paused'; waitMs: number } | SpendingDenial;
 
 export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
@@ -46,6 +48,7 @@ export class DeliveryService {
     private readonly quota: Quota,
     private readonly client: ProviderClient,
     private readonly health: AccountHealth,
+    private readonly spending: Spending,
   ) {}
 
   /** The provider accounts this message may use, cheapest first. */
@@ -86,7 +89,8 @@ export class DeliveryService {
     let silentProvider: Provider | undefined;
     for (const [index, provider] of route.entries()) {
       const hasNext = index < route.length - 1;
-      const reservation = this.pauseOf(provider, hasNext) ?? (await this.reserve(message, provider, recordIntent));
+      const reservation =
+        this.pauseOf(provider, hasNext) ?? (await this.holdAndReserve(message, provider, recordIntent));
       if (reservation === 'takenOver') return { outcome: 'takenOver' };
       if (!reservation.granted) {
         addDenial(message, provider, reservation);
@@ -100,6 +104,7 @@ export class DeliveryService {
         const { response, costMicros } = result;
         return { outcome: 'delivered', provider, response, costMicros };
       }
+      if (result.outcome !== 'unknown') this.spending.release(message);
       if (result.outcome === 'rejected' && this.stopsAtRejection(message))
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -168,6 +173,25 @@ export class DeliveryService {
     const pause = this.health.pauseOf(provider);
     if (pause !== undefined) return { granted: false, reason: 'paused', waitMs: pause.waitMs };
     return hasNext && this.health.isHanging(provider) ? HANGING : undefined;
+  }
+
+  /** The price of a paid send is held first: a permit expires soon. */
+  private async holdAndReserve(
+    message: Message,
+    provider: Provider,
+    recordIntent: (() => Promise<boolean>) | undefined,
+  ): Promise<typeof UNLIMITED | Reservation | SpendingDenial | 'takenOver'> {
+    if (isFree(provider)) return this.reserve(message, provider, recordIntent);
+    const denial = await this.spending.hold(message, provider);
+    if (denial !== undefined) return denial;
+    let isSent = false;
+    try {
+      const reservation = await this.reserve(message, provider, recordIntent);
+      isSent = reservation !== 'takenOver' && reservation.granted;
+      return reservation;
+    } finally {
+      if (!isSent) this.spending.release(message);
+    }
   }
 
   /** A permit, and the intent to send on disk. The hop names the permit's window. */

@@ -151,7 +151,14 @@ export class Claims {
    * @returns how many
    */
   async expire(count: number): Promise<number> {
-    const detail = sql`case when may_pay then 'No provider accepted the message before its deadline.'
+    const spending = sql`(select hop ->> 'reason' from jsonb_array_elements(m.hops) with ordinality as hops_of(hop, place)
+      where hop ->> 'step' = 'no_permit' and hop ->> 'reason' in ('budget', 'no_paid_access') order by place desc limit 1)`;
+    const reason = sql`case when not may_pay then 'deadline_missed' else case ${spending} when 'budget' then 'budget_exhausted'
+      when 'no_paid_access' then 'paid_access_required' else 'deadline_missed' end end`;
+    const detail = sql`case when may_pay then case ${spending}
+        when 'budget' then 'A spending limit was reached, and no free quota opened before its deadline.'
+        when 'no_paid_access' then 'The account had no paid access any longer, and no free quota opened before its deadline.'
+        else 'No provider accepted the message before its deadline.' end
       else 'No free quota opened before its deadline, and the message may not be paid for.' end`;
     journalStatements.inc();
     const { rows } = await this.db.execute(sql`
@@ -160,7 +167,7 @@ export class Claims {
         where status = 'waiting' and due_at <= now() and deliver_by <= now() and only_provider is null
         order by due_at limit ${count} for update skip locked
       ), ended as (
-        update messages m set status = 'expired', reason = 'deadline_missed', detail = ${detail}, finished_at = now(),
+        update messages m set status = 'expired', reason = ${reason}, detail = ${detail}, finished_at = now(),
           hops = hops || ${hop('expired')}
         from picked where m.id = picked.id
         returning m.*

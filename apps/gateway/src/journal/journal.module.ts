@@ -2,6 +2,7 @@ import { Inject, Module } from '@nestjs/common';
 import { Readiness } from '#service';
 import { CallbacksModule } from '../callbacks/callbacks.module.js';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
+import { MoneyModule } from '../money/money.module.js';
 import { Claims } from './claims.service.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { Journal } from './journal.service.js';
@@ -10,7 +11,7 @@ import { Retention } from './retention.service.js';
 
 /** What happened to messages, in Postgres: every SQL statement on `messages`. */
 @Module({
-  imports: [CallbacksModule],
+  imports: [CallbacksModule, MoneyModule],
   providers: [Claims, Journal, MessageQueries, IdempotencyService, Retention],
   exports: [Claims, Journal, MessageQueries, IdempotencyService],
 })

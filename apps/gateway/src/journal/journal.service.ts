@@ -15,8 +15,11 @@ import { OutageLog } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { CallbackDelivery } from '../callbacks/callback-delivery.service.js';
 import type { Change, Ending, Message } from '../message.js';
+import { isoDate } from '../money/budget-day.js';
+import { type LedgerEntry, ledgerEntriesOf } from '../money/ledger-entries.js';
+import { Spending } from '../money/spending.service.js';
 import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
-import { GroupCommit } from './group-commit.js';
+import { GroupCommit } from '../group-commit.js';
 import {
   CHANGE,
   changeEntry,
@@ -27,6 +30,7 @@ import {
   insertEntry,
   type InsertRow,
   journalStatements,
+  PAID_INSERT,
   PLAIN_INSERT,
   probeStatements,
   valuesOf,
@@ -77,6 +81,14 @@ export class Journal implements OnApplicationShutdown {
     BATCH_MAX,
     isRefusedQuery,
   );
+  private readonly paidInserts = new GroupCommit<Entry<InsertRow>, boolean>(
+    async (entries) => {
+      await this.execute(PAID_INSERT, entries);
+      return entries.map(() => true);
+    },
+    BATCH_MAX,
+    isRefusedQuery,
+  );
   private readonly inserts = new GroupCommit<Entry<InsertRow>, boolean>(
     (entries) => this.commit(INSERT, entries),
     BATCH_MAX,
@@ -87,7 +99,7 @@ export class Journal implements OnApplicationShutdown {
     BATCH_MAX,
     isRefusedQuery,
   );
-  private readonly queues = [this.plainInserts, this.inserts, this.changes];
+  private readonly queues = [this.plainInserts, this.paidInserts, this.inserts, this.changes];
   private probing: Promise<void> | undefined;
   private isClosed = false;
   /** Records of delivered messages that are not on disk yet, with `JOURNAL_DOWN=continue`. */
@@ -98,6 +110,7 @@ export class Journal implements OnApplicationShutdown {
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
     @Inject(SETTINGS) private readonly settings: GatewaySettings,
     private readonly callbacks: CallbackDelivery,
+    private readonly spending: Spending,
   ) {}
 
   /** Postgres failed, or hangs. */
@@ -124,14 +137,16 @@ export class Journal implements OnApplicationShutdown {
    * @throws DrizzleQueryError
    */
   async insert(message: Message, change: Change): Promise<boolean> {
-    const entry = insertEntry(message, change, this.config.currency);
+    const ledger = this.ledgerEntries(message, change.ending);
+    const entry = insertEntry(message, change, { currency: this.config.currency, ledger });
     const hops = message.hops.length;
     const isPlain = message.idempotencyKey === undefined && message.callbackUrl === undefined;
-    const isWritten = await (isPlain ? this.plainInserts : this.inserts).add(entry);
+    const plain = ledger === undefined ? this.plainInserts : this.paidInserts;
+    const isWritten = await (isPlain ? plain : this.inserts).add(entry);
     // Keyless inserts cannot lose a key: an empty result means that a retry found the row of the first try.
     if (!isWritten && message.idempotencyKey !== undefined) return false;
     message.hopsOnDisk = hops;
-    this.wakeCallback(message, change.ending);
+    this.afterEnding(message, change.ending, ledger);
     return true;
   }
 
@@ -143,11 +158,18 @@ export class Journal implements OnApplicationShutdown {
   async change(message: Message, change: Change): Promise<boolean> {
     const { ending } = change;
     const hops = message.hops.length;
-    const entry = changeEntry(message, change);
+    const ledger = this.ledgerEntries(message, ending);
+    const entry = changeEntry(message, change, ledger);
     const isChanged = await this.changes.add(entry);
-    if (!isChanged && ending?.status === 'delivered') await this.db.execute(correctStatement(entry));
+    let isRecorded = isChanged;
+    if (!isChanged && ending?.status === 'delivered') {
+      const { rowCount } = await this.db.execute(correctStatement(entry));
+      isRecorded = (rowCount ?? 0) > 0;
+    }
     message.hopsOnDisk = hops;
-    this.wakeCallback(message, ending);
+    // What another pod recorded is settled by that pod.
+    if (isRecorded) this.afterEnding(message, ending, ledger);
+    else this.spending.release(message);
     return isChanged;
   }
 
@@ -202,8 +224,22 @@ export class Journal implements OnApplicationShutdown {
     return 'continued';
   }
 
-  private wakeCallback({ callbackUrl }: Message, ending: Ending | undefined): void {
-    if (callbackUrl !== undefined && ending !== undefined) this.callbacks.wake();
+  /** Undefined where the message costs nothing. */
+  private ledgerEntries(message: Message, ending: Ending | undefined): readonly LedgerEntry[] | undefined {
+    if (ending === undefined) return undefined;
+    const day = isoDate(this.spending.today().day);
+    const entries = ledgerEntriesOf(message, { ending, providers: this.config.providers, day });
+    return entries.length === 0 ? undefined : entries;
+  }
+
+  private afterEnding(
+    { id, callbackUrl }: Message,
+    ending: Ending | undefined,
+    ledger: readonly LedgerEntry[] = [],
+  ): void {
+    if (ending === undefined) return;
+    this.spending.settle(id, ledger);
+    if (callbackUrl !== undefined) this.callbacks.wake();
   }
 
   /** @returns for each row whether the statement returned its id */

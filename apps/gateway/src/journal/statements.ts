@@ -5,6 +5,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Hop } from '#contracts';
 import { PreparedStatement } from '#database';
 import type { Change, Ending, Message } from '../message.js';
+import type { LedgerEntry } from '../money/ledger-entries.js';
 
 export const journalStatements = new Counter({
   name: 'octo_journal_statements_total',
@@ -54,6 +55,7 @@ export interface InsertRow extends Places {
   created_at: Date;
   finished_at: string | undefined;
   hops: readonly Hop[];
+  ledger: readonly LedgerEntry[] | undefined;
 }
 
 /** What changes of a message that is on disk. */
@@ -74,6 +76,7 @@ export interface ChangeRow extends Places {
   detail: string | undefined;
   finished_at: string | undefined;
   hops: readonly Hop[];
+  ledger: readonly LedgerEntry[] | undefined;
 }
 
 type EndingColumns = Pick<
@@ -160,12 +163,12 @@ const MESSAGE_COLUMNS = sql.raw(`
   id uuid, account_id uuid, channel text, is_json boolean, account text, response_is_json boolean, status text, may_pay boolean, deliver_by timestamptz, send_by timestamptz, claim_ms float8,
   callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text, provider text,
   cost_micros bigint, currency text, reason text, detail text, created_at timestamptz, finished_at timestamptz,
-  hops jsonb`);
+  hops jsonb, ledger jsonb`);
 
 const CHANGE_COLUMNS = sql.raw(`
   id uuid, hops_before int, status text, send_by timestamptz, next_in_ms float8, only_provider text, claim_ms float8,
   provider text, account text, response_is_json boolean, cost_micros bigint, reason text, detail text,
-  finished_at timestamptz, hops jsonb`);
+  finished_at timestamptz, hops jsonb, ledger jsonb`);
 
 const INTO_MESSAGES = sql.raw(`
   insert into messages (id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
@@ -182,6 +185,13 @@ const INTO_MESSAGES = sql.raw(`
 export const PLAIN_INSERT = new PreparedStatement(
   sql`${INTO_MESSAGES} from (${given(MESSAGE_COLUMNS)}) given on conflict do nothing`,
 );
+
+/** The same for messages that cost something: with their entries in the ledger. */
+export const PAID_INSERT = new PreparedStatement(sql`
+    with given as materialized (${given(MESSAGE_COLUMNS)}), written as (
+      ${INTO_MESSAGES} from given on conflict do nothing returning id, account_id, channel, currency
+    )
+    ${ledgerOf(sql`written`)}`);
 
 /** Idempotency keys are remembered for 24 hours. */
 const KEYS_LIVE = sql.raw(`interval '24 hours'`);
@@ -204,7 +214,7 @@ export const INSERT = new PreparedStatement(sql`
       where idempotency_key is null or id in (select message_id from keys)
       on conflict do nothing
       returning *
-    ), called as (${callbacksOf(sql`written`)})
+    ), called as (${callbacksOf(sql`written`)}), paid as (${ledgerOf(sql`written`)})
     select id from written union select m.id from messages m join given g on g.id = m.id`);
 
 /** Adds hops and what they changed. Returns the ids of the changed messages; a retry changes nothing. */
@@ -219,17 +229,30 @@ export const CHANGE = new PreparedStatement(sql`
     from given g
     where m.id = g.id and jsonb_array_length(m.hops) = g.hops_before
     returning m.*
-    ), called as (${callbacksOf(sql`changed`)})
+    ), called as (${callbacksOf(sql`changed`)}), paid as (${ledgerOf(sql`changed`)})
     select id from changed`);
 
 /** The pod presumed dead did deliver: replaces the `unknown` of the pod that took the message over. */
 export function correctStatement({ row, response = '' }: Entry<ChangeRow>): SQL {
   return sql`
+    with given as (select ${row.id}::uuid as id, ${JSON.stringify(row.ledger ?? [])}::jsonb as ledger), changed as (
     update messages set status = 'delivered', provider = ${row.provider}, account = ${row.account},
       response = ${Buffer.from(response)}, response_is_json = ${row.response_is_json},
       cost_micros = ${row.cost_micros}, reason = null, detail = null, finished_at = ${row.finished_at}, written_at = now(),
       hops = hops || ${JSON.stringify(row.hops)}::jsonb
-    where id = ${row.id} and status = 'unknown'`;
+    where id = ${row.id} and status = 'unknown' returning *
+    ) ${ledgerOf(sql`changed`)}`;
+}
+
+/** For a `with` clause: adds the entries that came with rows of `given` to the ledger, if those rows were written. */
+function ledgerOf(written: SQL): SQL {
+  return sql`
+    insert into ledger_entries
+      (message_id, kind, account_id, channel, provider, provider_account, amount_micros, currency, day)
+    select w.id, e.kind, w.account_id, w.channel, e.provider, e.account, e.micros, w.currency, e.day
+    from ${written} w join given g on g.id = w.id, jsonb_to_recordset(g.ledger) as e(
+      kind text, provider text, account text, micros bigint, day date)
+    on conflict do nothing`;
 }
 
 /**
@@ -251,8 +274,11 @@ export function callbacksOf(ended: SQL): SQL {
     on conflict do nothing`;
 }
 
-/** @param currency of the message's cost */
-export function insertEntry(message: Message, { status, ending, claimMs }: Change, currency: string): Entry<InsertRow> {
+export function insertEntry(
+  message: Message,
+  { status, ending, claimMs }: Change,
+  { currency, ledger }: { currency: string; ledger: InsertRow['ledger'] },
+): Entry<InsertRow> {
   const ended = endingColumns(ending, message.hops.at(-1)?.at);
   const row = {
     id: message.id,
@@ -279,12 +305,17 @@ export function insertEntry(message: Message, { status, ending, claimMs }: Chang
     created_at: message.createdAt,
     finished_at: ended.finished_at,
     hops: message.hops,
+    ledger,
   };
   return { row, text: textOf(message.content), response: responseOf(ending) };
 }
 
 /** What happened to a message since its last write. */
-export function changeEntry(message: Message, { status, ending, nextInMs, claimMs }: Change): Entry<ChangeRow> {
+export function changeEntry(
+  message: Message,
+  { status, ending, nextInMs, claimMs }: Change,
+  ledger: ChangeRow['ledger'],
+): Entry<ChangeRow> {
   const row = {
     ...endingColumns(ending, message.hops.at(-1)?.at),
     id: message.id,
@@ -295,6 +326,7 @@ export function changeEntry(message: Message, { status, ending, nextInMs, claimM
     only_provider: message.onlyProvider,
     claim_ms: claimMs,
     hops: message.hops.slice(message.hopsOnDisk),
+    ledger,
   };
   return { row, text: undefined, response: responseOf(ending) };
 }

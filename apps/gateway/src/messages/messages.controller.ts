@@ -50,6 +50,7 @@ export class MessagesController {
   @ApiProblems(
     'invalid_message',
     'unauthenticated',
+    'budget_exhausted',
     'paid_access_required',
     'idempotency_in_progress',
     'cancelled',

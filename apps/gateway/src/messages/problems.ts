@@ -2,6 +2,7 @@ import type { Attempt } from '#contracts';
 import { ProblemException } from '#service';
 import type { Denial } from '../delivery/delivery.service.js';
 import { attemptsOf, type Message } from '../message.js';
+import type { ReachedLimit } from '../money/spending.service.js';
 import type { FieldError } from '../providers/channel.js';
 
 type Sent = Pick<Message, 'id' | 'hops'>;
@@ -21,13 +22,23 @@ export function undelivered(
   const extra = attemptsOfProblem({ id, hops });
   const { attempts = [] } = extra;
   const tried = attempts.filter(({ outcome }) => outcome !== 'refused');
+  const mayBeDelivered = tried.some(({ outcome }) => outcome === 'unknown');
+  const overBudget = denials.find((denial) => denial.reason === 'budget');
+  if (overBudget !== undefined && !mayBeDelivered) {
+    return budgetExhausted(overBudget.limit, { ...extra, retryAfterMs: shortestWait(denials) ?? overBudget.waitMs });
+  }
   if (tried.length > 0) return failed(tried, extra);
   if (denials.some(({ reason }) => reason === 'unavailable')) {
     const detail = 'The quota cannot be counted at the moment. Try again.';
     return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: 1_000 });
   }
   const waitMs = shortestWait(denials);
-  if (mayPay) {
+  const unknownBudget = denials.find(({ reason }) => reason === 'budget_unknown');
+  if (unknownBudget !== undefined) {
+    const detail = 'The budget cannot be counted at the moment, so nothing is paid. Try again.';
+    return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: waitMs ?? 1_000 });
+  }
+  if (mayPay && !denials.some(({ reason }) => reason === 'no_paid_access')) {
     const detail = 'The quota of every provider is used up. Try again when it reopens.';
     return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: waitMs ?? 1_000 });
   }
@@ -57,6 +68,19 @@ export function refuseInvalid(errors: readonly FieldError[]): void {
   const fields = errors.map(({ pointer, detail }) => ({ pointer, detail }));
   throw new ProblemException(code, fields.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; '), {
     errors: fields,
+  });
+}
+
+function budgetExhausted(
+  { scope, window, limitMicros, resetsAtMs }: ReachedLimit,
+  extra: { id?: string; attempts?: Attempt[]; retryAfterMs: number },
+): ProblemException {
+  const whose = scope === 'account' ? 'This account' : 'This deployment';
+  const resetsAt = new Date(resetsAtMs).toISOString();
+  const detail = `${whose} may spend ${limitMicros} millionths in a ${window}, and this message would exceed that. The ${window} ends at ${resetsAt}. Free quota may open before: send again after Retry-After, or with deliverBy.`;
+  return new ProblemException('budget_exhausted', detail, {
+    ...extra,
+    budget: { scope, window, limitMicros, resetsAt },
   });
 }
 
@@ -105,6 +129,11 @@ function failed(tried: readonly Attempt[], extra: { id?: string; attempts?: Atte
 }
 
 function shortestWait(denials: readonly Denial[]): number | undefined {
-  const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [denial.waitMs]));
+  const waits = denials.flatMap((denial) => (opensBySelf(denial) ? [denial.waitMs] : []));
   return waits.length === 0 ? undefined : Math.min(...waits);
+}
+
+/** At a time that is known. */
+function opensBySelf(denial: Denial): denial is Extract<Denial, { waitMs: number }> {
+  return denial.reason !== 'unavailable' && denial.reason !== 'no_paid_access' && denial.reason !== 'budget_unknown';
 }

@@ -11,10 +11,9 @@ import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
 import { Provisioning } from './provisioning.service.js';
+import { QUOTA_REDIS } from './quota-redis.js';
 import { quotasOf } from './quotas-of.js';
 import { Reload } from './reload.service.js';
-
-const QUOTA_REDIS = Symbol('QUOTA_REDIS');
 
 /** The quota engine, with a Redis connection of its own. */
 @Module({})
@@ -32,7 +31,7 @@ export class QuotaModule implements OnApplicationShutdown {
         Provisioning,
         Reload,
       ],
-      exports: [Quota, QuotaReportService],
+      exports: [Quota, QUOTA_REDIS, QuotaReportService],
     };
   }
 

@@ -1,0 +1,49 @@
+import { attemptsOf, type Ending, type Message } from '../message.js';
+import type { Provider } from '../providers/providers-file.js';
+
+/** What the ledger gets for a message, besides what the message itself says. */
+export interface LedgerEntry {
+  kind: 'paid' | 'unconfirmed';
+  provider: string;
+  account: string;
+  micros: number;
+  /** In the time zone of the budgets, ISO 8601. */
+  day: string;
+}
+
+const NONE: readonly LedgerEntry[] = [];
+
+/**
+ * The entries of a message that has ended: its cost, and the price of each paid send without an answer, because that
+ * provider may have delivered it too. A message that is still being resolved has none yet.
+ */
+export function ledgerEntriesOf(
+  { hops }: Pick<Message, 'hops'>,
+  { ending, providers, day }: { ending: Ending; providers: readonly Provider[]; day: string },
+): readonly LedgerEntry[] {
+  const paid = ending.status === 'delivered' && ending.costMicros > 0 ? paidEntry(ending, day) : undefined;
+  const sends = hops.reduce((count, { step }) => (step === 'sending' ? count + 1 : count), 0);
+  const isSentOnce = ending.status === 'delivered' && sends <= 1;
+  if (isSentOnce) return paid === undefined ? NONE : [paid];
+  const priceOf = new Map(providers.map(({ name, account, priceMicros }) => [keyOf(name, account), priceMicros]));
+  const entries = new Map(paid && [[keyOf(paid.provider, paid.account), paid]]);
+  for (const { provider, account = provider, outcome } of attemptsOf(hops)) {
+    const key = keyOf(provider, account);
+    const micros = priceOf.get(key) ?? 0;
+    const isDelivered = ending.status === 'delivered' && key === keyOf(ending.provider, ending.account);
+    if (outcome !== 'unknown' || micros === 0 || isDelivered) continue;
+    entries.set(key, { kind: 'unconfirmed', provider, account, micros, day });
+  }
+  return [...entries.values()];
+}
+
+function paidEntry(
+  { provider, account, costMicros }: Extract<Ending, { status: 'delivered' }>,
+  day: string,
+): LedgerEntry {
+  return { kind: 'paid', provider, account, micros: costMicros, day };
+}
+
+function keyOf(provider: string, account: string): string {
+  return `${provider}/${account}`;
+}

@@ -1,0 +1,25 @@
+import type { Provider } from '../providers/providers-file.js';
+
+/** How many of the latest costs of a provider are remembered. */
+const REMEMBERED = 20;
+
+/**
+ * What a message will cost: the price in the providers file, or more if recent messages cost more. So a price that is too
+ * low does not let many messages in flight exceed a budget together.
+ */
+export class UsualCosts {
+  private readonly costs = new Map<string, number[]>();
+
+  note({ provider, account, micros }: { provider: string; account: string; micros: number }): void {
+    const key = `${provider}/${account}`;
+    const costs = this.costs.get(key) ?? [];
+    costs.push(micros);
+    if (costs.length > REMEMBERED) costs.shift();
+    this.costs.set(key, costs);
+  }
+
+  /** In micro-units. */
+  estimate({ name, account, priceMicros }: Pick<Provider, 'name' | 'account' | 'priceMicros'>): number {
+    return Math.max(priceMicros, ...(this.costs.get(`${name}/${account}`) ?? []));
+  }
+}
