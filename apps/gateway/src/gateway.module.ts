@@ -7,6 +7,7 @@ import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
 import { MessagesModule } from './messages/messages.module.js';
 import { LiveProviders } from './providers/live-providers.js';
 import { PROVIDERS, readProvidersFile } from './providers/providers-file.js';
+import { UsageModule } from './usage/usage.module.js';
 import { QuotaModule } from './quota/quota.module.js';
 
 @Global()
@@ -28,6 +29,7 @@ export class GatewayModule {
         }),
         QuotaModule.wired(),
         MessagesModule,
+        UsageModule,
         ConsoleModule,
       ],
       providers: [

@@ -1,3 +1,4 @@
+export { type Usage, usageSchema } from './usage.js';
 export {
   createdWebhookSecretSchema,
   passwordChangeSchema,

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { and, desc, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { hopSchema } from '#contracts';
-import { type Database, idempotencyKeys, InjectDatabase, messages } from '#database';
+import { type Database, firstIdOf, idempotencyKeys, InjectDatabase, messages } from '#database';
 import type { Message } from '../message.js';
 import type { MessagePage } from './message-page.js';
 
@@ -33,6 +33,23 @@ export interface KeyedMessage {
   fingerprint: string;
   isExpired: boolean;
   stored: StoredMessage | undefined;
+}
+
+const deliveredCountSchema = z.object({
+  key: z.string(),
+  channel: z.string(),
+  free: z.coerce.number(),
+  paid: z.coerce.number(),
+  cost_micros: z.coerce.number(),
+});
+
+export interface DeliveredCount {
+  /** The day, provider or channel; empty if not grouped. */
+  key: string;
+  channel: string;
+  free: number;
+  paid: number;
+  costMicros: number;
 }
 
 /** Reads the journal. */
@@ -82,6 +99,41 @@ export class MessageQueries {
       select count(*)::int as count, coalesce(sum(octet_length(text)), 0)::float8 as bytes from (
         select text from messages where account_id = ${accountId} and status = 'waiting' limit ${max}) w`);
     return waitingSchema.parse(rows)[0];
+  }
+
+  /** Delivered messages that were accepted in a range of time, and their cost; grouped by channel, and by `by`. */
+  async countDelivered({
+    accountId,
+    from,
+    to,
+    by,
+    timeZone,
+  }: {
+    /** Undefined: of all accounts. */
+    accountId: string | undefined;
+    from: Date;
+    /** Not included. */
+    to: Date;
+    by: 'day' | 'provider' | 'channel' | undefined;
+    timeZone: string;
+  }): Promise<DeliveredCount[]> {
+    const keys = {
+      day: sql`to_char(created_at at time zone ${timeZone}, 'YYYY-MM-DD')`,
+      provider: sql`provider`,
+      channel: sql`channel`,
+    };
+    const ofAccount = accountId === undefined ? sql`true` : sql`account_id = ${accountId}`;
+    const { rows } = await this.db.execute(sql`
+      select ${by === undefined ? sql`''` : keys[by]} as key, channel,
+        count(*) filter (where cost_micros = 0) as free, count(*) filter (where cost_micros > 0) as paid,
+        sum(cost_micros) as cost_micros
+      from messages
+      where ${ofAccount} and id >= ${firstIdOf(from)} and id < ${firstIdOf(to)} and status = 'delivered'
+      group by 1, 2 order by 1, 2`);
+    return z
+      .array(deliveredCountSchema)
+      .parse(rows)
+      .map(({ cost_micros: costMicros, ...counts }) => ({ ...counts, costMicros }));
   }
 
   async findByKey({ accountId, key }: { accountId: string; key: string }): Promise<KeyedMessage | undefined> {
