@@ -267,9 +267,9 @@ function keepResolving(message: Message, { waitMs }: { waitMs?: number | undefin
  * message is paid for, nor spends its last chance before the deadline.
  */
 function retryInMs(message: Message, { waitMs }: { waitMs?: number | undefined }, nowMs: number): number {
-  if (waitMs !== undefined) return waitMs;
   const { mayPay, sendBy, deliverBy } = message;
   const msUntil = (time: Date | undefined): number => (time === undefined ? Infinity : time.getTime() - nowMs);
+  if (waitMs !== undefined) return Math.min(waitMs, Math.max(0, msUntil(deliverBy)));
   const retryMs = Math.max(BACK_OFF_MS, Math.min(backOffMs(message), BACK_OFF_MAX_MS, msUntil(deliverBy) / 2));
   const untilPaidMs = mayPay ? msUntil(sendBy) : Infinity;
   return untilPaidMs > 0 ? Math.min(retryMs, untilPaidMs) : retryMs;

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { openDatabase } from '#database';
 import { inParallel, login, postMessage, setFaults, statsOf } from '../../../test/support/client.js';
 import { type ProxiedPostgres, startProxiedPostgres } from '../../../test/support/proxied-postgres.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
+import { checkLedger } from '../../../tools/ledger/check-ledger.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { patchAccount } from './accounts.js';
 import { untilFreeIsBlocked } from './quota-of.js';
@@ -155,5 +157,26 @@ describe('an account with a budget', () => {
     await waitUntil(isSpent, { what: 'the whole budget is in the ledger', everyMs: 500, deadlineMs: 60_000 });
     expect((await paidSends()) - before).toBe(40);
     expect(await inLedger()).toBe(await inJournal());
+  });
+
+  it('agrees with ledger, journal and provider in the end, and the check names what does not', async () => {
+    const db = openDatabase(postgres.directUrl, { connections: 1 });
+    const stats = [{ provider: 'paid', url: `${stack.origin.paid}/stats` }];
+    const check = async () => (await checkLedger({ db, redis }, stats)).differences;
+    try {
+      await waitUntil(async () => (await check()).length === 0, { what: 'everything agrees' });
+      const { rows } = await client.query(
+        'delete from ledger_entries where id = (select id from ledger_entries limit 1) returning message_id',
+      );
+      const id: string = rows[0].message_id;
+      expect(await check()).toEqual([
+        `message ${id}: the journal says 2500, the ledger 0`,
+        expect.stringMatching(/^budget [-\w]+: Redis counts \d+ on \d+, the ledger \d+$/),
+        expect.stringMatching(/^budget [-\w]+: Redis counts \d+ in the month of \d+, the ledger \d+$/),
+        expect.stringMatching(/^provider paid: it accepted \d+ messages, the ledger has \d+$/),
+      ]);
+    } finally {
+      await db.$client.end();
+    }
   });
 });

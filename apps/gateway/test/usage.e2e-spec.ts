@@ -13,9 +13,9 @@ let admin: string;
 beforeAll(async () => {
   stack = await startStack({ env: { FREE_LIMIT: '3', FREE_BLOCK_MS: '3600000' } });
   gateway = stack.origin.gateway;
-  [paid, free, admin] = await Promise.all(
-    ['paid', 'free', 'admin'].map((name) => login(gateway, `${name}@octo.local`)),
-  );
+  paid = await login(gateway);
+  free = await login(gateway, 'free@octo.local');
+  admin = await login(gateway, 'admin@octo.local');
   await postMessage(gateway, free);
   await inParallel(5, 1, () => postMessage(gateway, paid));
 });

@@ -6,6 +6,7 @@ export { callbacks, callbackSecrets } from './callbacks.js';
 export { DatabaseDownFilter } from './database-down.filter.js';
 export { databaseReason, isDatabaseDown, isRefusal, isRefusedQuery } from './database-error.js';
 export { DATABASE, DatabaseModule, InjectDatabase } from './database.module.js';
+export { callbacksOf, cancelWaiting, hopOf } from './end-messages.js';
 export { GATEWAY_TABLES, READ_BY_GATEWAYS } from './gateway-role.js';
 export { inTransaction } from './in-transaction.js';
 export { gatewayPods, idempotencyKeys, MESSAGE_STATUSES, messages } from './messages.js';

@@ -1,7 +1,16 @@
+import { hostname } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, ne, sql } from 'drizzle-orm';
 import type { Account, AccountList, AccountPatch, Budget, Credentials, ManagedAccount, Registration } from '#contracts';
-import { accounts, ADVISORY_LOCKS, type Database, InjectDatabase, inTransaction, type Queries } from '#database';
+import {
+  accounts,
+  ADVISORY_LOCKS,
+  cancelWaiting,
+  type Database,
+  InjectDatabase,
+  inTransaction,
+  type Queries,
+} from '#database';
 import { ProblemException } from '#service';
 import { type Actor, type NewSecurityEvent, SecurityLog } from '../security-log/security-log.service.js';
 import { useTotpCode } from '../totp/use-totp-code.js';
@@ -95,7 +104,8 @@ export class AccountsService {
   }
 
   /**
-   * Changes an account. Revokes tokens whose claims are outdated; a disabled account loses all sessions.
+   * Changes an account. Revokes tokens whose claims are outdated; a disabled account loses all sessions, and what it has
+   * waiting is cancelled.
    * @throws ProblemException not_found, forbidden
    */
   async update(
@@ -114,6 +124,7 @@ export class AccountsService {
       if (isActiveAdmin(old) && !isActiveAdmin(after)) await requireAnotherAdmin(tx, id);
       const stale = tokensAreStale(old, after);
       const revoked = stale ? await this.endSessions.ofAccount(tx, { accountId: id, ended: after.disabled }) : [];
+      if (after.disabled && !old.disabled) await cancelMessages(tx, id);
       return { before: old, account: after, accessIds: revoked };
     });
     await this.endSessions.announce(accessIds);
@@ -142,6 +153,12 @@ async function lockAccount(tx: Queries, id: string): Promise<AccountRow> {
   const [account] = await tx.select().from(accounts).where(eq(accounts.id, id)).for('update');
   if (account === undefined) throw new ProblemException('not_found', 'No account has this id.');
   return account;
+}
+
+/** Of an account that is disabled. */
+async function cancelMessages(tx: Queries, id: string): Promise<void> {
+  const pod = `auth-${hostname()}`;
+  await tx.execute(cancelWaiting(sql`account_id = ${id}`, { detail: 'The account was disabled.', pod }));
 }
 
 async function requireAnotherAdmin(tx: Queries, id: string): Promise<void> {

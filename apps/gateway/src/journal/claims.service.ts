@@ -2,13 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { type Hop, hopSchema } from '#contracts';
-import { type Database, InjectDatabase, type Queries } from '#database';
+import { callbacksOf, cancelWaiting, type Database, hopOf, InjectDatabase, type Queries } from '#database';
 import { type Message, POD } from '../message.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import type { Waiting } from '../routing/patient-share.js';
 import { withHousekeepingLock } from './housekeeping-lock.js';
 import { contentOf } from './message-queries.service.js';
-import { callbacksOf, journalStatements } from './statements.js';
+import { journalStatements } from './statements.js';
 
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullable().transform((value) => value ?? undefined);
@@ -75,10 +75,8 @@ function mayGo(channels: Channels): SQL {
 const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
 
 /** An array of one hop, with Postgres's time. */
-function hop(step: string, details: SQL = sql``): SQL {
-  const at = sql`to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-  const fields = sql`'at', ${at}, 'pod', ${POD}::text, 'step', ${step}::text${details}`;
-  return sql`jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(${fields})))`;
+function hop(step: string, details?: SQL): SQL {
+  return hopOf({ step, pod: POD }, details);
 }
 
 function placeFields({ provider, account }: Pick<Hop, 'provider' | 'account'>): SQL {
@@ -203,14 +201,10 @@ export class Claims {
   /** Cancels a waiting message. @returns whether it was waiting */
   async cancel({ id, accountId }: { id: string; accountId: string }): Promise<boolean> {
     journalStatements.inc();
-    const { rows } = await this.db.execute(sql`
-      with ended as (
-        update messages set status = 'cancelled', reason = 'cancelled', detail = 'The caller cancelled the message.',
-          finished_at = now(), hops = hops || ${hop('cancelled')}
-        where id = ${id} and account_id = ${accountId} and status = 'waiting' and only_provider is null
-        returning *
-      ), called as (${callbacksOf(sql`ended`)})
-      select id from ended`);
+    const ofAccount = sql`id = ${id} and account_id = ${accountId}`;
+    const { rows } = await this.db.execute(
+      cancelWaiting(ofAccount, { detail: 'The caller cancelled the message.', pod: POD }),
+    );
     return rows.length > 0;
   }
 

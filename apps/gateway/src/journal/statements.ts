@@ -3,7 +3,7 @@ import { sql, type SQL } from 'drizzle-orm';
 import { Counter } from 'prom-client';
 import { v7 as uuidv7 } from 'uuid';
 import type { Hop } from '#contracts';
-import { PreparedStatement } from '#database';
+import { callbacksOf, PreparedStatement } from '#database';
 import type { Change, Ending, Message } from '../message.js';
 import type { LedgerEntry } from '../money/ledger-entries.js';
 
@@ -252,25 +252,6 @@ function ledgerOf(written: SQL): SQL {
     select w.id, e.kind, w.account_id, w.channel, e.provider, e.account, e.micros, w.currency, e.day
     from ${written} w join given g on g.id = w.id, jsonb_to_recordset(g.ledger) as e(
       kind text, provider text, account text, micros bigint, day date)
-    on conflict do nothing`;
-}
-
-/**
- * For a `with` clause: inserts the callbacks of ended messages in the statement that ends them. A callback names the
- * message and how it ended; its texts are available to the logged-in account only.
- */
-export function callbacksOf(ended: SQL): SQL {
-  const timestamp = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-  return sql`
-    insert into callbacks (message_id, account_id, url, payload)
-    select id, account_id, callback_url, jsonb_build_object(
-      'type', 'message.' || status,
-      'timestamp', ${timestamp(sql`finished_at`)},
-      'data', jsonb_build_object(
-        'id', id, 'status', status, 'provider', provider, 'costMicros', cost_micros, 'currency', currency,
-        'reason', reason, 'detail', detail, 'createdAt', ${timestamp(sql`created_at`)},
-        'finishedAt', ${timestamp(sql`finished_at`)}))::text
-    from ${ended} where callback_url is not null and finished_at is not null
     on conflict do nothing`;
 }
 

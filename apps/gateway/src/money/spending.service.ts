@@ -43,7 +43,7 @@ const HOLD_MARGIN_MS = 10_000;
 const TRIES = 6;
 const RETRY_MS = 500;
 /** The rights of an account may change at any time. */
-const LOOK_AGAIN_MS = 60_000;
+export const LOOK_AGAIN_MS = 60_000;
 
 /**
  * Decides at the moment of spending whether a message may be paid for. While it is in flight its price is held in the

@@ -2,9 +2,10 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { databaseReason } from '#database';
 import type { Permit } from '#quota';
 import { OutageLog } from '#service';
-import { type Delivery, DeliveryService } from '../delivery/delivery.service.js';
+import { type Delivery, DeliveryService, type Denial } from '../delivery/delivery.service.js';
 import { Journal } from '../journal/journal.service.js';
 import { afterAttempt, type AttemptOutcome, type Message } from '../message.js';
+import { LOOK_AGAIN_MS } from '../money/spending.service.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { isToBePaid, routeNearDeadline } from '../routing/deadlines.js';
 import { POLL_MS } from './free-quota-dispatcher.js';
@@ -78,7 +79,12 @@ function outcomeOf(delivery: Delivery, route: readonly Provider[]): AttemptOutco
   if (delivery.outcome === 'takenOver') return undefined;
   if (delivery.outcome === 'delivered' || delivery.outcome === 'rejected') return delivery;
   const { denials, silentProvider } = delivery;
-  const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [denial.waitMs]));
+  const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [waitMsOf(denial)]));
   const isOnlyBlocked = waits.length > 0 && waits.length === route.length;
   return { outcome: 'undelivered', silentProvider, waitMs: isOnlyBlocked ? Math.min(...waits) : undefined };
+}
+
+/** What an account may spend can change at any time. */
+function waitMsOf({ reason, waitMs }: Extract<Denial, { waitMs: number }>): number {
+  return reason === 'budget' ? Math.min(waitMs, LOOK_AGAIN_MS) : waitMs;
 }
