@@ -207,6 +207,7 @@ describe('an admin', () => {
   it('sees no password, hash or secret in the list of accounts', async () => {
     const { body } = await arena.send('GET', '/auth/users', arena.admin.bearer);
     expect(Object.keys((body['items'] as object[])[0] ?? {}).toSorted()).toEqual([
+      'budget',
       'createdAt',
       'disabled',
       'email',

@@ -9,6 +9,7 @@ const record: MessageRecord = {
   account: 'paid',
   message: 'hello',
   mayPay: true,
+  priority: 'normal',
   provider: 'free',
   response: 'olleh',
   costMicros: 0,

@@ -31,6 +31,7 @@ function messageWith(...hops: Omit<Hop, 'at' | 'pod'>[]): Message {
     callbackUrl: undefined,
     accountId: 'account',
     mayPay: true,
+    priority: 'normal',
     idempotencyKey: undefined,
     fingerprint: undefined,
     requestId: 'request',

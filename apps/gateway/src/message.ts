@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { v7 as uuidv7 } from 'uuid';
-import type { Attempt, Hop, MessageStatus, SendMessage } from '#contracts';
+import type { Attempt, Hop, MessageStatus, Priority, SendMessage } from '#contracts';
 import { takeRandom } from './random.js';
 
 /** Names this process in the journal. */
@@ -14,6 +14,8 @@ export interface Message {
   /** Text, or JSON where the channel has a schema. */
   readonly content: unknown;
   readonly mayPay: boolean;
+  /** Which of the messages that wait go first. */
+  readonly priority: Priority;
   deliverBy: Date | undefined;
   /**
    * The order of waiting messages. For one that may be paid for, the last safe moment, from which it is; for one that may
@@ -63,7 +65,7 @@ export interface Recipient {
 
 export type NewMessage = Pick<
   Message,
-  'accountId' | 'channel' | 'mayPay' | 'idempotencyKey' | 'fingerprint' | 'requestId' | 'traceparent'
+  'accountId' | 'channel' | 'mayPay' | 'priority' | 'idempotencyKey' | 'fingerprint' | 'requestId' | 'traceparent'
 > &
   Pick<SendMessage, 'message' | 'deliverBy' | 'callbackUrl'>;
 
@@ -75,6 +77,7 @@ export function newMessage(request: NewMessage): Message {
     channel: request.channel,
     content: request.message,
     mayPay: request.mayPay,
+    priority: request.priority,
     deliverBy: request.deliverBy,
     sendBy: undefined,
     onlyProvider: undefined,

@@ -80,7 +80,15 @@ async function newPod() {
 }
 
 function message(): Message {
-  const request = { accountId, channel: 'default', message: 'a', mayPay: true, requestId: 'r', traceparent: '' };
+  const request = {
+    accountId,
+    channel: 'default',
+    message: 'a',
+    mayPay: true,
+    priority: 'normal' as const,
+    requestId: 'r',
+    traceparent: '',
+  };
   return newMessage({
     ...request,
     deliverBy: undefined,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { eq } from 'drizzle-orm';
+import { v7 as uuidv7 } from 'uuid';
 import { type Database, messages, migrate, openDatabase } from '#database';
 import { startPostgres } from '../../../verification/engines/suite-postgres.js';
 import { CallbackDelivery } from '../src/callbacks/callback-delivery.service.js';
@@ -11,6 +12,7 @@ import { Ledger } from '../src/money/ledger.service.js';
 import { Spending } from '../src/money/spending.service.js';
 import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js';
 import type { GatewaySettings } from '../src/gateway.settings.js';
+import { Claims } from '../src/journal/claims.service.js';
 import { Journal } from '../src/journal/journal.service.js';
 import { addHop, markDelivered, markUnknown, type Message, newMessage } from '../src/message.js';
 import type { ProvidersFile } from '../src/providers/providers-file.js';
@@ -53,6 +55,7 @@ async function inFlight(): Promise<{ ours: Message; theirs: Message }> {
     callbackUrl: undefined,
     accountId: randomUUID(),
     mayPay: true,
+    priority: 'normal',
     idempotencyKey: undefined,
     fingerprint: undefined,
     requestId: 'request',
@@ -83,4 +86,25 @@ it('ignores every other change by a pod whose message was taken over', async () 
   await journal.change(theirs, markDelivered(theirs, { provider: PROVIDER, response: 'b', costMicros: 7 }));
   expect(await journal.change(ours, markUnknown(ours, PROVIDER))).toBe(false);
   expect(await rowOf(ours)).toMatchObject({ status: 'delivered', costMicros: 7 });
+});
+
+it('claims waiting messages by priority, and those of the same priority by the time at which they must be sent', async () => {
+  const claims = new Claims(db);
+  const inMs = (ms: number): Date => new Date(Date.now() + ms);
+  const waiting: [Message['priority'], Date][] = [
+    ['bulk', inMs(1_000)],
+    ['normal', inMs(9_000)],
+    ['normal', inMs(5_000)],
+    ['urgent', inMs(60_000)],
+  ];
+  const channel = `channel-${randomUUID()}`;
+  for (const [priority, sendBy] of waiting) {
+    const message = { ...(await inFlight()).ours, id: uuidv7(), channel, priority, sendBy, hopsOnDisk: 0 };
+    await journal.insert(message, { status: 'waiting' });
+  }
+  const slot = { place: { provider: 'one' }, channels: [channel], epoch: undefined, count: 1, claimMs: 1_000 };
+  const claimed: Message[] = [];
+  for (const _ of waiting) claimed.push(...(await claims.claimForSlots(slot)));
+  expect(claimed.map(({ priority }) => priority)).toEqual(['urgent', 'normal', 'normal', 'bulk']);
+  expect(claimed[1]?.sendBy).toEqual(waiting[2]?.[1]);
 });

@@ -75,6 +75,8 @@ export {
   idempotencyKeySchema,
   MESSAGE_BODY_MAX_BYTES,
   MESSAGE_MAX_BYTES,
+  PRIORITIES,
+  type Priority,
   messageListSchema,
   messageRecordSchema,
   messageStatusSchema,

@@ -26,6 +26,10 @@ const deliverBySchema = z.iso
   .transform((text) => new Date(text))
   .refine((time) => time.getTime() <= Date.now() + DELIVER_BY_MAX_MS, 'must be at most 7 days ahead');
 
+/** First things first. */
+export const PRIORITIES = ['urgent', 'normal', 'bulk'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
 /** What is wrong with every callback URL of this kind; the gateway's settings may refuse more. */
 const callbackUrlSchema = z
   .string('must be a string')
@@ -53,6 +57,10 @@ export const sendMessageSchema = z
       .enum(['allowed', 'never'])
       .default('allowed')
       .meta({ description: '`never`: do not use a provider that costs money' }),
+    priority: z
+      .enum(PRIORITIES)
+      .default('normal')
+      .meta({ description: 'which of the messages that wait go first; one that does not wait needs none' }),
     callbackUrl: callbackUrlSchema.optional().meta({
       description:
         'https:// URL that receives a signed webhook (Standard Webhooks) when the message is finished; see `webhooks`',
@@ -170,6 +178,7 @@ export const messageRecordSchema = z
       .unknown()
       .meta({ description: 'text or JSON; null when the message is older than the retention of texts' }),
     mayPay: z.boolean(),
+    priority: z.enum(PRIORITIES),
     provider: z.string().nullable(),
     account: z.string().nullable(),
     response: z.unknown().meta({ description: 'text or JSON; null while there is none' }),

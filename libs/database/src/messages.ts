@@ -8,6 +8,7 @@ import {
   jsonb,
   pgTable,
   primaryKey,
+  smallint,
   text,
   timestamp,
   uuid,
@@ -44,6 +45,8 @@ export const messages = pgTable(
     isJson: boolean('is_json').notNull().default(false),
     channel: text('channel').notNull().default('default'),
     mayPay: boolean('may_pay').notNull(),
+    /** Index in `PRIORITIES` of the contract: 0 goes first. */
+    priority: smallint('priority').notNull().default(1),
     deliverBy: moment('deliver_by'),
     /**
      * Last safe moment to send. From then on the message uses paid providers if it may; if it may not, it goes before
@@ -89,6 +92,9 @@ export const messages = pgTable(
       .where(sql`status <> 'delivered'`),
     index('messages_waiting')
       .on(table.sendBy, table.id)
+      .where(sql`status = 'waiting'`),
+    index('messages_waiting_by_priority')
+      .on(table.priority, table.sendBy, table.id)
       .where(sql`status = 'waiting'`),
     index('messages_due')
       .on(table.dueAt)

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { type Hop, hopSchema } from '#contracts';
+import { type Hop, hopSchema, PRIORITIES } from '#contracts';
 import { callbacksOf, cancelWaiting, type Database, hopOf, InjectDatabase, type Queries } from '#database';
 import { type Message, POD } from '../message.js';
 import type { Rates } from '../routing/arrival-rate.js';
@@ -22,6 +22,7 @@ const claimedSchema = z.array(
       text: z.instanceof(Buffer),
       is_json: z.boolean(),
       may_pay: z.boolean(),
+      priority: z.int(),
       deliver_by: optional(z.coerce.date()),
       send_by: optional(z.coerce.date()),
       only_provider: optional(z.string()),
@@ -38,6 +39,7 @@ const claimedSchema = z.array(
       channel: row.channel,
       content: contentOf(row.text, row.is_json),
       mayPay: row.may_pay,
+      priority: PRIORITIES[row.priority] ?? 'normal',
       deliverBy: row.deliver_by,
       sendBy: row.send_by,
       onlyProvider: row.only_provider,
@@ -91,7 +93,7 @@ const HELD_BACK = 'free slots are kept for urgent messages';
 export class Claims {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** For granted permits: as many messages as there are slots, earliest `sendBy` first, with the intent to send. */
+  /** For granted permits: as many messages as there are slots, by priority, then earliest `sendBy` first, with the intent to send. */
   async claimForSlots({
     place,
     channels,
@@ -112,7 +114,7 @@ export class Claims {
       sql`
       with picked as materialized (
         select id from messages where ${mayGo(channels)} and (deliver_by <= now()) is not true
-        order by send_by, id limit ${count} for update skip locked)
+        order by priority, send_by, id limit ${count} for update skip locked)
       update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms',
         hops = m.hops || ${sending}
       from picked where m.id = picked.id returning m.*`,
@@ -193,7 +195,7 @@ export class Claims {
     await this.db.execute(sql`
       with first as materialized (
         select id, hops -> -1 ->> 'reason' as reason from messages
-        where ${mayGo(channels)} order by send_by, id limit ${count})
+        where ${mayGo(channels)} order by priority, send_by, id limit ${count})
       update messages m set hops = m.hops || ${heldBack}
       from first where m.id = first.id and first.reason is distinct from ${HELD_BACK} and m.status = 'waiting'`);
   }

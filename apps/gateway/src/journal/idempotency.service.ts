@@ -50,8 +50,10 @@ function isGivenUp(stored: StoredMessage): boolean {
  * Tells apart requests with the same key: SHA-256 of everything the caller asked for, base64url. JSON is written in its
  * canonical form (RFC 8785), so that the order of its members does not matter.
  */
-export function fingerprintOf({ message, channel, deliverBy, paid, callbackUrl }: SendMessage): string {
+export function fingerprintOf({ message, channel, deliverBy, paid, priority, callbackUrl }: SendMessage): string {
   const asked = [message, deliverBy?.toISOString() ?? null, paid, callbackUrl ?? null];
   if (channel !== undefined) asked.push(channel);
+  // Left out where it is the default, as in earlier releases.
+  if (priority !== 'normal') asked.push({ priority });
   return createHash('sha256').update(canonicalize(asked)).digest('base64url');
 }

@@ -133,7 +133,7 @@ export class MessageQueries {
     return z
       .array(deliveredCountSchema)
       .parse(rows)
-      .map(({ cost_micros: costMicros, ...counts }) => ({ ...counts, costMicros }));
+      .map(({ key, channel, free, paid, cost_micros: costMicros }) => ({ key, channel, free, paid, costMicros }));
   }
 
   async findByKey({ accountId, key }: { accountId: string; key: string }): Promise<KeyedMessage | undefined> {

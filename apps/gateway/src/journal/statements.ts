@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { sql, type SQL } from 'drizzle-orm';
 import { Counter } from 'prom-client';
 import { v7 as uuidv7 } from 'uuid';
-import type { Hop } from '#contracts';
+import { type Hop, PRIORITIES } from '#contracts';
 import { callbacksOf, PreparedStatement } from '#database';
 import type { Change, Ending, Message } from '../message.js';
 import type { LedgerEntry } from '../money/ledger-entries.js';
@@ -37,6 +37,7 @@ export interface InsertRow extends Places {
   is_json: boolean;
   status: string;
   may_pay: boolean;
+  priority: number;
   deliver_by: Date | undefined;
   send_by: Date | undefined;
   claim_ms: number | undefined;
@@ -160,7 +161,7 @@ function placed(entries: readonly Entry<Places>[]): Buffer {
 }
 
 const MESSAGE_COLUMNS = sql.raw(`
-  id uuid, account_id uuid, channel text, is_json boolean, account text, response_is_json boolean, status text, may_pay boolean, deliver_by timestamptz, send_by timestamptz, claim_ms float8,
+  id uuid, account_id uuid, channel text, is_json boolean, account text, response_is_json boolean, status text, may_pay boolean, priority smallint, deliver_by timestamptz, send_by timestamptz, claim_ms float8,
   callback_url text, idempotency_key text, fingerprint text, request_id text, traceparent text, provider text,
   cost_micros bigint, currency text, reason text, detail text, created_at timestamptz, finished_at timestamptz,
   hops jsonb, ledger jsonb`);
@@ -171,10 +172,10 @@ const CHANGE_COLUMNS = sql.raw(`
   finished_at timestamptz, hops jsonb, ledger jsonb`);
 
 const INTO_MESSAGES = sql.raw(`
-  insert into messages (id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, deliver_by, send_by, claimed_until, callback_url,
+  insert into messages (id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, priority, deliver_by, send_by, claimed_until, callback_url,
     idempotency_key, request_id, traceparent, provider, response, cost_micros, currency, reason, detail,
     created_at, finished_at, hops)
-  select id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, deliver_by, send_by,
+  select id, account_id, channel, is_json, account, response_is_json, status, text, may_pay, priority, deliver_by, send_by,
     now() + claim_ms * interval '1 ms', callback_url, idempotency_key, request_id, traceparent, provider,
     response, cost_micros, currency, reason, detail, created_at, finished_at, hops`);
 
@@ -268,6 +269,7 @@ export function insertEntry(
     is_json: typeof message.content !== 'string',
     status,
     may_pay: message.mayPay,
+    priority: PRIORITIES.indexOf(message.priority),
     deliver_by: message.deliverBy,
     send_by: message.sendBy,
     claim_ms: claimMs,

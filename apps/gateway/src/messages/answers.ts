@@ -7,7 +7,7 @@ import type {
   ProblemCode,
   WaitingMessage,
 } from '#contracts';
-import { PROBLEMS } from '#contracts';
+import { PRIORITIES, PROBLEMS } from '#contracts';
 import { cursorAfter } from '../journal/message-page.js';
 import {
   contentOf,
@@ -114,13 +114,14 @@ function numberedHopsOf(stored: Pick<StoredMessage, 'hops'>): MessageRecord['hop
 
 function summaryOf(row: StoredSummary): MessageSummary {
   const time = (at: Date | null): string | null => at?.toISOString() ?? null;
-  const { id, channel, status, mayPay, provider, costMicros, currency, reason, detail } = row;
+  const { id, channel, status, mayPay, priority, provider, costMicros, currency, reason, detail } = row;
   const { requestId, idempotencyKey, callbackUrl } = row;
   return {
     id,
     channel,
     status,
     mayPay,
+    priority: PRIORITIES[priority] ?? 'normal',
     provider,
     account: row.account ?? provider,
     costMicros,

@@ -21,6 +21,7 @@ function messageOf({ attempts = [], mayPay = false }: Given): Message {
     callbackUrl: undefined,
     accountId: 'account',
     mayPay,
+    priority: 'normal',
     idempotencyKey: undefined,
     fingerprint: undefined,
     requestId: 'request',

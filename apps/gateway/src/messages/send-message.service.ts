@@ -77,6 +77,7 @@ export class SendMessageService {
       callbackUrl: body.callbackUrl,
       accountId: caller.accountId,
       mayPay: caller.paidAccess && body.paid === 'allowed',
+      priority: body.priority,
       idempotencyKey,
       fingerprint: idempotencyKey === undefined ? undefined : fingerprintOf(body),
       requestId,

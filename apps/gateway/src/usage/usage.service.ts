@@ -32,7 +32,9 @@ export class UsageService {
     const { currency } = this.config;
     if (by === undefined) return { ...this.sum(counts), currency };
     const keys = [...new Set(counts.map(({ key }) => key))];
-    const series = keys.map((key) => ({ [by]: key, ...this.sum(counts.filter((count) => count.key === key)) }));
+    const series = keys.map((key) =>
+      Object.assign(this.sum(counts.filter((count) => count.key === key)), { [by]: key }),
+    );
     return { ...this.sum(counts), currency, series };
   }
 

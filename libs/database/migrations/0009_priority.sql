@@ -1,0 +1,2 @@
+ALTER TABLE "messages" ADD COLUMN "priority" smallint DEFAULT 1 NOT NULL;--> statement-breakpoint
+CREATE INDEX "messages_waiting_by_priority" ON "messages" USING btree ("priority","send_by","id") WHERE status = 'waiting';
