@@ -18,10 +18,14 @@ import {
 } from '#quota';
 import type { RedisConnection } from '#redis';
 
+export type Unit = 'requests' | 'tokens';
+
 /** A provider account. */
 export interface Account {
   provider: string;
   policy: LimitedPolicy;
+  /** What the policy counts. Default: requests. */
+  unit?: Unit;
   /** Further limits. */
   others?: readonly LimitedPolicy[];
   timeoutMs: number;
@@ -33,22 +37,35 @@ export interface Setup extends Account {
   pods: number;
 }
 
-/** All limits of an account, named by their policies, of which no account has two of one kind; the policy of the account is the last. */
-export function quotasOf({ policy, others = [] }: Account): { name: string; policy: LimitedPolicy }[] {
-  return [...others, policy].map((limit) => ({ name: limit.policy, policy: limit }));
+/**
+ * All limits of an account, named by their policies, of which no account has two of one kind; the policy of the account is the
+ * last. One of tokens is named so.
+ */
+export function quotasOf({
+  policy,
+  unit,
+  others = [],
+}: Account): { name: string; policy: LimitedPolicy; unit?: Unit }[] {
+  const last = unit === 'tokens' ? { name: unit, policy, unit } : { name: policy.policy, policy };
+  return [...others.map((limit) => ({ name: limit.policy, policy: limit })), last];
 }
 
 function optionsOf(account: Account): ProviderOptions {
-  const { provider: name, policy, others = [], timeoutMs } = account;
-  return others.length === 0 ? { name, policy, timeoutMs } : { name, quotas: quotasOf(account), timeoutMs };
+  const { provider: name, policy, unit, others = [], timeoutMs } = account;
+  return others.length === 0 && unit !== 'tokens'
+    ? { name, policy, timeoutMs }
+    : { name, quotas: quotasOf(account), timeoutMs };
 }
 
 /** Decides for each message whether it may be sent to the free provider. */
 export interface Limiter {
   /** Resolves when the limiter can decide. */
   ready: () => Promise<void>;
-  /** Undefined: do not send. Otherwise call the function with the outcome of the send. */
-  ask: () => Promise<((settlement: Settlement) => void) | undefined>;
+  /**
+   * Undefined: do not send. Otherwise call the function with the outcome of the send.
+   * @param tokens an estimate, where the policy counts tokens
+   */
+  ask: (tokens?: number) => Promise<((settlement: Settlement) => void) | undefined>;
   /** Redis round trips since `ready`; undefined if the limiter does not count them. */
   trips: () => number | undefined;
   close: () => Promise<void>;
@@ -84,8 +101,8 @@ function octo({ redisUrl, budgetMs, ...account }: Setup): Limiter {
       await quota.state(provider);
       tripsBefore = quota.trips;
     },
-    ask: async () => {
-      const reservation = await quota.reserve(provider);
+    ask: async (tokens) => {
+      const reservation = await quota.reserve(provider, tokens === undefined ? undefined : { tokens });
       if (!reservation.granted) return undefined;
       return (settlement) => quota.settle(reservation.permit, settlement);
     },
@@ -109,9 +126,9 @@ function rateLimiterFlexible({ redisUrl, provider, ...account }: Setup): Limiter
   return {
     ...UNCOUNTED,
     ready: () => untilReady(redis),
-    ask: () => {
+    ask: (tokens) => {
       trips += 1;
-      return consume(limiter, provider);
+      return consume(limiter, provider, tokens, () => (trips += 1));
     },
     trips: () => trips,
     close: () => {
@@ -124,7 +141,7 @@ function rateLimiterFlexible({ redisUrl, provider, ...account }: Setup): Limiter
 /** Nothing is shared: each pod has its fixed part of the limit. */
 function shareEach({ provider, policy, others = [], pods }: Setup): Limiter {
   const limiter = unionOf([...others, policy].map((limit) => new RateLimiterMemory(limiterOptions(limit, { pods }))));
-  return { ...UNCOUNTED, ask: () => consume(limiter, provider), trips: () => 0 };
+  return { ...UNCOUNTED, ask: (tokens) => consume(limiter, provider, tokens), trips: () => 0 };
 }
 
 const UNCOUNTED = {
@@ -164,9 +181,23 @@ function unionOf(limiters: RateLimiterAbstract[]): Pick<RateLimiterUnion, 'consu
   return only !== undefined && others.length === 0 ? only : new RateLimiterUnion(...limiters);
 }
 
-function consume(limiter: ReturnType<typeof unionOf>, key: string): ReturnType<Limiter['ask']> {
-  return limiter.consume(key).then(
-    () => () => {},
+/** Of tokens the difference to the estimate is given back or charged, as far as the library can do that: not for several limits. */
+function consume(
+  limiter: ReturnType<typeof unionOf>,
+  key: string,
+  tokens?: number,
+  onTrip = (): void => {},
+): ReturnType<Limiter['ask']> {
+  const settle = (settlement: Settlement): void => {
+    const { tokens: used } = ('used' in settlement && settlement.used) || {};
+    if (tokens === undefined || used === undefined || !('reward' in limiter)) return;
+    onTrip();
+    // What fails here is a limit counted wrongly, which the provider's log shows.
+    const change = used < tokens ? limiter.reward(key, tokens - used) : limiter.penalty(key, used - tokens);
+    change.catch(() => {});
+  };
+  return limiter.consume(key, tokens).then(
+    () => settle,
     () => undefined,
   );
 }

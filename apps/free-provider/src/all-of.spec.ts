@@ -35,6 +35,27 @@ describe('a provider with several quotas', () => {
     });
   });
 
+  it('announces only those that it is to announce', () => {
+    const { admission } = newProvider([{ ...SECOND, announced: false }, MINUTE]);
+    expect(admission.headers(0)['ratelimit']).toBe('"minute";r=3');
+  });
+
+  it('accepts requests until the tokens are used up, counts what the last one used beyond them, and announces tokens', () => {
+    const { admission } = newProvider([{ ...MINUTE, limit: 100, unit: 'tokens' }]);
+    const acceptsAt = (nowMs: number, tokens: number): boolean => admission.decide(nowMs, tokens).accepted;
+    expect([acceptsAt(0, 90), acceptsAt(1, 30), acceptsAt(2, 1), acceptsAt(60_000, 1)]).toEqual([
+      true,
+      true,
+      false,
+      true,
+    ]);
+    expect(admission.stats().windows.map(({ accepted }) => accepted)).toEqual([120, 1]);
+    expect(admission.headers(60_000)).toEqual({
+      'ratelimit-policy': '"minute";q=100;w=60;qu="tokens"',
+      ratelimit: '"minute";r=99;t=60',
+    });
+  });
+
   it('limits the requests in flight: an answer makes room', () => {
     const { admission, acceptsAt } = newProvider([AT_ONCE, MINUTE]);
     expect([acceptsAt(0), acceptsAt(1)]).toEqual([true, false]);
@@ -49,6 +70,8 @@ it.each([
   'no JSON',
   '[{"name":"a","policy":"unlimited","limit":1}]',
   '[{"name":"a","policy":"concurrency"}]',
+  '[{"name":"a","policy":"fixed-window","limit":1,"unit":"bytes"}]',
+  '[{"name":"a","policy":"fixed-window","limit":1,"announced":"yes"}]',
 ])('FREE_QUOTAS=%s is refused', (FREE_QUOTAS) => {
   expect(freeProviderSettings.safeParse({ FREE_QUOTAS }).success).toBe(false);
 });

@@ -9,9 +9,9 @@ export class AllOf implements Admission {
   /** @param limits the windows of the last one are those of the stats */
   constructor(private readonly limits: readonly Limit[]) {}
 
-  decide(nowMs: number): Decision {
+  decide(nowMs: number, tokens?: number): Decision {
     const refusing = this.limits.filter((limit) => !limit.accepts(nowMs));
-    const decisions = (refusing.length > 0 ? refusing : this.limits).map((limit) => limit.decide(nowMs));
+    const decisions = (refusing.length > 0 ? refusing : this.limits).map((limit) => limit.decide(nowMs, tokens));
     const waits = decisions.flatMap((decision) => (decision.accepted ? [] : [decision.retryAfterMs]));
     if (waits.length === 0) return { accepted: true };
     this.refused += 1;

@@ -18,6 +18,8 @@ export function chooseAdmission(settings: FreeProviderSettings): Admission {
     name: 'free',
     policy: settings.FREE_POLICY,
     limit: settings.FREE_LIMIT,
+    unit: 'requests' as const,
+    announced: true,
     blockMs: settings.FREE_BLOCK_MS,
     startsAt: settings.FREE_STARTS_AT,
     windowMs: settings.FREE_WINDOW_MS,
@@ -27,7 +29,8 @@ export function chooseAdmission(settings: FreeProviderSettings): Admission {
   return limitOf(single, sendsHeaders);
 }
 
-function limitOf({ policy, ...options }: QuotaSettings, sendsHeaders: boolean): Limit {
+function limitOf({ policy, announced, ...options }: QuotaSettings, sendsAny: boolean): Limit {
+  const sendsHeaders = sendsAny && announced;
   switch (policy) {
     case 'count-then-block':
       return new CountThenBlock({ ...options, sendsHeaders });

@@ -8,11 +8,16 @@ export interface FixedWindowOptions extends LimitOptions {
   windowMs: number;
   /** What starts a window: a request accepted while no window is open, or the clock at each multiple of `windowMs`. */
   anchor: 'first-accept' | 'clock';
+  /** What it counts; default: requests. */
+  unit?: 'requests' | 'tokens' | undefined;
 }
 
-/** Accepts `limit` requests in each window of `windowMs`. */
+/**
+ * Accepts `limit` requests in each window of `windowMs`; of tokens, requests until `limit` tokens are used, so that the last
+ * request may exceed it.
+ */
 export class FixedWindow extends Logged implements Limit {
-  /** Accepted in the window that ends at `endsMs`. */
+  /** Requests or tokens accepted in the window that ends at `endsMs`. */
   private used = 0;
   private endsMs = 0;
 
@@ -24,30 +29,32 @@ export class FixedWindow extends Logged implements Limit {
     return nowMs >= this.endsMs || this.used < this.options.limit;
   }
 
-  decide(nowMs: number): Decision {
-    const { limit } = this.options;
+  decide(nowMs: number, tokens = 1): Decision {
+    const { limit, unit } = this.options;
     if (nowMs >= this.endsMs) this.startWindow(nowMs);
-    if (this.used === limit) {
+    if (this.used >= limit) {
       this.log.refuse();
       return { accepted: false, retryAfterMs: this.endsMs - nowMs };
     }
-    this.log.accept(nowMs);
-    this.used += 1;
-    if (this.used === limit) this.log.block({ startsMs: nowMs, endsMs: this.endsMs });
+    const amount = unit === 'tokens' ? tokens : 1;
+    this.log.accept(nowMs, amount);
+    this.used += amount;
+    if (this.used >= limit) this.log.block({ startsMs: nowMs, endsMs: this.endsMs });
     return { accepted: true };
   }
 
   headers(nowMs: number): Record<string, string> {
-    const { limit, windowMs, anchor, name, sendsHeaders } = this.options;
+    const { limit, windowMs, anchor, name, unit, sendsHeaders } = this.options;
     if (!sendsHeaders) return {};
     // By the clock there is always an open window, even before its first request.
     if (anchor === 'clock' && nowMs >= this.endsMs) this.startWindow(nowMs);
     const isRunning = nowMs < this.endsMs;
     return rateLimitHeaders({
       name,
+      unit,
       limit,
       windowMs,
-      remaining: isRunning ? limit - this.used : limit,
+      remaining: isRunning ? Math.max(0, limit - this.used) : limit,
       waitMs: isRunning ? this.endsMs - nowMs : undefined,
     });
   }

@@ -19,6 +19,10 @@ const quotaSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9-]+$/, 'must be of a-z, 0-9 and -'),
   policy: z.enum(['count-then-block', 'fixed-window', 'sliding-window', 'token-bucket', 'concurrency']),
   limit,
+  /** Of a fixed window: a token is a character of the message. */
+  unit: z.enum(['requests', 'tokens'], 'must be requests or tokens').default('requests'),
+  /** Whether `RateLimit` and `RateLimit-Policy` name it. */
+  announced: z.boolean('must be true or false').default(true),
   blockMs: durationMs,
   startsAt,
   windowMs: durationMs,

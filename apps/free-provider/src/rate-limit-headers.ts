@@ -1,5 +1,7 @@
 export interface QuotaState {
   name: string;
+  /** Default: requests. */
+  unit?: string | undefined;
   limit: number;
   /** Length of the window or of the block. */
   windowMs: number;
@@ -9,10 +11,18 @@ export interface QuotaState {
 }
 
 /** Structured fields of draft-ietf-httpapi-ratelimit-headers. Seconds round up, so that no client retries too early. */
-export function rateLimitHeaders({ name, limit, windowMs, remaining, waitMs }: QuotaState): Record<string, string> {
+export function rateLimitHeaders({
+  name,
+  unit = 'requests',
+  limit,
+  windowMs,
+  remaining,
+  waitMs,
+}: QuotaState): Record<string, string> {
   const wait = waitMs === undefined ? '' : `;t=${Math.ceil(waitMs / 1000)}`;
+  const counted = unit === 'requests' ? '' : `;qu="${unit}"`;
   return {
-    'ratelimit-policy': `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}`,
+    'ratelimit-policy': `"${name}";q=${limit};w=${Math.ceil(windowMs / 1000)}${counted}`,
     ratelimit: `"${name}";r=${remaining}${wait}`,
   };
 }

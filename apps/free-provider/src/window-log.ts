@@ -26,9 +26,10 @@ export class WindowLog {
   private accepted = 0;
   private refused = 0;
 
-  accept(nowMs: number): void {
-    this.accepted += 1;
-    this.currentOrNext(nowMs).accepted += 1;
+  /** @param amount 1 for a request, or its tokens */
+  accept(nowMs: number, amount = 1): void {
+    this.accepted += amount;
+    this.currentOrNext(nowMs).accepted += amount;
   }
 
   /** Counts to the window that is blocked. */

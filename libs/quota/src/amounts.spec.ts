@@ -19,13 +19,17 @@ const TOKENS: QuotaInput = {
 };
 const MINUTE: QuotaInput = { name: 'minute', policy: { policy: 'sliding-window', limit: 10, windowMs: 60_000 } };
 
-async function newPod(quotas = [MINUTE, TOKENS], account = `account-${randomBytes(6).toString('hex')}`) {
+async function newPod(
+  quotas = [MINUTE, TOKENS],
+  { account = `account-${randomBytes(6).toString('hex')}`, timeoutMs = 1_000 } = {},
+) {
   const redis = openQuotaRedis(process.env['TEST_REDIS_URL'] ?? '');
-  const providers = [{ name: account, timeoutMs: 1_000, quotas }];
+  const providers = [{ name: account, timeoutMs, quotas }];
   const quota = new Quota({ redis, providers, whenForgotten: 'fresh', budgetMs: 5_000 });
   open.push({ quota, redis });
   await waitUntil(() => redis.status === 'ready', { what: 'redis is connected' });
   return {
+    account,
     quota,
     reserve: (tokens?: number): Promise<Reservation> => quota.reserve(account, tokens === undefined ? {} : { tokens }),
     settle: (permit: Permit, tokens?: number): void =>
@@ -71,6 +75,16 @@ describe('a quota that counts an amount for each request', () => {
     const denied = await reserve(1);
     expect(denied).toMatchObject({ granted: false, reason: 'blocked' });
     expect(await used()).toBe(1_400);
+  });
+
+  it('charges what was used beyond the estimate within a trip: other pods must not spend it again', async () => {
+    // Answers of no consequence wait up to 10 s for a step.
+    const timeoutMs = 20_000;
+    const one = await newPod([TOKENS], { timeoutMs });
+    const other = await newPod([TOKENS], { account: one.account, timeoutMs });
+    one.settle(permitOf(await one.reserve(500)), 900);
+    await waitUntil(async () => (await other.used()) === 900, { what: 'the charge is counted', deadlineMs: 3_000 });
+    expect((await other.reserve(200)).granted).toBe(false);
   });
 
   it('reserves what recent requests used for a message without an estimate', async () => {

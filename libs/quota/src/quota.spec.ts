@@ -115,6 +115,19 @@ describe('pods that share a Redis', () => {
   });
 });
 
+it('an accepted answer that names another limit with nothing left holds all pods back within a trip', async () => {
+  const policy = { policy: 'count-then-block', limit: LIMIT, blockMs: 60_000 } as const;
+  // Answers of no consequence wait up to 7.5 s for a step.
+  const providers = [{ name: provider, policy, timeoutMs: 20_000 }];
+  const [one, other] = await Promise.all([newPod({ providers }), newPod({ providers })]);
+  one.settle((await take(one)) as Permit, { outcome: 'accepted', announced: { holdMs: 30_000 } });
+  await waitUntil(async () => (await other.state(provider))?.state === 'blocked', {
+    what: 'the other pod is held back',
+    deadlineMs: 3_000,
+  });
+  expect((await other.state(provider))?.used).toBe(1);
+});
+
 describe('a reservation', () => {
   it('shares one trip with all concurrent ones', async () => {
     const quota = await newPod();

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import type { LimitedPolicy } from '../src/policy.js';
 import { STEP_SCRIPTS, type StepScripts } from '../src/store/quota-store.js';
-import { newProvider, type Settled } from './step-harness.js';
+import { accepted, newProvider, type Settled } from './step-harness.js';
 
 const runs = Number(process.env['MODEL_RUNS'] ?? 40);
 const seed = Number(process.env['MODEL_SEED'] ?? 1);
@@ -110,5 +110,32 @@ describe('invariant 13, amounts', () => {
     if (policy === undefined) throw new Error('unreachable: there are policies');
     const { failed } = await fc.check(propertyOf(policy, scripts), { numRuns: 1_000, seed: 1, endOnFailure: true });
     expect(failed).toBe(true);
+  });
+});
+
+describe('what a provider announces to remain of an amount', () => {
+  const message = { want: 10, least: 10, countsAmounts: true };
+  const answer = (epoch: number, used: number, remaining: number): Settled => ({
+    ...accepted(epoch, 1, { remaining }),
+    amount: 10,
+    used,
+  });
+
+  it.each(POLICIES)('is no second charge for requests that use more than estimated: $policy', async (policy) => {
+    const { step } = await newProvider(redis, policy);
+    const { epoch } = await step({ ...message, pod: 'a' });
+    await step({ ...message, pod: 'b' });
+    const first = await step({ ...message, pod: 'b', want: 0, settled: [answer(epoch, 30, LIMIT - 60)] });
+    const second = await step({ ...message, pod: 'a', want: 0, settled: [answer(epoch, 30, LIMIT - 30)] });
+    expect(first.foreign + second.foreign).toBe(0);
+    // A bucket refills in between.
+    expect(Math.abs(second.used - 60)).toBeLessThanOrEqual(1);
+  });
+
+  it.each(POLICIES)('is believed beyond what our requests can have used: $policy', async (policy) => {
+    const { step } = await newProvider(redis, policy);
+    const { epoch } = await step(message);
+    const { used, foreign } = await step({ ...message, want: 0, settled: [answer(epoch, 30, LIMIT - 50)] });
+    expect({ used: Math.round(used / 10), foreign: Math.round(foreign / 10) }).toEqual({ used: 5, foreign: 2 });
   });
 });

@@ -21,8 +21,8 @@ export function repair(): void {
   for (const undo of repairs.splice(0)) undo();
 }
 
-/** Replaces a method of a class. `intact` is the method as it was, bound to `instance`. */
-function replace<T extends object, K extends keyof T>(
+/** Replaces a method of a class, until `repair()`. `intact` is the method as it was, bound to `instance`. */
+export function replace<T extends object, K extends keyof T>(
   { prototype }: { prototype: T },
   name: K,
   faulty: (instance: T, intact: Method<T, K>, ...args: Parameters<Method<T, K>>) => ReturnType<Method<T, K>>,

@@ -36,6 +36,7 @@ interface StepOptions {
   windowStartsMs?: readonly number[];
   recalled?: readonly Sent[];
   least?: number;
+  countsAmounts?: boolean;
 }
 
 /** A new provider on a clock that the test sets. Steps are numbered by pod. */

@@ -7,8 +7,11 @@ export type Decision = { accepted: true } | { accepted: false; retryAfterMs: num
  * `nowMs` is milliseconds since 1970 by a clock that never goes back.
  */
 export interface Admission {
-  /** Counts one request that arrives now, and accepts or refuses it. */
-  decide(nowMs: number): Decision;
+  /**
+   * Counts one request that arrives now, and accepts or refuses it.
+   * @param tokens of its message, for quotas of tokens
+   */
+  decide(nowMs: number, tokens?: number): Decision;
   /** Header fields that announce the quota, in the answer to every accepted, repeated or refused request. */
   headers(nowMs: number): Record<string, string>;
   /** The answer to an accepted request was sent, or its connection ended. */

@@ -72,7 +72,7 @@ export class MessageIntake {
   private acceptOnce({ message, idempotencyKey }: Arrival, nowMs: number): AnsweredDecision {
     const first = idempotencyKey === undefined ? undefined : this.remembered.find(idempotencyKey);
     if (first !== undefined) return { accepted: true, response: first, isCounted: false };
-    const decision = this.admission.decide(nowMs);
+    const decision = this.admission.decide(nowMs, message.length);
     if (!decision.accepted) return decision;
     const response = reverseGraphemes(message);
     if (idempotencyKey !== undefined) {

@@ -1,9 +1,15 @@
 import { expect, it } from '@jest/globals';
 import { clairvoyantAccepts } from './clairvoyant.js';
 import { admissionOf } from './provider-policy.js';
+import type { ProviderLimit } from './scenarios.js';
 
+const LIMIT: ProviderLimit = {
+  policy: { policy: 'count-then-block', limit: 2, blockMs: 100, startsAt: 'last-accept' },
+  unit: 'requests',
+  isAnnounced: false,
+};
 const accepts = (instants: number[], foreign: number[] = []): number =>
-  clairvoyantAccepts(admissionOf([{ policy: 'count-then-block', limit: 2, blockMs: 100, startsAt: 'last-accept' }]), [
+  clairvoyantAccepts(admissionOf([LIMIT]), [
     ...instants.map((atMs) => ({ atMs })),
     ...foreign.map((atMs) => ({ atMs, isForeign: true })),
   ]).length;

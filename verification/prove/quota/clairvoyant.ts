@@ -5,6 +5,8 @@ export interface Request {
   atMs: number;
   /** Sent by another client: it uses quota and does not count as ours. */
   isForeign?: boolean;
+  /** Of its message, for quotas of tokens. */
+  tokens?: number | undefined;
 }
 
 interface InFlight {
@@ -29,8 +31,8 @@ export function clairvoyantAccepts(
   const hasRoom = (nowMs: number): boolean => !(nowMs < (acceptedMs.at(-atOnce) ?? -Infinity) + answerMs);
   return requests
     .toSorted((one, other) => one.atMs - other.atMs)
-    .filter(({ atMs, isForeign }) => {
-      if (!hasRoom(atMs) || !admission.decide(atMs).accepted) return false;
+    .filter(({ atMs, isForeign, tokens }) => {
+      if (!hasRoom(atMs) || !admission.decide(atMs, tokens).accepted) return false;
       acceptedMs.push(atMs);
       return isForeign !== true;
     })

@@ -7,8 +7,9 @@ const PERFECT: Measures = {
   messages: 500,
   free: 200,
   possible: 200,
+  over: 0,
   explained: 2.5,
-  refused: { unexplained: 0, byUnknown: 0, probes: 0, byForeign: 0, ofForeign: 0 },
+  refused: { unexplained: 0, byUnknown: 0, probes: 0, byHidden: 0, underWay: 0, byForeign: 0, ofForeign: 0 },
   extraPaid: 0,
   lagMs: { p50: 3, p99: 6 },
   lagAllowedMs: 58,
@@ -35,6 +36,13 @@ it.each<[string, Partial<Measures>]>([
   ['a long wait for a permit', { longestWaitMs: 151 }],
 ])('goalsMissed reports %s', (_what, but) => {
   expect(missed(but)).toHaveLength(1);
+});
+
+it('goalsMissed wants 95 % of the tokens, and no window exceeded by more than one message', () => {
+  const tokens = { policy: 'tokens', estimate: 2 } as const;
+  expect(missed({ free: 9_500, possible: 10_000, over: 400 }, tokens)).toEqual([]);
+  expect(missed({ free: 9_499, possible: 10_000 }, tokens)).toHaveLength(1);
+  expect(missed({ over: 401 }, tokens)).toHaveLength(1);
 });
 
 it('goalsMissed accepts missing free sends that delays explain', () => {

@@ -1,12 +1,14 @@
 import { FAULTS } from './faults.js';
 import type { Measures } from './measure.js';
-import { limitsOf, type Scenario } from './scenarios.js';
+import { limitsOf, type Scenario, TOKENS, unitOf } from './scenarios.js';
 
 /** Octo's free sends, as a share of what is possible. */
 const SHARE_MIN = 0.98;
+/** Of tokens: estimates that are wrong leave a rest that fits no message. */
+const TOKENS_SHARE_MIN = 0.95;
 /** For each limit: they make their trips at the same time. */
 const TRIPS_MAX = 1;
-/** A slot in flight is free for other pods as soon as its settlement is in Redis. */
+/** A slot in flight is free for other pods as soon as its settlement is in Redis, and so is what an estimate had too much. */
 const SETTLEMENT_TRIPS_MAX = 1;
 /** Timers fire late on a busy machine. */
 const SCHEDULING_MS = 50;
@@ -15,17 +17,19 @@ const STALL_MAX_MS = 50;
 
 /** @returns a sentence for each goal that Octo missed */
 export function goalsMissed(scenario: Scenario, measures: Measures, { budgetMs }: { budgetMs: number }): string[] {
-  const { refused, tripsPerMessage = 0, longestWaitMs } = measures;
+  const { refused, over, tripsPerMessage = 0, longestWaitMs } = measures;
   const limits = limitsOf(scenario);
-  const settlements = limits.some(({ policy }) => policy === 'concurrency') ? SETTLEMENT_TRIPS_MAX : 0;
+  const isReportedAtOnce = limits.some(({ policy }) => policy === 'concurrency') || unitOf(scenario) === 'tokens';
+  const settlements = isReportedAtOnce ? SETTLEMENT_TRIPS_MAX : 0;
   const tripsMax = TRIPS_MAX * limits.length + settlements;
   return [
     ...sentences([
       [refused.unexplained > 0, `${refused.unexplained} refusals without a cause`],
       [tripsPerMessage > tripsMax, `${tripsPerMessage.toFixed(2)} trips a message, more than ${tripsMax}`],
+      [over > TOKENS.max, `a window was exceeded by ${over} tokens, more than one message`],
       [longestWaitMs > budgetMs + SCHEDULING_MS, `a caller waited ${longestWaitMs.toFixed(0)} ms for a permit`],
     ]),
-    ...(scenario.fault === 'none' ? missedWithoutFault(measures) : missedWithFault(scenario, measures)),
+    ...(scenario.fault === 'none' ? missedWithoutFault(scenario, measures) : missedWithFault(scenario, measures)),
   ];
 }
 
@@ -37,11 +41,11 @@ export function isDisturbed({ stallMs, refused, freeInOutage = 0 }: Measures): b
   return stallMs > STALL_MAX_MS && refused.unexplained + freeInOutage === 0;
 }
 
-function missedWithoutFault(measures: Measures): string[] {
+function missedWithoutFault(scenario: Scenario, measures: Measures): string[] {
   const { lagMs, lagAllowedMs } = measures;
   const [lag, allowed] = [lagMs.p99.toFixed(0), lagAllowedMs.toFixed(0)];
   return sentences([
-    tooFew(measures, measures),
+    unitOf(scenario) === 'tokens' ? tooFewTokens(measures) : tooFew(measures, measures),
     [lagMs.p99 > lagAllowedMs, `a reopening was used ${lag} ms late, more than ${allowed} ms`],
   ]);
 }
@@ -64,6 +68,11 @@ function tooFew(
   const allowed = Math.max(1, possible * (1 - SHARE_MIN), (explained * possible) / possibleInAll);
   const sentence = `${free} free sends of ${possible}, which is less than ${SHARE_MIN * 100} % and more than delays explain`;
   return [possible - free > allowed, sentence];
+}
+
+function tooFewTokens({ free, possible }: Measures): [isMissed: boolean, sentence: string] {
+  const sentence = `${free} tokens of ${possible}, which is less than ${TOKENS_SHARE_MIN * 100} %`;
+  return [free < possible * TOKENS_SHARE_MIN, sentence];
 }
 
 function sentences(goals: [isMissed: boolean, sentence: string][]): string[] {

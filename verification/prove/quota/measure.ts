@@ -1,4 +1,4 @@
-import { guardMs, type LimitedPolicy, periodMsOf } from '#quota';
+import { guardMs, type LimitedPolicy, limitOf, periodMsOf } from '#quota';
 import { clairvoyantAccepts } from './clairvoyant.js';
 import { FAULTS } from './faults.js';
 import type { MessageRecord } from './pod-protocol.js';
@@ -7,20 +7,22 @@ import { quantile, reopeningLagsMs } from './provider-windows.js';
 import { freeInOutage, type Recovery, recoveryOf } from './recovery.js';
 import { type Refusals, refusalsOf } from './refusals.js';
 import { recordsOf, type RunLog } from './run-log.js';
-import { limitsOf, policyOf, type Scenario } from './scenarios.js';
+import { limitsOf, policyOf, providerLimitsOf, type Scenario, unitOf } from './scenarios.js';
 
 /** A reopening may stay unused this long, beyond guard and answer time. */
 const REOPENING_MS = 50;
 
 export interface Measures {
   messages: number;
-  /** Our messages that the provider accepted. */
+  /** Our messages that the provider accepted, or their tokens. */
   free: number;
   /** The most that any sender could get accepted of the same arrivals. */
   possible: number;
+  /** Of tokens: by how many one window was exceeded, at most. */
+  over: number;
   /** Free sends that guard and answer time may have cost. */
   explained: number;
-  /** Messages paid for beyond those that no sender could have sent free. */
+  /** Messages paid for beyond those that no sender could have sent free, or their tokens. */
   extraPaid: number;
   refused: Refusals;
   /** From each reopening to its first use. */
@@ -39,17 +41,15 @@ export interface Measures {
 export function measure(log: RunLog, scenario: Scenario): Measures {
   const policy = policyOf(scenario);
   const records = recordsOf(log);
-  const unpaid = records.filter(({ outcome }) => outcome === 'free' || outcome === 'unknown').length;
   const answers = records.filter(({ outcome }) => outcome === 'free').map(answerMsOf);
-  const possible = possibleOf(log, limitsOf(scenario), quantile(answers, 0.5));
+  const use =
+    unitOf(scenario) === 'tokens' ? tokensOf(log, scenario) : requestsOf(log, scenario, quantile(answers, 0.5));
   const marginMs = guardMs(periodMsOf(policy)) + clockSkewMsOf(policy) + quantile(answers, 0.99);
   const lags = reopeningLagsMs(log.provider.windows, records);
   return {
     messages: records.length,
-    free: log.provider.accepted - log.foreign.filter(({ isAccepted }) => isAccepted).length,
-    possible,
+    ...use,
     explained: explainedBy(records, policy, { marginMs, reopenings: lags.length }),
-    extraPaid: possible - unpaid,
     refused: refusalsOf(log, scenario),
     lagMs: { p50: quantile(lags, 0.5), p99: quantile(lags, 0.99) },
     lagAllowedMs: marginMs + REOPENING_MS,
@@ -60,12 +60,34 @@ export function measure(log: RunLog, scenario: Scenario): Measures {
   };
 }
 
+type Use = Pick<Measures, 'free' | 'possible' | 'extraPaid' | 'over'>;
+
 /** A paused pod handles its messages later, a dead pod never: only handled messages count. */
-function possibleOf(log: RunLog, limits: readonly LimitedPolicy[], answerMs: number): number {
-  const ours = recordsOf(log).map(({ arrivedAtMs }) => ({ atMs: arrivedAtMs }));
+function requestsOf(log: RunLog, scenario: Scenario, answerMs: number): Use {
+  const records = recordsOf(log);
+  const ours = records.map(({ arrivedAtMs }) => ({ atMs: arrivedAtMs }));
   const foreign = log.foreign.map(({ atMs }) => ({ atMs, isForeign: true }));
+  const limits = limitsOf(scenario);
   const [atOnce = Infinity] = limits.flatMap((limit) => (limit.policy === 'concurrency' ? [limit.limit] : []));
-  return clairvoyantAccepts(admissionOf(limits), [...ours, ...foreign], { atOnce, answerMs }).length;
+  const admission = admissionOf(providerLimitsOf(scenario));
+  const possible = clairvoyantAccepts(admission, [...ours, ...foreign], { atOnce, answerMs }).length;
+  const unpaid = records.filter(({ outcome }) => outcome === 'free' || outcome === 'unknown').length;
+  const free = log.provider.accepted - log.foreign.filter(({ isAccepted }) => isAccepted).length;
+  return { free, possible, extraPaid: possible - unpaid, over: 0 };
+}
+
+/** What exceeds the limit of a window is no gain: the provider lets it pass, and the next window does not have it. */
+function tokensOf(log: RunLog, scenario: Scenario): Use {
+  const limit = limitOf(policyOf(scenario));
+  const admission = admissionOf(providerLimitsOf(scenario));
+  clairvoyantAccepts(
+    admission,
+    recordsOf(log).map(({ arrivedAtMs, tokens }) => ({ atMs: arrivedAtMs, tokens })),
+  );
+  const within = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + Math.min(count, limit), 0);
+  const free = within(log.provider.counts);
+  const possible = within(admission.stats().windows.map(({ accepted }) => accepted));
+  return { free, possible, extraPaid: possible - free, over: Math.max(0, Math.max(...log.provider.counts) - limit) };
 }
 
 /**
@@ -78,7 +100,7 @@ function explainedBy(
   { marginMs, reopenings }: { marginMs: number; reopenings: number },
 ): number {
   const periodMs = periodMsOf(policy);
-  if (policy.policy === 'fixed-window' && 'anchor' in policy && policy.anchor === 'clock') {
+  if (isByClock(policy)) {
     const windowOf = (atMs: number): number => Math.floor(atMs / periodMs);
     const isAtEnd = ({ arrivedAtMs, decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): boolean =>
       windowOf(arrivedAtMs - marginMs) < windowOf(answeredAtMs + marginMs);
@@ -90,7 +112,11 @@ function explainedBy(
 }
 
 function clockSkewMsOf(policy: LimitedPolicy): number {
-  return policy.policy === 'fixed-window' && 'anchor' in policy && policy.anchor === 'clock' ? policy.clockSkewMs : 0;
+  return isByClock(policy) ? policy.clockSkewMs : 0;
+}
+
+function isByClock(policy: LimitedPolicy): policy is Extract<LimitedPolicy, { policy: 'fixed-window' }> {
+  return policy.policy === 'fixed-window' && ('every' in policy || policy.anchor === 'clock');
 }
 
 function answerMsOf({ decidedAtMs, answeredAtMs = decidedAtMs }: MessageRecord): number {

@@ -6,7 +6,13 @@ export interface PodOrder {
   setup: Setup;
   providerUrl: string;
   /** This pod's messages; `atMs` counts from the start. */
-  arrivals: { id: string; atMs: number }[];
+  arrivals: { id: string; atMs: number; tokens?: TokenUse }[];
+}
+
+/** Of a message, where the quota counts tokens. */
+export interface TokenUse {
+  estimated: number;
+  used: number;
 }
 
 export interface PodStart {
@@ -24,6 +30,8 @@ export interface MessageRecord {
   decidedAtMs: number;
   /** When the provider's answer arrived, or the time-out. Undefined: nothing was sent. */
   answeredAtMs?: number | undefined;
+  /** Of the message, where the quota counts tokens. */
+  tokens?: number | undefined;
   /** This pod's Redis round trips so far. */
   trips?: number | undefined;
 }

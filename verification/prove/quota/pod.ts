@@ -29,29 +29,35 @@ async function warmUp(): Promise<void> {
   await body.dump();
 }
 
-async function handle({ id, atMs }: PodOrder['arrivals'][number]): Promise<void> {
+async function handle({ id, atMs, tokens }: PodOrder['arrivals'][number]): Promise<void> {
   await delay(startAtMs + atMs - instantMs());
   const arrivedAtMs = instantMs();
-  const settle = await limiter.ask();
-  const base = { id, arrivedAtMs, decidedAtMs: instantMs(), trips: limiter.trips() };
+  const settle = await limiter.ask(tokens?.estimated);
+  const base = { id, tokens: tokens?.used, arrivedAtMs, decidedAtMs: instantMs(), trips: limiter.trips() };
   if (settle === undefined) return report({ record: { ...base, outcome: 'paid' } });
-  const { settlement, outcome } = await send(id);
+  const { settlement, outcome } = await send(id, tokens?.used);
   settle(settlement);
   report({ record: { ...base, outcome, answeredAtMs: instantMs() } });
 }
 
-async function send(id: string): Promise<{ settlement: Settlement; outcome: MessageRecord['outcome'] }> {
+async function send(
+  id: string,
+  tokens?: number,
+): Promise<{ settlement: Settlement; outcome: MessageRecord['outcome'] }> {
   try {
     const { statusCode, headers, body } = await request(order.providerUrl, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'idempotency-key': id },
-      body: '{"message":"proof"}',
+      body: JSON.stringify({ message: 'x'.repeat(tokens ?? 5) }),
       signal: AbortSignal.timeout(order.setup.timeoutMs),
     });
     await body.dump();
     const announced = readAnnouncement(headers);
     return statusCode === 200
-      ? { settlement: { outcome: 'accepted', announced }, outcome: 'free' }
+      ? {
+          settlement: { outcome: 'accepted', announced, ...(tokens !== undefined && { used: { tokens } }) },
+          outcome: 'free',
+        }
       : { settlement: { outcome: 'refused', announced }, outcome: 'refused' };
   } catch {
     return { settlement: { outcome: 'unknown' }, outcome: 'unknown' };

@@ -1,18 +1,18 @@
 import type { Admission } from '#reference-provider';
-import { type LimitedPolicy, limitOf } from '#quota';
+import { type LimitedPolicy, limitOf, periodMsOf } from '#quota';
 import { chooseAdmission } from '../../../apps/free-provider/src/choose-admission.js';
 import { freeProviderSettings } from '../../../apps/free-provider/src/free-provider.settings.js';
+import type { ProviderLimit } from './scenarios.js';
 
 /** Settings of a free provider with these limits. */
-export function providerEnv(
-  limits: readonly LimitedPolicy[],
-  { announces }: { announces: boolean },
-): NodeJS.ProcessEnv {
+export function providerEnv(limits: readonly ProviderLimit[]): NodeJS.ProcessEnv {
   const [only, ...others] = limits;
-  const FREE_RATELIMIT_HEADERS = String(announces);
-  if (only !== undefined && others.length === 0)
-    return { ...settingsOf(only), FREE_POLICY: only.policy, FREE_RATELIMIT_HEADERS };
-  return { FREE_QUOTAS: JSON.stringify(limits.map(quotaOf)), FREE_RATELIMIT_HEADERS };
+  if (only !== undefined && others.length === 0 && only.unit === 'requests') {
+    const { policy, isAnnounced } = only;
+    return { ...settingsOf(policy), FREE_POLICY: policy.policy, FREE_RATELIMIT_HEADERS: String(isAnnounced) };
+  }
+  const quotas = limits.map(({ policy, unit, isAnnounced }) => ({ ...quotaOf(policy), unit, announced: isAnnounced }));
+  return { FREE_QUOTAS: JSON.stringify(quotas) };
 }
 
 /** `anchor`, `windowMs` and so on have the same names there. */
@@ -21,9 +21,15 @@ function quotaOf(policy: LimitedPolicy): object {
   if (policy.policy === 'token-bucket')
     return { name, policy: policy.policy, limit: policy.capacity, refillPerSecond: policy.refillPerSecond };
   if (policy.policy !== 'fixed-window') return { name, ...policy };
-  if ('every' in policy) throw new TypeError('the free provider has no calendar');
-  const { limit, windowMs, anchor } = policy;
-  return { name, policy: policy.policy, limit, windowMs, anchor };
+  const { limit } = policy;
+  return { name, policy: policy.policy, limit, ...windowOf(policy) };
+}
+
+/** The free provider has no calendar. Seconds and minutes begin at multiples of their length in every time zone. */
+function windowOf(policy: Extract<LimitedPolicy, { policy: 'fixed-window' }>): { windowMs: number; anchor: string } {
+  if (!('every' in policy)) return { windowMs: policy.windowMs, anchor: policy.anchor };
+  if (policy.every === 'second' || policy.every === 'minute') return { windowMs: periodMsOf(policy), anchor: 'clock' };
+  throw new TypeError('the free provider has no calendar');
 }
 
 function settingsOf(policy: LimitedPolicy): NodeJS.ProcessEnv {
@@ -32,8 +38,7 @@ function settingsOf(policy: LimitedPolicy): NodeJS.ProcessEnv {
     case 'count-then-block':
       return { FREE_LIMIT, FREE_BLOCK_MS: String(policy.blockMs), FREE_STARTS_AT: policy.startsAt };
     case 'fixed-window':
-      if ('every' in policy) throw new TypeError('the free provider has no calendar');
-      return { FREE_LIMIT, FREE_WINDOW_MS: String(policy.windowMs), FREE_ANCHOR: policy.anchor };
+      return { FREE_LIMIT, FREE_WINDOW_MS: String(windowOf(policy).windowMs), FREE_ANCHOR: windowOf(policy).anchor };
     case 'sliding-window':
       return { FREE_LIMIT, FREE_WINDOW_MS: String(policy.windowMs) };
     case 'concurrency':
@@ -47,7 +52,7 @@ function settingsOf(policy: LimitedPolicy): NodeJS.ProcessEnv {
  * The free provider's own counting code, in its first state. It counts by any clock. Who sends in no time has nothing in
  * flight: concurrency does not limit the possible.
  */
-export function admissionOf(limits: readonly LimitedPolicy[]): Admission {
-  const ofTime = limits.filter(({ policy }) => policy !== 'concurrency');
-  return chooseAdmission(freeProviderSettings.parse(providerEnv(ofTime, { announces: false })));
+export function admissionOf(limits: readonly ProviderLimit[]): Admission {
+  const ofTime = limits.filter(({ policy }) => policy.policy !== 'concurrency');
+  return chooseAdmission(freeProviderSettings.parse(providerEnv(ofTime)));
 }

@@ -17,7 +17,12 @@ const window = (startedMs: number, blockedMs: number) => ({ startedMs, blockedMs
 function runLog(records: MessageRecord[], but: Partial<RunLog> = {}): RunLog {
   return {
     pods: [{ records, trips: 0, stallMs: 0, wasPaused: false }],
-    provider: { accepted: 6, refused: 0, windows: [window(1, 11), window(2_501, 2_511), window(5_001, 5_011)] },
+    provider: {
+      accepted: 6,
+      refused: 0,
+      counts: [2, 2, 2],
+      windows: [window(1, 11), window(2_501, 2_511), window(5_001, 5_011)],
+    },
     foreign: [],
     fault: { beganMs: 500, endedMs: 1_000 },
     ...but,
@@ -44,7 +49,7 @@ describe('recoveryOf', () => {
 
   it('is undefined without a fault, and has no possible sends if no second window came', () => {
     expect(recoveryOf(runLog([], { fault: undefined }), killed)).toBeUndefined();
-    const provider = { accepted: 0, refused: 0, windows: [] };
+    const provider = { accepted: 0, refused: 0, counts: [], windows: [] };
     expect(recoveryOf(runLog([record(1_500, 'free')], { provider }), killed)?.possible).toBe(0);
   });
 });

@@ -4,7 +4,7 @@ import { FAULTS } from './faults.js';
 import { admissionOf } from './provider-policy.js';
 import { probesOf } from './refusals.js';
 import { recordsOf, type RunLog, sentTo } from './run-log.js';
-import { limitsOf, policyOf, type Scenario } from './scenarios.js';
+import { policyOf, providerLimitsOf, type Scenario } from './scenarios.js';
 
 /** The engine's default permit life: a permit may be used this long after its grant. */
 const PERMIT_MS = 500;
@@ -47,7 +47,7 @@ function recoveryFrom(
   fromMs: number,
   sentBeforeMs: readonly number[] = sentTo(log).filter((atMs) => atMs < fromMs),
 ): Recovery {
-  const admission = admissionOf(limitsOf(scenario));
+  const admission = admissionOf(providerLimitsOf(scenario));
   for (const atMs of sentBeforeMs) admission.decide(atMs);
   // The message that starts a window arrives a moment before the window.
   const later = recordsOf(log).filter(

@@ -5,7 +5,8 @@ import type { ProviderWindow } from './provider-windows.js';
 /** Everything that is known about a run after its end. Instants in ms since 1970. */
 export interface RunLog {
   pods: PodLog[];
-  provider: { accepted: number; refused: number; windows: ProviderWindow[] };
+  /** `counts`: what it accepted in each window. */
+  provider: { accepted: number; refused: number; windows: ProviderWindow[]; counts: number[] };
   foreign: ForeignRequest[];
   /** Undefined: no fault was injected. */
   fault: { beganMs: number; endedMs: number } | undefined;

@@ -6,15 +6,17 @@ import { hasRedisServer, KEEP_EVERY_WRITE, RedisServer } from '../../engines/red
 import { type Account, provision } from '../../testbed/limiters.js';
 import { setFaults, statsAt } from '../../testbed/octo.js';
 import { ManagedProcess } from '../../../tools/stack/managed-process.js';
+import { seededRandom } from '../seeded-random.js';
 import { arrivalsOf } from './arrivals.js';
 import { clairvoyantAccepts } from './clairvoyant.js';
 import { FAULTS } from './faults.js';
 import { type ForeignRequest, sendForeign } from './foreign-client.js';
 import { PodProcess } from './pod-process.js';
+import type { PodOrder } from './pod-protocol.js';
 import { admissionOf, providerEnv } from './provider-policy.js';
 import { windowsOf } from './provider-windows.js';
 import type { RunLog } from './run-log.js';
-import { limitsOf, OTHER_LIMITS, policyOf, type Scenario } from './scenarios.js';
+import { OTHER_LIMITS, policyOf, providerLimitsOf, type Scenario, TOKENS, unitOf } from './scenarios.js';
 
 export interface Timing {
   seed: number;
@@ -41,7 +43,7 @@ export class ScenarioRun {
   async start(): Promise<void> {
     const { scenario } = this;
     const entry = join(import.meta.dirname, '../../../bin/free-provider.js');
-    const env = { ...providerEnv(limitsOf(scenario), scenario), PORT: '0' };
+    const env = { ...providerEnv(providerLimitsOf(scenario)), PORT: '0' };
     this.provider = new ManagedProcess({ name: 'free-provider', entry, env, onLine: () => {} });
     const [redis] = await Promise.all([startRedis(FAULTS[scenario.fault]), this.provider.start()]);
     this.redis = redis;
@@ -65,7 +67,12 @@ export class ScenarioRun {
       stallMs: summary?.stallMs ?? 0,
       wasPaused,
     }));
-    return { pods, provider: { ...stats, windows: windowsOf(stats) }, foreign, fault };
+    return {
+      pods,
+      provider: { ...stats, windows: windowsOf(stats), counts: stats.windows.map((window) => window.accepted) },
+      foreign,
+      fault,
+    };
   }
 
   async stop(): Promise<void> {
@@ -75,21 +82,31 @@ export class ScenarioRun {
 
   private get account(): Account {
     const others = OTHER_LIMITS[this.scenario.others];
-    return { provider: PROVIDER, policy: policyOf(this.scenario), others, timeoutMs: this.timing.timeoutMs };
+    const policy = policyOf(this.scenario);
+    return { provider: PROVIDER, policy, unit: unitOf(this.scenario), others, timeoutMs: this.timing.timeoutMs };
   }
 
-  private ordersOf(redisUrl: string): PodProcess['order'][] {
+  private ordersOf(redisUrl: string): PodOrder[] {
     const { pods, limiter } = this.scenario;
     const setup = { ...this.timing, ...this.account, redisUrl, pods };
-    const arrivals = this.arrivals();
+    const arrivals = this.messages();
     return Array.from({ length: pods }, (_, pod) => ({
       limiter,
       setup,
       providerUrl: `${this.providerOrigin}/messages`,
-      arrivals: arrivals
-        .filter((_arrival, position) => position % pods === pod)
-        .map((atMs) => ({ id: randomBytes(8).toString('hex'), atMs })),
+      arrivals: arrivals.filter((_arrival, position) => position % pods === pod),
     }));
+  }
+
+  private messages(): PodOrder['arrivals'] {
+    const { estimate } = this.scenario;
+    const random = seededRandom(this.timing.seed);
+    return this.arrivals().map((atMs) => {
+      const id = randomBytes(8).toString('hex');
+      if (estimate === undefined) return { id, atMs };
+      const used = Math.round(TOKENS.min + random() * (TOKENS.max - TOKENS.min));
+      return { id, atMs, tokens: { used, estimated: Math.round(used * estimate) } };
+    });
   }
 
   private arrivals(): number[] {
@@ -104,7 +121,7 @@ export class ScenarioRun {
     if (scenario.fault === 'none' || victim === undefined || redis === undefined) return undefined;
     const policy = policyOf(scenario);
     const arrivals = this.arrivals().map((atMs) => ({ atMs: startAtMs + atMs }));
-    const accepted = clairvoyantAccepts(admissionOf(limitsOf(scenario)), arrivals);
+    const accepted = clairvoyantAccepts(admissionOf(providerLimitsOf(scenario)), arrivals);
     const injectAtMs = accepted[Math.round(limitOf(policy) * 1.5)]?.atMs ?? startAtMs;
     await delay(injectAtMs - instantMs());
     const beganMs = instantMs();

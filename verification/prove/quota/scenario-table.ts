@@ -1,6 +1,6 @@
 import type { Table } from '../../testbed/results.js';
 import type { Measures } from './measure.js';
-import type { Scenario } from './scenarios.js';
+import { limitsIn, type Scenario } from './scenarios.js';
 
 export interface Row {
   scenario: Scenario;
@@ -22,6 +22,7 @@ const MEASURES: Column<Measures>[] = [
   ['free', ({ free }) => String(free)],
   ['possible', ({ possible }) => String(possible)],
   ['share', ({ free, possible }) => (possible === 0 ? '-' : `${((free / possible) * 100).toFixed(1)}%`)],
+  ['over', ({ over }) => String(over)],
   ['refused', ({ refused }) => refusals(refused)],
   ['extra paid', ({ extraPaid }) => String(extraPaid)],
   ['lag p50/p99 ms', ({ lagMs }) => `${lagMs.p50.toFixed(0)}/${lagMs.p99.toFixed(0)}`],
@@ -30,13 +31,10 @@ const MEASURES: Column<Measures>[] = [
   ['after the fault', ({ recovery }) => (recovery ? `${recovery.free}/${recovery.possible}` : '-')],
 ];
 
-function limitsIn({ policy, others }: Scenario): string {
-  return others === 'none' ? policy : `${policy} ${others}`;
-}
-
 const LEGEND = [
   'possible: what a sender could get accepted that knows all arrivals and sends in no time; share: free of possible',
-  'refused: without a cause, + p probes that begin a block, + u for unknown outcomes, + f caused by another client, + o of the other client',
+  'refused: without a cause, + p probes that begin a block, + h that begin a pause for a limit not configured, + w of requests under way then, or while others used more tokens than estimated, + u for unknown outcomes, + f caused by another client, + o of the other client',
+  'of tokens: free and possible without what exceeds the limit of a window; over: the most by which one was exceeded',
   'extra paid: messages paid for beyond those that no sender could have sent free',
   'lag: from a reopening to its first use; trips: Redis round trips a message; wait: the longest for a permit',
 ];
@@ -71,8 +69,16 @@ function specialtyOf({ load, limit, fault, limiter, announces }: Scenario): stri
   return `${fault === 'none' ? load : fault}${large}${headers}`;
 }
 
-function refusals({ unexplained, byUnknown, probes, byForeign, ofForeign }: Measures['refused']): string {
-  const causes = { p: probes, u: byUnknown, f: byForeign, o: ofForeign };
+function refusals({
+  unexplained,
+  byUnknown,
+  byHidden,
+  underWay,
+  probes,
+  byForeign,
+  ofForeign,
+}: Measures['refused']): string {
+  const causes = { p: probes, h: byHidden, w: underWay, u: byUnknown, f: byForeign, o: ofForeign };
   const parts = Object.entries(causes).flatMap(([mark, count]) => (count > 0 ? `${count}${mark}` : []));
   return [String(unexplained), ...parts].join('+');
 }

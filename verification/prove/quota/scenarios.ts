@@ -1,7 +1,7 @@
 import type { Load } from './arrivals.js';
 import { type FaultName, FAULTS } from './faults.js';
 import type { LimitedPolicy } from '#quota';
-import { type LimiterName, LIMITERS } from '../../testbed/limiters.js';
+import { type LimiterName, LIMITERS, type Unit } from '../../testbed/limiters.js';
 
 const LIMIT = 50;
 const PERIOD_MS = 2_000;
@@ -17,7 +17,25 @@ export const POLICIES = {
   'sliding window': { policy: 'sliding-window', ...WINDOW },
   'token bucket': { policy: 'token-bucket', capacity: LIMIT, refillPerSecond: REFILL_PER_SECOND },
 } as const satisfies Record<string, LimitedPolicy>;
-export type PolicyName = keyof typeof POLICIES;
+
+/** For a question of their own, not for every load and fault. */
+const SPECIAL_POLICIES = {
+  /** Tokens a minute, in less time. */
+  tokens: { policy: 'fixed-window', limit: 1_000, windowMs: PERIOD_MS, anchor: 'first-accept', clockSkewMs: 0 },
+  /** The shortest calendar windows: the provider counts each second by its clock. */
+  'every second': {
+    policy: 'fixed-window',
+    limit: 20,
+    every: 'second',
+    timeZone: 'America/Los_Angeles',
+    offsetMs: 0,
+    clockSkewMs: 5,
+  },
+  minute: { policy: 'fixed-window', limit: 12, windowMs: 60_000, anchor: 'first-accept', clockSkewMs: 0 },
+  /** A day in less time. With a shorter one, a wait of a second could be that of the day. */
+  'short day': { policy: 'fixed-window', limit: 100, windowMs: 30_000, anchor: 'first-accept', clockSkewMs: 0 },
+} as const satisfies Record<string, LimitedPolicy>;
+export type PolicyName = keyof typeof POLICIES | keyof typeof SPECIAL_POLICIES;
 
 /** Limits that the account has beside its policy. The demand is above each of them. */
 export const OTHER_LIMITS = {
@@ -28,14 +46,34 @@ export const OTHER_LIMITS = {
     { policy: 'sliding-window', limit: 30, windowMs: 1_000 },
     { policy: 'concurrency', limit: 2 },
   ],
+  'and 5 in 3 s, 2 at once': [
+    { policy: 'sliding-window', limit: 5, windowMs: 3_000 },
+    { policy: 'concurrency', limit: 2 },
+  ],
 } as const satisfies Record<string, readonly LimitedPolicy[]>;
 export type OtherLimits = keyof typeof OTHER_LIMITS;
+
+const BURST = { policy: 'sliding-window', limit: 10, windowMs: 1_000 } as const;
+
+/** Limits of the provider that no gateway is configured for. */
+export const HIDDEN_LIMITS = {
+  none: { limits: [], areAnnounced: false },
+  'hidden burst': { limits: [BURST], areAnnounced: false },
+  'announced burst': { limits: [BURST], areAnnounced: true },
+} as const satisfies Record<string, { limits: readonly LimitedPolicy[]; areAnnounced: boolean }>;
+export type HiddenLimits = keyof typeof HIDDEN_LIMITS;
+
+/** Messages of 10 to 400 tokens, uniformly. */
+export const TOKENS = { min: 10, max: 400 };
 
 export interface Scenario {
   policy: PolicyName;
   /** Overrides the limit of the policy. */
   limit?: number;
   others: OtherLimits;
+  hidden: HiddenLimits;
+  /** The policy counts tokens: what a message is estimated to use, as a multiple of what it uses. */
+  estimate?: number;
   /** How long the provider takes for an answer. */
   latencyMs: number;
   pods: number;
@@ -43,7 +81,7 @@ export interface Scenario {
   perSecond: number;
   durationMs: number;
   fault: FaultName;
-  /** Whether the provider sends `RateLimit` headers. */
+  /** Whether the provider sends `RateLimit` headers of the limits that the gateways know. */
   announces: boolean;
   limiter: LimiterName;
 }
@@ -51,6 +89,7 @@ export interface Scenario {
 const DEFAULTS = {
   policy: 'count-then-block',
   others: 'none',
+  hidden: 'none',
   latencyMs: 0,
   pods: 4,
   load: 'steady',
@@ -65,7 +104,7 @@ const DEFAULTS = {
 const FAULT_RUN_MS = 16_000;
 const OUTAGE_RUN_MS = 36_000;
 
-const ALL_POLICIES = Object.keys(POLICIES) as PolicyName[];
+const ALL_POLICIES = Object.keys(POLICIES) as (keyof typeof POLICIES)[];
 const OTHER_LIMITERS = (Object.keys(LIMITERS) as LimiterName[]).filter((name) => name !== 'octo');
 
 /** A quota so large that pods prefetch permits until it is nearly used up. */
@@ -76,7 +115,16 @@ const SEVERAL = { policy: 'fixed by clock', others: 'and 30 a second' } as const
 /** Not every combination: each policy with each number of pods, each load, and the faults that matter to it. */
 export function scenariosOf({ quick }: { quick: boolean }): Scenario[] {
   if (quick) return quickScenarios();
-  return [...calmScenarios(), ...largeScenarios(), ...severalScenarios(), ...faultScenarios(), ...comparisons()];
+  return [
+    ...calmScenarios(),
+    ...largeScenarios(),
+    ...severalScenarios(),
+    ...calendarScenarios(),
+    ...tokenScenarios(),
+    ...hiddenScenarios(),
+    ...faultScenarios(),
+    ...comparisons(),
+  ];
 }
 
 function quickScenarios(): Scenario[] {
@@ -122,7 +170,46 @@ function severalScenarios(): Scenario[] {
     Object.assign(withFault(SEVERAL.policy, fault), SEVERAL),
   );
   const limiters = (['rate-limiter-flexible', 'N / pods'] as const).map((limiter) => scenario({ ...SEVERAL, limiter }));
-  return [...calm, ...atOnce, ...faults, ...limiters];
+  return [...calm, ...atOnce, minuteScenario(), ...faults, ...limiters];
+}
+
+/** The minute is used up, although the shorter limits let 5 messages of each 3 s through. */
+function minuteScenario(): Scenario {
+  return scenario({
+    policy: 'minute',
+    others: 'and 5 in 3 s, 2 at once',
+    latencyMs: 20,
+    perSecond: 5,
+    durationMs: 70_000,
+  });
+}
+
+/** A day, and a change of the clocks in it, cannot be compressed: the calendar is that of the time zone database. */
+function calendarScenarios(): Scenario[] {
+  return [1, 4].map((pods) => scenario({ policy: 'every second', pods }));
+}
+
+function tokenScenarios(): Scenario[] {
+  // Ends amid the time for which the fifth window is used up.
+  const tokens = { policy: 'tokens', perSecond: 60, durationMs: 9_500 } as const;
+  const estimates = [0.5, 2].flatMap((estimate) => [1, 4].map((pods) => scenario({ ...tokens, estimate, pods })));
+  const unannounced = [0.5, 2].map((estimate) => scenario({ ...tokens, estimate, announces: false }));
+  const limiters = (['rate-limiter-flexible', 'N / pods'] as const).map((limiter) =>
+    scenario({ ...tokens, estimate: 2, limiter }),
+  );
+  return [...estimates, ...unannounced, ...limiters];
+}
+
+/** One window, which the pauses leave time to use up. */
+function hiddenScenarios(): Scenario[] {
+  const day = { policy: 'short day', perSecond: 25, durationMs: 28_000 } as const;
+  const hidden = (['hidden burst', 'announced burst'] as const).flatMap((name) =>
+    [1, 4].map((pods) => scenario({ ...day, hidden: name, pods, announces: false })),
+  );
+  const limiters = (['rate-limiter-flexible', 'N / pods'] as const).map((limiter) =>
+    scenario({ ...day, hidden: 'hidden burst', announces: false, limiter }),
+  );
+  return [...hidden, ...limiters];
 }
 
 function faultScenarios(): Scenario[] {
@@ -154,22 +241,53 @@ export function scenario(but: Partial<Scenario>): Scenario {
   return { ...DEFAULTS, ...but };
 }
 
-/** All limits of the account; the policy is the last. */
+/** A limit, as the provider counts and announces it. */
+export interface ProviderLimit {
+  policy: LimitedPolicy;
+  unit: Unit;
+  /** Whether it sends `RateLimit` headers. */
+  isAnnounced: boolean;
+}
+
+/** All limits of the provider; the policy is the last. */
+export function providerLimitsOf(account: Scenario): ProviderLimit[] {
+  const { limits, areAnnounced } = HIDDEN_LIMITS[account.hidden];
+  const hidden = limits.map((policy) => ({ policy, unit: 'requests' as const, isAnnounced: areAnnounced }));
+  const unit = unitOf(account);
+  return [...hidden, ...limitsOf(account).map((policy) => ({ policy, unit, isAnnounced: account.announces }))];
+}
+
+/** All limits that the gateways know; the policy is the last. */
 export function limitsOf(account: Pick<Scenario, 'policy' | 'limit' | 'others'>): LimitedPolicy[] {
   return [...OTHER_LIMITS[account.others], policyOf(account)];
 }
 
+export function unitOf({ policy }: Pick<Scenario, 'policy'>): Unit {
+  return policy === 'tokens' ? 'tokens' : 'requests';
+}
+
 /** The policy in the terms of the engine and the provider. */
 export function policyOf({ policy, limit }: Pick<Scenario, 'policy' | 'limit'>): LimitedPolicy {
-  const chosen = POLICIES[policy];
+  const chosen = { ...POLICIES, ...SPECIAL_POLICIES }[policy];
   if (limit === undefined) return chosen;
   return chosen.policy === 'token-bucket' ? { ...chosen, capacity: limit } : { ...chosen, limit };
 }
 
 /** `--only` searches this name. */
-export function nameOf({ policy, others, limit, pods, load, fault, limiter, announces }: Scenario): string {
+export function nameOf({ limit, pods, load, fault, limiter, announces, ...account }: Scenario): string {
   const headers = announces ? 'headers' : 'no headers';
   const own = limit === undefined ? load : `${load}, ${limit}`;
-  const limits = others === 'none' ? policy : `${policy} ${others}`;
-  return [limiter, limits, `${pods} ${pods === 1 ? 'pod' : 'pods'}`, own, headers, fault].join(' · ');
+  return [limiter, limitsIn(account), `${pods} ${pods === 1 ? 'pod' : 'pods'}`, own, headers, fault].join(' · ');
+}
+
+/** The limits, and how well tokens are estimated. */
+export function limitsIn({
+  policy,
+  others,
+  hidden,
+  estimate,
+}: Pick<Scenario, 'policy' | 'others' | 'hidden' | 'estimate'>): string {
+  const beside = [others, hidden].filter((name) => name !== 'none');
+  const estimated = estimate === undefined ? [] : [`estimated ${estimate} times`];
+  return [policy, ...beside, ...estimated].join(' ');
 }

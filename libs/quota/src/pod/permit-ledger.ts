@@ -73,8 +73,8 @@ export class PermitLedger {
     const nowMs = performance.now();
     this.outgoing.add({ permit, settlement: this.withCredibleAnnouncement(permit, settlement), used, nowMs });
     if (settlement.outcome === 'refused') this.noteRefusal(permit, waitMsOf(settlement.announced));
-    // Another pod may want a slot given back, and the last settlement of a spent window closes it.
-    const isImmediate = settlement.outcome === 'refused' || settlement.outcome === 'notSent';
+    // Another pod may want a slot given back, or spend what this request used; the last settlement of a spent window closes it.
+    const isImmediate = mattersToOtherPods(settlement) || (used ?? 0) > permit.amount;
     const closesWindow = this.known.isSpent && this.inHand.areAllSettled && this.closesWhenSettled;
     // No later than when the permit would time out as unknown.
     const untilTimeoutMs = permit.sendByMs + this.options.timeoutMs - nowMs;
@@ -111,4 +111,10 @@ export class PermitLedger {
     if (policy.policy === 'count-then-block' && policy.startsAt === 'first-refusal') return;
     onEvent({ event: 'refused', provider, epoch: permit.epoch, retryAfterMs });
   }
+}
+
+/** It gives a slot back, or closes the account. */
+function mattersToOtherPods(settlement: Settlement): boolean {
+  if (settlement.outcome !== 'accepted') return settlement.outcome !== 'unknown';
+  return settlement.announced?.holdMs !== undefined;
 }

@@ -60,6 +60,7 @@
 --   isLimitTold                  1 once the provider has announced a limit
 --   counted                      the most requests that the provider announced to have counted
 --   untold                       accepted requests whose answer did not announce what remains
+--   ahead                        of an amount: what announcements told of permits in flight, beyond their estimates
 --   forgottenMs                  when this epoch replaced a count that was lost
 --   isRebuilt                    1 if its count began with what a journal knew
 -- Those that outlive an epoch:
@@ -195,7 +196,7 @@ end
 -- `kept` fields join them. EPOCH_FIELDS join FIELDS last, so that FIELDS names all that a step reads and writes.
 local EPOCH_FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'unknown', 'blockedUntilMs', 'lastAnswerMs',
   'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
-  'untold', 'forgottenMs', 'isRebuilt' }
+  'untold', 'ahead', 'forgottenMs', 'isRebuilt' }
 local FIELDS = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull', 'holds', 'heldMs',
   'isProbing', 'refusedWindows' }
 
@@ -281,6 +282,8 @@ local function settle(s)
   if s.generation == q.generation - 1 then
     q.old = math.max(0, q.old - s.accepted - s.notSent - s.unknown - s.refused)
   end
+  local told = math.min(s.charged, q.ahead)
+  q.ahead, s.charged = q.ahead - told, s.charged - told
   q.granted, s.accepted = q.granted + s.charged, s.accepted + s.charged
   s.lastAnswerMs = q.lastAnswerMs
   q.accepted, q.refunded = q.accepted + s.accepted, q.refunded + s.notSent
@@ -299,7 +302,13 @@ local function settle(s)
   if s.refused > 0 and not isExplained(s) then holdBack(s) end
   policy.settle(s)
   local hasRemaining = s.remaining >= 0 and s.remaining <= limit and s.grantedMs >= now - holdMs
+  local foreignBefore = foreign
   if hasRemaining then policy.applyRemaining(s) else q.untold = q.untold + s.accepted end
+  if ARGV[18] == '1' and outstanding() > 0 then
+    q.ahead, foreign = q.ahead + foreign - foreignBefore, foreignBefore
+  else
+    q.ahead = 0
+  end
 end
 
 local function dropSilentPods()
