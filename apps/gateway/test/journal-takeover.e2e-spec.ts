@@ -104,7 +104,7 @@ it('claims waiting messages by priority, and those of the same priority by the t
   }
   const slot = { place: { provider: 'one' }, channels: [channel], epoch: undefined, count: 1, claimMs: 1_000 };
   const claimed: Message[] = [];
-  for (const _ of waiting) claimed.push(...(await claims.claimForSlots(slot)));
+  for (let count = 0; count < waiting.length; count += 1) claimed.push(...(await claims.claimForSlots(slot)));
   expect(claimed.map(({ priority }) => priority)).toEqual(['urgent', 'normal', 'normal', 'bulk']);
   expect(claimed[1]?.sendBy).toEqual(waiting[2]?.[1]);
 });
