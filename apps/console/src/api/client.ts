@@ -8,6 +8,7 @@ import type {
   MessageRecord,
   Problem,
   WaitingMessage,
+  Usage,
 } from '#contracts';
 import { ApiError } from './problem.js';
 
@@ -88,16 +89,7 @@ export const api = {
   changeAccount: (id: string, body: AccountPatch) =>
     authorized<ManagedAccount>(`/auth/users/${id}`, { method: 'PATCH', body }),
   usage: (from: Date) => authorized<Usage>(`/usage?${queryOf({ from: from.toISOString() })}`),
-  /** Which calls the gateway has: an older one has no usage. */
-  paths: async () => Object.keys((await authorized<{ paths: object }>('/openapi.json')).paths),
 };
-
-export interface Usage {
-  free: { count: number };
-  paid: { count: number; costMicros: number };
-  savedMicros: number;
-  currency: string;
-}
 
 function queryOf(values: Record<string, string | undefined>): string {
   const given = Object.entries(values).filter((entry): entry is [string, string] => !!entry[1]);

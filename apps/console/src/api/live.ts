@@ -2,7 +2,7 @@ import { effect, signal } from '@preact/signals';
 import type { ConsoleEvent } from '#contracts';
 import { setClock } from '../clock.js';
 import { ensureToken, session } from './session.js';
-import { add, type Counts, NO_COUNTS, TotalsDifference } from './totals.js';
+import { type Counts, TotalsDifference } from './totals.js';
 
 /** How much of the past the chart shows. */
 export const HISTORY_SECONDS = 120;
@@ -20,14 +20,12 @@ export interface Second extends Counts {
 export const latest = signal<ConsoleEvent | undefined>();
 export const connection = signal<'connecting' | 'live' | 'lost'>('connecting');
 export const history = signal<readonly Second[]>([]);
-export const sinceOpened = signal<Counts>(NO_COUNTS);
-export const openedAt = new Date();
 
 let source: EventSource | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
 /** In a row. */
 let failures = 0;
-let difference = new TotalsDifference(openedAt.getTime());
+let difference = new TotalsDifference(Date.now());
 
 /** One stream for the tab, while it is visible: browsers allow six connections to an origin, for all its tabs. */
 export function followGateway(): void {
@@ -72,7 +70,6 @@ function reset(): void {
   latest.value = undefined;
   connection.value = 'connecting';
   history.value = [];
-  sinceOpened.value = NO_COUNTS;
   difference = new TotalsDifference(Date.now());
 }
 
@@ -85,7 +82,6 @@ function receive(event: ConsoleEvent): void {
   history.value = [...history.peek(), { atMs, seconds, ...counts }].filter(
     (second) => second.atMs > atMs - HISTORY_SECONDS * 1_000,
   );
-  sinceOpened.value = add(sinceOpened.peek(), counts);
   failures = 0;
   latest.value = event;
   connection.value = 'live';

@@ -49,14 +49,11 @@ export const en = {
   'series.refused': 'refused',
   'series.failed': 'failed',
   'figures.today': 'Your messages today',
-  'figures.since': 'All messages since {time}',
   'figures.free': 'Delivered free',
   'figures.paid': 'Delivered paid',
   'figures.spent': 'Spent',
   'figures.saved': 'Saved',
   'figures.todayHint': 'Saved is what the free messages would have cost.',
-  'figures.sinceHint':
-    'Of all accounts and pods, since you opened this page, at list prices. Saved is what the free messages would have cost at the cheapest paid provider.',
   'figures.sendOne': 'Send a message',
 
   'price.free': 'free of charge',

@@ -49,14 +49,11 @@ export const es: Texts = {
   'series.refused': 'rechazados',
   'series.failed': 'fallidos',
   'figures.today': 'Sus mensajes de hoy',
-  'figures.since': 'Todos los mensajes desde las {time}',
   'figures.free': 'Entregados gratis',
   'figures.paid': 'Entregados de pago',
   'figures.spent': 'Gastado',
   'figures.saved': 'Ahorrado',
   'figures.todayHint': 'Lo ahorrado es lo que habrían costado los mensajes gratuitos.',
-  'figures.sinceHint':
-    'De todas las cuentas y pods, desde que abrió esta página, a precio de lista. Lo ahorrado es lo que habrían costado los mensajes gratuitos con el proveedor de pago más barato.',
   'figures.sendOne': 'Enviar un mensaje',
 
   'price.free': 'gratis',

@@ -1,8 +1,8 @@
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { latest, openedAt } from '../api/live.js';
-import { followUsage, moneyNow } from '../api/usage.js';
-import { clockTime, money, number } from '../i18n/format.js';
+import { latest } from '../api/live.js';
+import { followUsage, today } from '../api/usage.js';
+import { money, number } from '../i18n/format.js';
 import { t } from '../i18n/i18n.js';
 import { Link } from '../router.js';
 import { AccountCard } from '../ui/account-card.js';
@@ -40,23 +40,20 @@ export function Accounts(): JSX.Element {
 }
 
 function Figures(): JSX.Element {
-  const figures = moneyNow();
-  if (figures === undefined) return <Loading />;
-  const { free, paid, spentMicros, savedMicros, currency } = figures;
+  const usage = today.value;
+  if (usage === undefined) return <Loading />;
+  const { free, paid, savedMicros, currency } = usage;
   return (
     <section aria-labelledby="figures-title">
-      <h2 id="figures-title">
-        {figures.of === 'today' ? t('figures.today') : t('figures.since', { time: clockTime(openedAt) })}
-      </h2>
+      <h2 id="figures-title">{t('figures.today')}</h2>
       <dl class="figures">
-        <Figure label={t('figures.free')} value={number(free)} tone="free" />
-        <Figure label={t('figures.paid')} value={number(paid)} tone="paid" />
-        <Figure label={t('figures.spent')} value={money(spentMicros, currency)} tone="paid" />
+        <Figure label={t('figures.free')} value={number(free.count)} tone="free" />
+        <Figure label={t('figures.paid')} value={number(paid.count)} tone="paid" />
+        <Figure label={t('figures.spent')} value={money(paid.costMicros, currency)} tone="paid" />
         <Figure label={t('figures.saved')} value={money(savedMicros, currency)} tone="free" />
       </dl>
       <p class="quiet">
-        {t(figures.of === 'today' ? 'figures.todayHint' : 'figures.sinceHint')}{' '}
-        {free + paid === 0 && <Link to="/send">{t('figures.sendOne')}</Link>}
+        {t('figures.todayHint')} {free.count + paid.count === 0 && <Link to="/send">{t('figures.sendOne')}</Link>}
       </p>
     </section>
   );

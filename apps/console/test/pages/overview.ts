@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { login, postMessage } from '../../../../test/support/client.js';
+import type { Usage } from '#contracts';
+import { call, login, postMessage } from '../../../../test/support/client.js';
 import type { ContextOf } from '../support/context.js';
 
 export function testOverview(context: ContextOf): void {
@@ -16,12 +17,15 @@ export function testOverview(context: ContextOf): void {
     const { site } = context();
     const page = await site.open('/console', { as: 'paid' });
     await page.getByText('Live · 2 pods').waitFor();
-    await page.getByRole('heading', { name: /All messages since/ }).waitFor();
+    await page.getByRole('heading', { name: 'Your messages today' }).waitFor();
     const cookie = await login(site.origin);
+    const { body: before } = await call<Usage>(`${site.origin}/usage`, { headers: { cookie } });
     const sms = { message: { to: '+15551234567', text: 'hello' }, channel: 'sms' };
     for (const gateway of site.stack.gateways) expect((await postMessage(gateway, cookie, sms)).status).toBe(200);
-    await page.locator('.figure', { hasText: 'Delivered paid' }).getByText('2', { exact: true }).waitFor();
-    await page.locator('.figure', { hasText: 'Spent' }).getByText('$0.0158').waitFor();
+    const figure = (name: string, text: string) =>
+      page.locator('.figure', { hasText: name }).getByText(text, { exact: true });
+    await figure('Delivered paid', String(before.paid.count + 2)).waitFor();
+    await figure('Spent', `$${((before.paid.costMicros + 2 * 7_900) / 1e6).toFixed(4)}`).waitFor();
   });
 
   it('draws what happened in each second', async () => {
