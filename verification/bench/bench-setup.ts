@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AccessTokenSigner, jwkSetOf, publicKeysOf, TOKEN_COOKIE } from '#access-token';
+import { accounts, migrate, openDatabase } from '#database';
 import { createDatabase } from '../engines/postgres-server.js';
 import { type Server, Testbed } from '../testbed/testbed.js';
 import { listen } from './listen.js';
@@ -45,6 +46,8 @@ export class BenchSetup {
     const { testbed, authUrl } = this;
     this.gateways += 1;
     const name = `gateway-${this.gateways}`;
+    const databaseUrl = await createDatabase(testbed.postgres.url);
+    await addPayer(databaseUrl);
     const providersFile = join(testbed.dir, `${name}.yaml`);
     // JSON is YAML.
     writeFileSync(providersFile, JSON.stringify({ currency: 'USD', providers }));
@@ -53,7 +56,7 @@ export class BenchSetup {
       PORT: '0',
       HOST: '127.0.0.1',
       REDIS_URL: testbed.redis.url,
-      DATABASE_URL: await createDatabase(testbed.postgres.url),
+      DATABASE_URL: databaseUrl,
       PROVIDERS_FILE: providersFile,
       QUOTA_WHEN_FORGOTTEN: 'fresh',
       MESSAGES_PER_SECOND: '1000000',
@@ -76,9 +79,19 @@ export class BenchSetup {
   }
 }
 
+const PAYER = randomUUID();
+
+/** The gateway reads the rights of an account before it pays for a message. */
+async function addPayer(databaseUrl: string): Promise<void> {
+  const db = openDatabase(databaseUrl, { connections: 1 });
+  await migrate(db);
+  await db.insert(accounts).values({ id: PAYER, email: 'payer@octo.local', passwordHash: '', paidAccess: true });
+  await db.$client.end();
+}
+
 /** The token expires after 15 minutes. */
 async function signedCookie(): Promise<string> {
   const signer = new AccessTokenSigner({ privateKey, issuer: NAME, audience: NAME });
-  const claims = { sub: randomUUID(), sid: randomUUID(), paidAccess: true, role: 'user' } as const;
+  const claims = { sub: PAYER, sid: randomUUID(), paidAccess: true, role: 'user' } as const;
   return `${TOKEN_COOKIE}=${(await signer.sign(claims)).token}`;
 }

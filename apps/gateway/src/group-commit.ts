@@ -19,11 +19,13 @@ export class GroupCommit<Item, Result> {
    * @param maxItems most items in a batch
    * @param isItemError whether an error may be the fault of one item, or of two that conflict: then the items of the
    * batch are committed one by one
+   * @param start begins a batch: at once, or a little later, so that it takes more items
    */
   constructor(
     private readonly commit: (items: Item[]) => Promise<Result[]>,
     private readonly maxItems: number,
     private readonly isItemError: (error: unknown) => boolean = () => false,
+    private readonly start: (run: () => void) => void = (run) => run(),
   ) {}
 
   /** How long the batch in flight has taken so far, in milliseconds; 0 when there is none. */
@@ -44,25 +46,27 @@ export class GroupCommit<Item, Result> {
   add(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ item, resolve, reject });
-      if (this.startedAtMs === undefined) void this.run();
+      if (this.startedAtMs !== undefined) return;
+      this.startedAtMs = performance.now();
+      this.start(() => void this.run());
     });
   }
 
   private async run(): Promise<void> {
-    while (this.waiting.length > 0) {
-      this.startedAtMs = performance.now();
-      const batch = this.waiting.splice(0, this.maxItems);
-      try {
-        const results = await this.commit(batch.map(({ item }) => item));
-        for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
-      } catch (error) {
-        if (batch.length > 1 && this.isItemError(error)) await this.commitOneByOne(batch);
-        else for (const { reject } of batch) reject(error);
-      }
-      const endedAtMs = performance.now();
-      this.last = { tookMs: endedAtMs - this.startedAtMs, endedAtMs };
+    const startedAtMs = performance.now();
+    this.startedAtMs = startedAtMs;
+    const batch = this.waiting.splice(0, this.maxItems);
+    try {
+      const results = await this.commit(batch.map(({ item }) => item));
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result);
+    } catch (error) {
+      if (batch.length > 1 && this.isItemError(error)) await this.commitOneByOne(batch);
+      else for (const { reject } of batch) reject(error);
     }
-    this.startedAtMs = undefined;
+    const endedAtMs = performance.now();
+    this.last = { tookMs: endedAtMs - startedAtMs, endedAtMs };
+    if (this.waiting.length > 0) this.start(() => void this.run());
+    else this.startedAtMs = undefined;
   }
 
   private async commitOneByOne(batch: Entry<Item, Result>[]): Promise<void> {

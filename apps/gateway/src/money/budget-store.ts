@@ -4,6 +4,12 @@ import type { RedisConnection } from '#redis';
 import { GroupCommit } from '../group-commit.js';
 
 const BATCH_MAX = 200;
+/** A command takes what comes within this time. */
+const GATHER_MS = 1;
+/** Settlements wait for this long for an operation that they can go with. */
+const FLUSH_MS = 10;
+/** Pause after Redis did not answer. */
+const RETRY_MS = 500;
 /** See `budgets.lua`. */
 const REREAD_AFTER_MS = 2_000;
 /** One hash slot of a cluster: a message may be held in several budgets at once. */
@@ -52,26 +58,74 @@ const resultSchema = z.discriminatedUnion('result', [
 ]);
 export type BudgetResult = z.infer<typeof resultSchema>;
 
+/** The answer to most operations. */
+const OK: BudgetResult = { result: 'ok' };
+
 type Command = (...args: (string | number)[]) => Promise<string>;
 
-/** The budgets in Redis. Operations that come while a batch is in flight form the next one. */
+/**
+ * The budgets in Redis. Operations that come while a batch is in flight form the next one, and those that need no answer go
+ * with the next batch, or soon without one.
+ */
 export class BudgetStore {
-  private readonly operations: GroupCommit<BudgetOperation, BudgetResult>;
+  private readonly batches: GroupCommit<BudgetOperation | undefined, BudgetResult>;
+  /** Not carried out yet, in order. */
+  private unanswered: BudgetOperation[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private isClosed = false;
 
   /** @param forgottenMs how long nothing is held after Redis has lost everything: until all messages in flight are recorded */
   constructor(redis: RedisConnection, forgottenMs: () => number) {
     const lua = readFileSync(new URL('budgets.lua', import.meta.url), 'utf8');
     redis.defineCommand('octoBudgets', { numberOfKeys: KEYS.length, lua });
-    const run = (...args: (string | number)[]): Promise<string> =>
-      (redis as unknown as { octoBudgets: Command }).octoBudgets(...args);
-    this.operations = new GroupCommit(async (operations) => {
-      const results = await run(...KEYS, forgottenMs(), REREAD_AFTER_MS, JSON.stringify(operations));
-      return z.array(resultSchema).parse(JSON.parse(results));
-    }, BATCH_MAX);
+    const script: Command = (...args) => (redis as unknown as { octoBudgets: Command }).octoBudgets(...args);
+    const commit = async (asked: (BudgetOperation | undefined)[]): Promise<BudgetResult[]> => {
+      const before = this.unanswered;
+      this.unanswered = [];
+      const operations = [...before, ...asked.filter((operation) => operation !== undefined)];
+      try {
+        const results: unknown[] = JSON.parse(
+          await script(...KEYS, forgottenMs(), REREAD_AFTER_MS, JSON.stringify(operations)),
+        );
+        let next = before.length;
+        return asked.map((operation) => (operation === undefined ? OK : resultOf(results[next++])));
+      } catch (error) {
+        // They may have been carried out: a settlement twice counts too much, until the budget is read from the ledger again.
+        this.unanswered = [...before, ...this.unanswered];
+        throw error;
+      }
+    };
+    const isItemError = (): boolean => false;
+    // Writing to a socket costs more than all the rest.
+    this.batches = new GroupCommit(commit, BATCH_MAX, isItemError, (run) => void setTimeout(run, GATHER_MS));
   }
 
   /** @throws Error when Redis does not answer: the operation may have been carried out */
   run(operation: BudgetOperation): Promise<BudgetResult> {
-    return this.operations.add(operation);
+    return this.batches.add(operation);
   }
+
+  /** Carries out an operation whenever Redis answers. */
+  later(operation: BudgetOperation, delayMs = FLUSH_MS): void {
+    this.unanswered.push(operation);
+    this.flushIn(delayMs);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+  }
+
+  private flushIn(delayMs: number): void {
+    if (this.isClosed) return;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      if (this.unanswered.length > 0) this.batches.add(undefined).catch(() => this.flushIn(RETRY_MS));
+    }, delayMs).unref();
+  }
+}
+
+function resultOf(result: unknown): BudgetResult {
+  const isOk = typeof result === 'object' && result !== null && 'result' in result && result.result === 'ok';
+  return isOk ? OK : resultSchema.parse(result);
 }

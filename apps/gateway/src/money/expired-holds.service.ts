@@ -46,7 +46,7 @@ export class ExpiredHolds implements OnApplicationBootstrap, BeforeApplicationSh
     if (expired.length > 0) await this.settle(expired);
     for (const { accountId, amountMicros: micros, day } of await this.ledger.correct()) {
       const budgets = [accountId, DEPLOYMENT];
-      await this.spending.untilDone({ op: 'settle', message: '', micros, day, budgets, onlyIfHeld: false });
+      this.spending.settleFor({ message: '', micros, day, budgets, onlyIfHeld: false });
     }
     this.outage.recovered();
     return expired.length === BATCH_MAX ? 0 : SWEEP_MS;
@@ -69,6 +69,6 @@ export class ExpiredHolds implements OnApplicationBootstrap, BeforeApplicationSh
       await this.ledger.addUnconfirmed(id, { micros: hold.micros, paidFor, day: isoDate(day) });
     }
     const cost = isLost ? hold.micros : micros;
-    await this.spending.untilDone({ op: 'settle', message: id, micros: cost, day, budgets: [], onlyIfHeld: true });
+    this.spending.settleFor({ message: id, micros: cost, day, budgets: [], onlyIfHeld: true });
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import type { Budget } from '#contracts';
 import type { RedisConnection } from '#redis';
@@ -41,7 +40,6 @@ interface Hold {
 const HOLD_MARGIN_MS = 10_000;
 /** A hold needs more than one operation if the clock is wrong, or if a budget must be read from the ledger. */
 const TRIES = 6;
-const RETRY_MS = 500;
 /** The rights of an account may change at any time. */
 export const LOOK_AGAIN_MS = 60_000;
 
@@ -59,7 +57,6 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly holds = new Map<string, Hold>();
   private readonly usualCosts = new UsualCosts();
   private readonly reading = new Map<string, Promise<void>>();
-  private readonly closing = new AbortController();
   /** The clock of Redis decides which day it is. */
   private clockOffsetMs = 0;
   private day: BudgetDay | undefined;
@@ -84,8 +81,9 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
       .catch(() => {});
   }
 
+  /** What was not settled is settled from the journal, by another pod. */
   onApplicationShutdown(): void {
-    this.closing.abort();
+    this.store.close();
   }
 
   /** The current day of the budgets. */
@@ -117,7 +115,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     const micros = hold?.micros.pop();
     if (hold === undefined || micros === undefined) return;
     if (hold.micros.length === 0) this.holds.delete(id);
-    void this.untilDone({ op: 'release', message: id, micros });
+    this.store.later({ op: 'release', message: id, micros });
   }
 
   /** A message has ended, and the ledger has these entries for it. */
@@ -130,19 +128,12 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     this.holds.delete(id);
     const micros = entries.reduce((sum, entry) => sum + entry.micros, 0);
     const day = entries[0] === undefined ? this.today().day : Number(entries[0].day.replaceAll('-', ''));
-    void this.untilDone({ op: 'settle', message: id, micros, day, budgets: hold.budgets, onlyIfHeld: false });
+    this.store.later({ op: 'settle', message: id, micros, day, budgets: hold.budgets, onlyIfHeld: false });
   }
 
-  /** Runs an operation that must not be lost, whenever Redis answers. */
-  async untilDone(operation: BudgetOperation): Promise<void> {
-    while (!this.closing.signal.aborted) {
-      try {
-        await this.store.run(operation);
-        return;
-      } catch {
-        await sleep(RETRY_MS, undefined, { signal: this.closing.signal, ref: false }).catch(() => {});
-      }
-    }
+  /** What a message cost, where its gateway cannot settle it. */
+  settleFor(settlement: Omit<Extract<BudgetOperation, { op: 'settle' }>, 'op'>): void {
+    this.store.later({ op: 'settle', ...settlement });
   }
 
   /** @throws Error when Redis does not answer */
@@ -194,7 +185,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
       } catch (error) {
         this.outage.failed({ reason: error instanceof Error ? error.message : String(error) });
         // Redis may have carried it out before it stopped to answer.
-        void this.untilDone({ op: 'release', message: message.id, micros });
+        this.store.later({ op: 'release', message: message.id, micros });
         return this.holdWithoutCount(message, limits, micros);
       }
     }

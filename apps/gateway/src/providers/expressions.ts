@@ -1,4 +1,5 @@
 import jsonata from 'jsonata';
+import { compilePath, UNDECIDED } from './plain-path.js';
 
 /** A JSONata expression or a template that has expressions. */
 export interface Compiled {
@@ -22,8 +23,11 @@ export function compileExpression(source: string): Compiled {
   } catch (error) {
     throw new ExpressionError(`expression "${source}": ${messageOf(error)}${positionOf(error)}`, { cause: error });
   }
+  const lookUp = compilePath(source);
   return {
     async evaluate(input) {
+      const found = lookUp === undefined ? UNDECIDED : lookUp(input);
+      if (found !== UNDECIDED) return found;
       try {
         return plain(await expression.evaluate(input));
       } catch (error) {
