@@ -6,7 +6,7 @@ import { PROBLEMS, type ProblemCode } from '#contracts';
 export const PROBLEM_JSON = { $ref: '#/components/schemas/Problem' };
 /** Of statuses that say when to retry. */
 const RETRY_AFTER = { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } } as const;
-const WITH_RETRY_AFTER = new Set([403, 409, 429, 503]);
+const WITH_RETRY_AFTER = new Set([402, 403, 409, 429, 503]);
 
 /** Documents the problems of a route, one response per status. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator {
