@@ -10,6 +10,8 @@ const GATHER_MS = 1;
 const FLUSH_MS = 10;
 /** Pause after Redis did not answer. */
 const RETRY_MS = 500;
+/** Most operations that wait for Redis. Beyond that, what is held ends with its hold, and what was spent is in the ledger. */
+const UNANSWERED_MAX = 2_000;
 /** See `budgets.lua`. */
 const REREAD_AFTER_MS = 2_000;
 /** One hash slot of a cluster: a message may be held in several budgets at once. */
@@ -54,7 +56,7 @@ const resultSchema = z.discriminatedUnion('result', [
   z.object({ result: z.literal('clock'), nowMs: z.number() }),
   z.object({ result: z.literal('unknown'), budget: z.string() }),
   z.object({ result: z.literal('exhausted'), budget: z.string(), window: z.enum(['day', 'month']) }),
-  z.object({ result: z.literal('expired'), messages: z.array(expiredHoldSchema).default([]) }),
+  z.object({ result: z.literal('expired'), nowMs: z.number(), messages: z.array(expiredHoldSchema).default([]) }),
 ]);
 export type BudgetResult = z.infer<typeof resultSchema>;
 
@@ -106,9 +108,9 @@ export class BudgetStore {
   }
 
   /** Carries out an operation whenever Redis answers. */
-  later(operation: BudgetOperation, delayMs = FLUSH_MS): void {
-    this.unanswered.push(operation);
-    this.flushIn(delayMs);
+  later(operation: BudgetOperation): void {
+    if (this.unanswered.length < UNANSWERED_MAX) this.unanswered.push(operation);
+    this.flushIn(FLUSH_MS);
   }
 
   close(): void {

@@ -182,7 +182,7 @@ function run.expired(op)
     end
   end
   -- An empty table would become an object.
-  return { result = 'expired', messages = #messages > 0 and messages or nil }
+  return { result = 'expired', nowMs = now_ms, messages = #messages > 0 and messages or nil }
 end
 
 local results = {}

@@ -10,7 +10,7 @@ import { isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { type AccountRights, AccountRightsService } from './account-rights.service.js';
 import { type BudgetDay, budgetDayAt } from './budget-day.js';
-import { type BudgetOperation, BudgetStore, type StoredLimit } from './budget-store.js';
+import { type BudgetOperation, BudgetStore, type ExpiredHold, type StoredLimit } from './budget-store.js';
 import type { LedgerEntry } from './ledger-entries.js';
 import { DEPLOYMENT, Ledger } from './ledger.service.js';
 import { UsualCosts } from './usual-costs.js';
@@ -136,10 +136,15 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     this.store.later({ op: 'settle', ...settlement });
   }
 
-  /** @throws Error when Redis does not answer */
-  async expiredHolds(count: number) {
+  /**
+   * What should have been settled by now, and the clock of Redis, which this pod follows.
+   * @throws Error when Redis does not answer
+   */
+  async expiredHolds(count: number): Promise<ExpiredHold[]> {
     const result = await this.store.run({ op: 'expired', count, expiresInMs: HOLD_MARGIN_MS });
-    return result.result === 'expired' ? result.messages : [];
+    if (result.result !== 'expired') return [];
+    this.clockOffsetMs = result.nowMs - Date.now();
+    return result.messages;
   }
 
   private limitsOf(accountId: string, budget: Budget): Limit[] {
