@@ -20,7 +20,7 @@ async function main(args: string[]): Promise<number> {
   const databaseUrl = engineUrl('DATABASE_URL', process.env);
   const redisUrl = engineUrl('REDIS_URL', process.env);
   if (databaseUrl === undefined || redisUrl === undefined) {
-    return refuse('No Postgres or no Redis is known: set DATABASE_URL and REDIS_URL, or run `npm start` first.');
+    return refuse('DATABASE_URL or REDIS_URL is missing: set both, or run `npm start` first.');
   }
   const db = openDatabase(databaseUrl, { connections: 1 });
   const redis = connectRedis(redisUrl, { maxRetriesPerRequest: 1 });
@@ -28,7 +28,7 @@ async function main(args: string[]): Promise<number> {
   try {
     const { entries, totalMicros, differences } = await checkLedger({ db, redis }, asked.stats);
     for (const difference of differences) console.log(difference);
-    console.log(`${entries} entries, ${totalMicros} micro-units; ${differences.length} differences`);
+    console.log(`${entries} entries, ${totalMicros} micros; ${differences.length} differences`);
     return differences.length === 0 ? 0 : 1;
   } catch (error) {
     return refuse(`The ledger cannot be checked: ${error instanceof Error ? error.message : String(error)}`);

@@ -18,11 +18,12 @@ export interface LedgerReport {
 
 const totalsRow = z.tuple([z.object({ entries: z.coerce.number(), micros: z.coerce.number() })]);
 const messageRows = z.array(z.object({ id: z.uuid(), cost: z.coerce.number(), paid: z.coerce.number() }));
+const limitedRows = z.array(z.object({ id: z.uuid() }));
 const spentRow = z.tuple([z.object({ day_micros: z.coerce.number(), month_micros: z.coerce.number() })]);
 const countRow = z.tuple([z.object({ count: z.coerce.number() })]);
 const statsSchema = z.object({ accepted: z.int() });
 
-/** Most differences of one kind that are named. */
+/** Most messages that are named. */
 const NAMED_MAX = 20;
 
 /**
@@ -58,8 +59,14 @@ async function differencesOfJournal(db: Database): Promise<string[]> {
 }
 
 async function differencesOfBudgets(db: Database, redis: RedisConnection): Promise<string[]> {
+  const { rows } = await db.execute(
+    sql`select id from accounts where budget_day_micros is not null or budget_month_micros is not null`,
+  );
+  const limited = new Set(['deployment', ...limitedRows.parse(rows).map(({ id }) => id)]);
   const budgets = Object.entries(await redis.hgetall('octo:{budgets}:spent'));
-  const differences = await Promise.all(budgets.map(([id, packed]) => differencesOfBudget(db, { id, packed })));
+  // The count of a budget that was lifted stands still until it is in force again.
+  const inForce = budgets.filter(([id]) => limited.has(id));
+  const differences = await Promise.all(inForce.map(([id, packed]) => differencesOfBudget(db, { id, packed })));
   return differences.flat();
 }
 

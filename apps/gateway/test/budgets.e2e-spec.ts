@@ -159,6 +159,14 @@ describe('an account with a budget', () => {
     expect(await inLedger()).toBe(await inJournal());
   });
 
+  it('has spent the price of a message that the provider takes with an answer that cannot be used', async () => {
+    await leaveRoomFor(1);
+    await setFaults(stack.origin.paid, { nonsenseRate: 1 });
+    expect((await postMessage(gateway, paid)).status).toBe(502);
+    await setFaults(stack.origin.paid, {});
+    expect((await postMessage(gateway, paid)).status).toBe(402);
+  });
+
   it('agrees with ledger, journal and provider in the end, and the check names what does not', async () => {
     const db = openDatabase(postgres.directUrl, { connections: 1 });
     const stats = [{ provider: 'paid', url: `${stack.origin.paid}/stats` }];
@@ -166,7 +174,7 @@ describe('an account with a budget', () => {
     try {
       await waitUntil(async () => (await check()).length === 0, { what: 'everything agrees' });
       const { rows } = await client.query(
-        'delete from ledger_entries where id = (select id from ledger_entries limit 1) returning message_id',
+        `delete from ledger_entries where id = (select id from ledger_entries where kind = 'paid' limit 1) returning message_id`,
       );
       const id: string = rows[0].message_id;
       expect(await check()).toEqual([

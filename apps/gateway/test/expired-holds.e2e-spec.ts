@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const pod of pods) {
     await pod.holds.beforeApplicationShutdown();
-    pod.spending.onApplicationShutdown();
+    await pod.spending.onApplicationShutdown();
     pod.journal.onApplicationShutdown();
     pod.redis.disconnect();
   }

@@ -13,6 +13,7 @@ export {
   REVOCATION_TTL_MS,
   TOKEN_COOKIE,
 } from './claims.js';
+export { withinLoopTime } from './loop-time.js';
 export { jwkSetOf, keyIdOf, type PublicKeys, publicKeysOf } from './jwk.js';
 export { readAccessToken, readCookie } from './read-token.js';
 export { RemoteKeys } from './remote-keys.js';

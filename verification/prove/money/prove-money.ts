@@ -1,5 +1,5 @@
-// `npm run prove -- money [--quick] [--seed N] [--markdown FILE]`: accounts with budgets send more than they may pay for, while
-// gateways are killed and Redis is emptied. The log of the paid provider says what was spent.
+// `npm run prove -- money [--quick] [--seed N] [--markdown FILE]`: accounts with budgets send more than they may pay for, first
+// while gateways are killed, then while Redis is emptied. The log of the paid provider says what was spent.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -22,10 +22,10 @@ import { seededRandom } from '../seeded-random.js';
 const PRICE_MICROS = 2_500;
 const ACCOUNTS = 20;
 /** The share of the messages during which gateways are killed. */
-const KILLING = 0.6;
+const KILL_SHARE = 0.6;
 /** So slow that a killed gateway has messages in flight. */
 const LATENCY_MS = 80;
-/** Most of what an account may do after the faults to use up its budget. */
+/** Most messages that one account sends after the faults to use up its budget. */
 const FILL_MAX = 2_000;
 const SETTLE_MS = 120_000;
 
@@ -89,13 +89,13 @@ async function prove({ octo, db, redis }: Engines, extent: Extent, random: () =>
   await poster.post({ message: 'free' }, { authorization: payers[0]?.authorization ?? '' });
   await setFaults(octo.origins.paid, { latencyMs: LATENCY_MS });
   const send = (share: number) => sendAll(poster, { payers, extent, share, random });
-  const [killed] = await Promise.all([killGateways(octo, { extent, random }), send(KILLING)]);
+  const [killed] = await Promise.all([killGateways(octo, { extent, random }), send(KILL_SHARE)]);
   const endedMs = performance.now();
   await untilNothingIsHeld(octo, redis);
   const settledMs = performance.now() - endedMs;
-  // Afterwards: of a message that its gateway and Redis forget together there is no trace, see docs/money.md.
-  const emptying = delay(durationMs(extent) * (1 - KILLING) * 0.5).then(() => redis.flushall());
-  await Promise.all([emptying, send(1 - KILLING)]);
+  // Not at the same time: a message that both its gateway and Redis lose leaves no trace (docs/money.md, Limits).
+  const emptying = delay(durationMs(extent) * (1 - KILL_SHARE) * 0.5).then(() => redis.flushall());
+  await Promise.all([emptying, send(1 - KILL_SHARE)]);
   await Promise.all(payers.map((payer) => useUp(poster, payer)));
   await untilNothingIsHeld(octo, redis);
   await poster.close();
@@ -114,8 +114,8 @@ async function prove({ octo, db, redis }: Engines, extent: Extent, random: () =>
       ['sum of the budgets, in messages', payers.reduce((sum, payer) => sum + payer.budgetMicros, 0) / PRICE_MICROS],
       ['accepted by the paid provider', spent.accepted],
       ['entries in the ledger', entries],
-      ['in the ledger, but not accepted: lost with their gateways', spent.neverSent],
-      ['accepted, but not in the ledger', spent.unknown],
+      ['in the ledger, but never accepted: gateway killed before the send', spent.neverSent],
+      ['accepted, but not in the ledger', spent.missing],
       ['accounts over their budget', over],
       ['budget that could not be spent, in messages', unused / PRICE_MICROS],
       ['differences between ledger, journal and budgets', differences.length],
@@ -124,7 +124,7 @@ async function prove({ octo, db, redis }: Engines, extent: Extent, random: () =>
     goals: [
       [over === 0, 'no account spends more than its budget'],
       [unused === 0, 'every budget can be spent'],
-      [spent.unknown === 0, 'the ledger has everything that was accepted'],
+      [spent.missing === 0, 'the ledger has everything that was accepted'],
       [differences.length === 0, 'ledger, journal and budgets agree'],
     ],
   };
@@ -177,7 +177,7 @@ async function sendAll(
 
 /** Kills gateways while the first messages are sent. @returns how many */
 async function killGateways(octo: Octo, { extent, random }: { extent: Extent; random: () => number }): Promise<number> {
-  const stepMs = (durationMs(extent) * KILLING) / extent.kills;
+  const stepMs = (durationMs(extent) * KILL_SHARE) / extent.kills;
   let killed = 0;
   for (let kill = 0; kill < extent.kills; kill += 1) {
     await delay(stepMs * (0.5 + 0.5 * random()));
@@ -225,5 +225,5 @@ async function spentOf(octo: Octo, db: Database) {
       charged.set(account_id, (charged.get(account_id) ?? 0) + PRICE_MICROS);
     } else neverSent += 1;
   }
-  return { accepted: accepted.size, charged, inLedger, neverSent, unknown: accepted.size - known };
+  return { accepted: accepted.size, charged, inLedger, neverSent, missing: accepted.size - known };
 }

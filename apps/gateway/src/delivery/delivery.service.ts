@@ -104,7 +104,7 @@ export class DeliveryService {
         const { response, costMicros } = result;
         return { outcome: 'delivered', provider, response, costMicros };
       }
-      if (result.outcome !== 'unknown') this.spending.release(message);
+      if (result.outcome !== 'unknown' && !mayBeCharged(result)) this.spending.release(message);
       if (result.outcome === 'rejected' && this.stopsAtRejection(message))
         return { outcome: 'rejected', detail: result.detail };
       if (result.outcome === 'refused') denials.push(denialOf(result, provider));
@@ -129,7 +129,7 @@ export class DeliveryService {
     const sent = this.exchangeAndSettle(message, provider, permit);
     const result = patienceMs === Infinity ? await sent : await Promise.race([sent, unansweredAfter(patienceMs)]);
     attempts.inc({ provider: provider.name, outcome: result.outcome });
-    const costMicros = result.outcome === 'delivered' ? (result.costMicros ?? provider.priceMicros) : 0;
+    const costMicros = costOf(result, provider);
     addHop(message, {
       step: 'answered',
       ...placeOf(provider),
@@ -184,14 +184,16 @@ export class DeliveryService {
     if (isFree(provider)) return this.reserve(message, provider, recordIntent);
     const denial = await this.spending.hold(message, provider);
     if (denial !== undefined) return denial;
-    let isSent = false;
+    let reservation: Awaited<ReturnType<typeof this.reserve>>;
     try {
-      const reservation = await this.reserve(message, provider, recordIntent);
-      isSent = reservation !== 'takenOver' && reservation.granted;
-      return reservation;
-    } finally {
-      if (!isSent) this.spending.release(message);
+      reservation = await this.reserve(message, provider, recordIntent);
+    } catch (error) {
+      // The intent may be on disk: then another pod sends the message.
+      this.spending.forget(message);
+      throw error;
     }
+    if (reservation !== 'takenOver' && !reservation.granted) this.spending.release(message);
+    return reservation;
   }
 
   /** A permit, and the intent to send on disk. The hop names the permit's window. */
@@ -242,6 +244,16 @@ async function unansweredAfter(patienceMs: number): Promise<SendResult> {
   const settlement = { outcome: 'unknown' } as const;
   const unanswered = { outcome: 'unknown', httpStatus: null, settlement } as const;
   return setTimeout(patienceMs, { ...unanswered, reason: `no answer to a probe within ${Math.ceil(patienceMs)} ms` });
+}
+
+/** True for a delivery; the price if the provider took the message, and its answer cannot be used. */
+function costOf(result: SendResult, { priceMicros }: Provider): number {
+  if (result.outcome === 'delivered') return result.costMicros ?? priceMicros;
+  return mayBeCharged(result) ? priceMicros : 0;
+}
+
+function mayBeCharged({ outcome, settlement }: SendResult): boolean {
+  return outcome === 'failed' && settlement.outcome === 'accepted';
 }
 
 /** What a request used of quotas that count amounts: by its answer, else as reserved. */

@@ -167,9 +167,9 @@ export class Journal implements OnApplicationShutdown {
       isRecorded = (rowCount ?? 0) > 0;
     }
     message.hopsOnDisk = hops;
-    // What another pod recorded is settled by that pod.
+    // What another pod recorded, or this one before it lost the answer, is settled when the hold expires.
     if (isRecorded) this.afterEnding(message, ending, ledger);
-    else this.spending.release(message);
+    else this.spending.forget(message);
     return isChanged;
   }
 
@@ -232,14 +232,10 @@ export class Journal implements OnApplicationShutdown {
     return entries.length === 0 ? undefined : entries;
   }
 
-  private afterEnding(
-    { id, callbackUrl }: Message,
-    ending: Ending | undefined,
-    ledger: readonly LedgerEntry[] = [],
-  ): void {
+  private afterEnding(message: Message, ending: Ending | undefined, ledger: readonly LedgerEntry[] = []): void {
     if (ending === undefined) return;
-    this.spending.settle(id, ledger);
-    if (callbackUrl !== undefined) this.callbacks.wake();
+    this.spending.settle(message, ledger);
+    if (message.callbackUrl !== undefined) this.callbacks.wake();
   }
 
   /** @returns for each row whether the statement returned its id */

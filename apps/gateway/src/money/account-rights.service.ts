@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { BatchedLookup } from '#access-token';
+import { BatchedLookup, withinLoopTime } from '#access-token';
 import type { Budget } from '#contracts';
 import { type Database, InjectDatabase, PreparedStatement } from '#database';
 
@@ -18,6 +18,8 @@ interface Known {
 
 /** How long rights are used before they are read again. */
 const FRESH_MS = 1_000;
+/** Longest wait for a query where older rights are known. */
+const WAIT_MS = 500;
 /** After a failed query, older rights are used for this long: Postgres that hangs must not hold up every message. */
 const RETRY_AFTER_MS = 5_000;
 const ACCOUNTS_MAX = 10_000;
@@ -59,7 +61,8 @@ export class AccountRightsService {
     if (fresh !== undefined) return fresh;
     const atMs = performance.now();
     try {
-      const rights = (await this.lookup.find(accountId)) ?? NO_RIGHTS;
+      const found = this.lookup.find(accountId);
+      const rights = (await (this.known.has(accountId) ? withinLoopTime(found, WAIT_MS) : found)) ?? NO_RIGHTS;
       if (this.known.size >= ACCOUNTS_MAX) this.known.clear();
       this.known.set(accountId, { rights, atMs });
       return rights;

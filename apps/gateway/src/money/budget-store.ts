@@ -4,13 +4,13 @@ import type { RedisConnection } from '#redis';
 import { GroupCommit } from '../group-commit.js';
 
 const BATCH_MAX = 200;
-/** A command takes what comes within this time. */
+/** How long a batch waits for more operations: one write to a socket costs more than the rest of a command. */
 const GATHER_MS = 1;
-/** Settlements wait for this long for an operation that they can go with. */
+/** How long a settlement or release waits for a batch to go with. */
 const FLUSH_MS = 10;
 /** Pause after Redis did not answer. */
 const RETRY_MS = 500;
-/** Most operations that wait for Redis. Beyond that, what is held ends with its hold, and what was spent is in the ledger. */
+/** Most operations that wait for Redis. What is dropped is settled from the journal when its hold expires. */
 const UNANSWERED_MAX = 2_000;
 /** See `budgets.lua`. */
 const REREAD_AFTER_MS = 2_000;
@@ -30,6 +30,8 @@ export type BudgetOperation =
       op: 'hold';
       message: string;
       micros: number;
+      /** Enough where nothing else is held: one dear message must not keep all others out. */
+      priceMicros: number;
       /** Of a message that the provider may have delivered already: no limit applies. */
       isRepeat: boolean;
       expiresInMs: number;
@@ -52,6 +54,7 @@ export type ExpiredHold = z.infer<typeof expiredHoldSchema>;
 const resultSchema = z.discriminatedUnion('result', [
   z.object({ result: z.literal('ok') }),
   z.object({ result: z.literal('ready') }),
+  z.object({ result: z.literal('held') }),
   z.object({ result: z.literal('closed'), waitMs: z.number() }),
   z.object({ result: z.literal('clock'), nowMs: z.number() }),
   z.object({ result: z.literal('unknown'), budget: z.string() }),
@@ -97,9 +100,7 @@ export class BudgetStore {
         throw error;
       }
     };
-    const isItemError = (): boolean => false;
-    // Writing to a socket costs more than all the rest.
-    this.batches = new GroupCommit(commit, BATCH_MAX, isItemError, (run) => void setTimeout(run, GATHER_MS));
+    this.batches = new GroupCommit(commit, BATCH_MAX, undefined, (run) => void setTimeout(run, GATHER_MS));
   }
 
   /** @throws Error when Redis does not answer: the operation may have been carried out */
@@ -107,15 +108,16 @@ export class BudgetStore {
     return this.batches.add(operation);
   }
 
-  /** Carries out an operation whenever Redis answers. */
+  /** Queues an operation that needs no answer, and repeats it until Redis answers. */
   later(operation: BudgetOperation): void {
     if (this.unanswered.length < UNANSWERED_MAX) this.unanswered.push(operation);
     this.flushIn(FLUSH_MS);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.isClosed = true;
     clearTimeout(this.timer);
+    if (this.unanswered.length > 0) await this.batches.add(undefined).catch(() => {});
   }
 
   private flushIn(delayMs: number): void {
@@ -127,6 +129,7 @@ export class BudgetStore {
   }
 }
 
+/** Without the schema where there is nothing to check: that is every message. */
 function resultOf(result: unknown): BudgetResult {
   const isOk = typeof result === 'object' && result !== null && 'result' in result && result.result === 'ok';
   return isOk ? OK : resultSchema.parse(result);

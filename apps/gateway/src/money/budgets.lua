@@ -1,11 +1,12 @@
 -- Budgets: what was spent in the current day and month, and what is held for messages in flight. Nothing is granted that
 -- would exceed a limit if everything held were spent.
--- KEYS[1] string: the time from which holds are granted, in Unix time in milliseconds; no budget was lost before that
+-- KEYS[1] string: holds are granted from this time on, in Unix time in milliseconds: by then the ledger has everything that
+--   was in flight when Redis was empty
 -- KEYS[2] hash: budget id -> "state day dayMicros monthMicros heldMicros usedMs"; state is "ready", or "reading" while a
 --   pod reads in the ledger what was spent before; usedMs is the time of the last change
 -- KEYS[3] hash: message id -> {micros, budgets, paidFor} as JSON: what is held, in which budgets, and what for
 -- KEYS[4] sorted set: message ids by the time at which the hold should have ended
--- ARGV[1] how long to wait when everything was lost, in milliseconds
+-- ARGV[1] how long no hold is granted after Redis was empty, in milliseconds
 -- ARGV[2] after this time without a change, in milliseconds, a budget of which nothing is held is read from the ledger again:
 --   it may have been lifted for a while
 -- ARGV[3] operations, as JSON
@@ -44,7 +45,7 @@ local function roll(budget, day)
   budget.day = day
 end
 
--- What was spent on an earlier day no longer counts for the day, and what was spent in an earlier month for nothing.
+-- A cost of an earlier day counts in the month only. A cost of an earlier month does not count.
 local function spend(budget, day, micros)
   roll(budget, day)
   if day == budget.day then budget.day_micros = budget.day_micros + micros end
@@ -80,13 +81,13 @@ function run.hold(op)
   if now_ms < op.dayStartMs or now_ms >= op.dayEndMs then return { result = 'clock', nowMs = now_ms } end
   local hold = load_hold(op.message)
   -- The provider may have charged for the message already: asking again costs nothing more.
-  if op.isRepeat and hold then return { result = 'ok' } end
+  if op.isRepeat and hold then return { result = 'held' } end
   local budgets = {}
   for index, limit in ipairs(op.limits) do
     local budget = load(limit.id)
     if not budget or not budget.is_ready then return { result = 'unknown', budget = limit.id } end
     roll(budget, op.day)
-    local after = budget.held + op.micros
+    local after = budget.held == 0 and op.priceMicros or budget.held + op.micros
     if not op.isRepeat and limit.dayMicros and budget.day_micros + after > limit.dayMicros then
       return { result = 'exhausted', budget = limit.id, window = 'day' }
     end
@@ -96,10 +97,19 @@ function run.hold(op)
     budgets[index] = budget
   end
   hold = hold or { micros = 0, budgets = {} }
-  local is_held = {}
-  for _, id in ipairs(hold.budgets) do is_held[id] = true end
+  local is_limited, is_held = {}, {}
+  for _, budget in ipairs(budgets) do is_limited[budget.id] = true end
+  -- A hold is one sum for all its budgets. So a budget that was lifted after an earlier attempt holds this one too.
+  for _, id in ipairs(hold.budgets) do
+    is_held[id] = true
+    local lifted = not is_limited[id] and load(id)
+    if lifted then
+      lifted.held = lifted.held + op.micros
+      save(lifted)
+    end
+  end
   for _, budget in ipairs(budgets) do
-    -- A budget that came into force after the first attempt of this message holds the later ones only: never less.
+    -- And a budget that is new holds the earlier attempts too.
     budget.held = budget.held + (is_held[budget.id] and op.micros or op.micros + hold.micros)
     if not is_held[budget.id] then table.insert(hold.budgets, budget.id) end
     save(budget)
@@ -111,7 +121,7 @@ function run.hold(op)
   return { result = 'ok' }
 end
 
--- Part of a hold was not spent: the provider did not take the message.
+-- One attempt is not charged: its part of the hold ends, or all of it.
 function run.release(op)
   local hold = load_hold(op.message)
   if not hold then return { result = 'ok' } end
@@ -132,10 +142,19 @@ end
 function run.settle(op)
   local hold = load_hold(op.message)
   if not hold and op.onlyIfHeld then return { result = 'ok' } end
-  for _, id in ipairs(hold and hold.budgets or op.budgets) do
+  local is_held = {}
+  for _, id in ipairs(hold and hold.budgets or {}) do
+    is_held[id] = true
     local budget = load(id)
     if budget then
-      if hold then budget.held = budget.held - hold.micros end
+      budget.held = budget.held - hold.micros
+      spend(budget, op.day, op.micros)
+      save(budget)
+    end
+  end
+  for _, id in ipairs(op.budgets) do
+    local budget = not is_held[id] and load(id)
+    if budget then
       spend(budget, op.day, op.micros)
       save(budget)
     end
@@ -144,7 +163,8 @@ function run.settle(op)
   return { result = 'ok' }
 end
 
--- A pod is about to read the ledger: what is settled from now on is added to what it finds.
+-- A pod is about to read the ledger: what is settled from now on is added to what it finds. A message may count twice until
+-- the next read, but never too little.
 function run.read(op)
   local budget = load(op.budget)
   if budget and budget.is_ready then return { result = 'ready' } end
@@ -175,13 +195,13 @@ function run.expired(op)
     local hold = load_hold(message)
     if hold then
       table.insert(messages, { id = message, micros = hold.micros, paidFor = hold.paidFor })
-      -- Other pods do not look at it meanwhile.
+      -- Other pods skip this hold until then.
       redis.call('ZADD', expiring, now_ms + op.expiresInMs, message)
     else
       redis.call('ZREM', expiring, message)
     end
   end
-  -- An empty table would become an object.
+  -- cjson encodes an empty table as {}, not [].
   return { result = 'expired', nowMs = now_ms, messages = #messages > 0 and messages or nil }
 end
 

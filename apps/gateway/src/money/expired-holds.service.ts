@@ -11,14 +11,13 @@ const SWEEP_MS = 5_000;
 const BATCH_MAX = 100;
 
 /**
- * Settles what dead pods held, from the journal: a message that has ended counts at its cost, one that goes on keeps its
- * hold. A message without a record may have been sent and paid for, so the ledger gets an unconfirmed entry.
+ * Settles what dead pods held, from the journal: a message that has ended counts at its cost, one in flight keeps its hold. A message without a record may have been sent and paid for, so the ledger gets an unconfirmed entry.
  */
 @Injectable()
 export class ExpiredHolds implements OnApplicationBootstrap, BeforeApplicationShutdown {
   private readonly outage = new OutageLog(new Logger('budgets'), {
-    failed: 'budgets of ended pods cannot be settled',
-    recovered: 'budgets of ended pods are settled again',
+    failed: 'expired holds cannot be settled',
+    recovered: 'expired holds are settled again',
   });
   private readonly loop = new BackgroundLoop(
     () => this.sweep(),
@@ -42,11 +41,11 @@ export class ExpiredHolds implements OnApplicationBootstrap, BeforeApplicationSh
   }
 
   private async sweep(): Promise<number> {
-    const expired = await this.spending.expiredHolds(BATCH_MAX);
+    const expired = await this.spending.takeExpiredHolds(BATCH_MAX);
     if (expired.length > 0) await this.settle(expired);
     for (const { accountId, amountMicros: micros, day } of await this.ledger.correct()) {
       const budgets = [accountId, DEPLOYMENT];
-      this.spending.settleFor({ message: '', micros, day, budgets, onlyIfHeld: false });
+      this.spending.settleFromLedger({ message: '', micros, day, budgets, onlyIfHeld: false });
     }
     this.outage.recovered();
     return expired.length === BATCH_MAX ? 0 : SWEEP_MS;
@@ -61,14 +60,14 @@ export class ExpiredHolds implements OnApplicationBootstrap, BeforeApplicationSh
     }
   }
 
-  private async settleOne({ id, hasEnded, micros }: HeldMessage, hold: ExpiredHold): Promise<void> {
-    const { day } = this.spending.today();
+  private async settleOne({ id, hasEnded, micros, day: dayOfCost }: HeldMessage, hold: ExpiredHold): Promise<void> {
+    const day = dayOfCost ?? this.spending.today().day;
     const isLost = hasEnded === undefined && micros === 0;
     if (isLost) {
       const paidFor = paidForSchema.parse(JSON.parse(hold.paidFor));
       await this.ledger.addUnconfirmed(id, { micros: hold.micros, paidFor, day: isoDate(day) });
     }
     const cost = isLost ? hold.micros : micros;
-    this.spending.settleFor({ message: id, micros: cost, day, budgets: [], onlyIfHeld: true });
+    this.spending.settleFromLedger({ message: id, micros: cost, day, budgets: [], onlyIfHeld: true });
   }
 }

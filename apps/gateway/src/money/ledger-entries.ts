@@ -14,8 +14,8 @@ export interface LedgerEntry {
 const NONE: readonly LedgerEntry[] = [];
 
 /**
- * The entries of a message that has ended: its cost, and the price of each paid send without an answer, because that
- * provider may have delivered it too. A message that is still being resolved has none yet.
+ * The entries of a message that has ended: its cost, and the price of each paid send without an answer that can be used,
+ * because that provider may have delivered it too.
  */
 export function ledgerEntriesOf(
   { hops }: Pick<Message, 'hops'>,
@@ -23,16 +23,22 @@ export function ledgerEntriesOf(
 ): readonly LedgerEntry[] {
   const paid = ending.status === 'delivered' && ending.costMicros > 0 ? paidEntry(ending, day) : undefined;
   const sends = hops.reduce((count, { step }) => (step === 'sending' ? count + 1 : count), 0);
-  const isSentOnce = ending.status === 'delivered' && sends <= 1;
-  if (isSentOnce) return paid === undefined ? NONE : [paid];
+  const isDeliveredByFirstSend = ending.status === 'delivered' && sends <= 1;
+  if (isDeliveredByFirstSend) return paid === undefined ? NONE : [paid];
   const priceOf = new Map(providers.map(({ name, account, priceMicros }) => [keyOf(name, account), priceMicros]));
   const entries = new Map(paid && [[keyOf(paid.provider, paid.account), paid]]);
-  for (const { provider, account = provider, outcome } of attemptsOf(hops)) {
+  const isDelivered = (key: string): boolean =>
+    ending.status === 'delivered' && key === keyOf(ending.provider, ending.account);
+  const add = (provider: string, account: string, micros: number): void => {
     const key = keyOf(provider, account);
-    const micros = priceOf.get(key) ?? 0;
-    const isDelivered = ending.status === 'delivered' && key === keyOf(ending.provider, ending.account);
-    if (outcome !== 'unknown' || micros === 0 || isDelivered) continue;
-    entries.set(key, { kind: 'unconfirmed', provider, account, micros, day });
+    if (micros > 0 && !isDelivered(key)) entries.set(key, { kind: 'unconfirmed', provider, account, micros, day });
+  };
+  for (const { provider, account = provider, outcome } of attemptsOf(hops)) {
+    if (outcome === 'unknown') add(provider, account, priceOf.get(keyOf(provider, account)) ?? 0);
+  }
+  for (const { provider, account = provider, step, outcome, costMicros = 0 } of hops) {
+    if (step === 'answered' && outcome === 'failed' && provider !== undefined)
+      add(provider, account ?? provider, costMicros);
   }
   return [...entries.values()];
 }

@@ -8,15 +8,21 @@ import { isoDate } from './budget-day.js';
 export const DEPLOYMENT = 'deployment';
 
 const spentRow = z.tuple([z.object({ day_micros: z.coerce.number(), month_micros: z.coerce.number() })]);
-const costRow = z.object({ id: z.uuid(), status: z.string().nullable(), micros: z.coerce.number() });
+const costRow = z.object({
+  id: z.uuid(),
+  status: z.string().nullable(),
+  micros: z.coerce.number(),
+  day: z.coerce.number().nullable(),
+});
 
 /** What became of a message whose hold should have ended. */
 export interface HeldMessage {
   id: string;
   /** Undefined: the journal does not know the message. */
   hasEnded: boolean | undefined;
-  /** What the ledger has for it. */
+  /** What the ledger has for it, and for which day, such as 20261128; undefined: nothing. */
   micros: number;
+  day: number | undefined;
 }
 
 /** Whom to debit and whom to credit for a message. */
@@ -29,7 +35,7 @@ export const paidForSchema = z.object({
 });
 export type PaidFor = z.infer<typeof paidForSchema>;
 
-/** A correction of the ledger. */
+/** A correction of the ledger; its amount is negative. */
 export interface Correction {
   accountId: string;
   amountMicros: number;
@@ -38,13 +44,13 @@ export interface Correction {
 
 const correctionRow = z.object({ account_id: z.uuid(), amount_micros: z.coerce.number(), day: z.coerce.number() });
 
-/** Reads the ledger, and adds what no message brings. The journal writes the entries of messages, with the messages. */
+/** Reads the ledger, and adds the entries that come with no message. The journal writes the others, with the messages. */
 @Injectable()
 export class Ledger {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
   /**
-   * What was spent in a budget on a day and in its month so far.
+   * What was spent in a budget on a day and in its month. What a fast clock has written for a later day counts as well.
    * @throws DrizzleQueryError
    */
   async spent(budget: string, day: number): Promise<{ dayMicros: number; monthMicros: number }> {
@@ -59,7 +65,7 @@ export class Ledger {
   }
 
   /**
-   * No message was ever recorded, so that none can be in flight.
+   * Whether the journal has no message: then none can be in flight.
    * @throws DrizzleQueryError
    */
   async isFirstStart(): Promise<boolean> {
@@ -70,20 +76,22 @@ export class Ledger {
   /** @throws DrizzleQueryError */
   async costOf(messageIds: readonly string[]): Promise<HeldMessage[]> {
     const { rows } = await this.db.execute(sql`
-      select h.id, m.status, coalesce((select sum(amount_micros) from ledger_entries where message_id = h.id), 0) as micros
-      from unnest(${sql.param([...messageIds])}::uuid[]) as h(id) left join messages m on m.id = h.id`);
+      select h.id, m.status, coalesce(l.micros, 0) as micros, to_char(l.day, 'YYYYMMDD') as day
+      from unnest(${sql.param([...messageIds])}::uuid[]) as h(id) left join messages m on m.id = h.id,
+        lateral (select sum(amount_micros) as micros, max(day) as day from ledger_entries where message_id = h.id) l`);
     return z
       .array(costRow)
       .parse(rows)
-      .map(({ id, status, micros }) => ({
+      .map(({ id, status, micros, day }) => ({
         id,
         micros,
+        day: day ?? undefined,
         hasEnded: status === null ? undefined : status !== 'waiting' && status !== 'sending',
       }));
   }
 
   /**
-   * A message of which nothing is known but that it was about to be sent.
+   * Adds the entry of a message that has a hold but no record.
    * @throws DrizzleQueryError
    */
   async addUnconfirmed(

@@ -10,7 +10,13 @@ import { isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { type AccountRights, AccountRightsService } from './account-rights.service.js';
 import { type BudgetDay, budgetDayAt } from './budget-day.js';
-import { type BudgetOperation, BudgetStore, type ExpiredHold, type StoredLimit } from './budget-store.js';
+import {
+  type BudgetOperation,
+  type BudgetResult,
+  BudgetStore,
+  type ExpiredHold,
+  type StoredLimit,
+} from './budget-store.js';
 import type { LedgerEntry } from './ledger-entries.js';
 import { DEPLOYMENT, Ledger } from './ledger.service.js';
 import { UsualCosts } from './usual-costs.js';
@@ -36,11 +42,16 @@ interface Hold {
   micros: number[];
 }
 
-/** Beyond the timeouts: a hold that is older belongs to a pod that is dead, or that waits for Postgres. */
+/**
+ * Beyond the timeouts: a hold that is older belongs to a pod that is dead, or that waits for Postgres. Other pods leave a hold
+ * that one pod settles alone for as long.
+ */
 const HOLD_MARGIN_MS = 10_000;
 /** A hold needs more than one operation if the clock is wrong, or if a budget must be read from the ledger. */
 const TRIES = 6;
-/** The rights of an account may change at any time. */
+/** Until another pod finds a claim that has expired. */
+const TAKE_OVER_MS = 2_000;
+/** How long a waiting message waits before its rights and budgets are looked at again. */
 export const LOOK_AGAIN_MS = 60_000;
 
 /**
@@ -56,11 +67,11 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
   private readonly store: BudgetStore;
   private readonly holds = new Map<string, Hold>();
   private readonly usualCosts = new UsualCosts();
-  private readonly reading = new Map<string, Promise<void>>();
-  /** The clock of Redis decides which day it is. */
+  private readonly reading = new Map<string, Promise<boolean>>();
+  /** The clock of Redis, which decides which day it is, less the clock of this pod. */
   private clockOffsetMs = 0;
   private day: BudgetDay | undefined;
-  /** Paid for without a count since Redis stopped to answer. */
+  /** Paid for without a count since Redis stopped answering. */
   private uncountedMicros = 0;
 
   constructor(
@@ -82,8 +93,8 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 
   /** What was not settled is settled from the journal, by another pod. */
-  onApplicationShutdown(): void {
-    this.store.close();
+  async onApplicationShutdown(): Promise<void> {
+    await this.store.close();
   }
 
   /** The current day of the budgets. */
@@ -106,7 +117,9 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     if (!rights.paidAccess && !isRepeat(message, provider))
       return { granted: false, reason: 'no_paid_access', waitMs: LOOK_AGAIN_MS };
     const limits = this.limitsOf(message.accountId, rights.budget);
-    return limits.length === 0 ? undefined : this.holdIn(limits, message, provider);
+    if (limits.length > 0) return this.holdIn(limits, message, provider);
+    // The budgets of an earlier attempt were lifted: the release of this one must not end that hold.
+    return this.holds.has(message.id) ? this.noteHold(message, limits, 0) : undefined;
   }
 
   /** The provider did not take the message: its price is not held any longer. */
@@ -115,36 +128,49 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     const micros = hold?.micros.pop();
     if (hold === undefined || micros === undefined) return;
     if (hold.micros.length === 0) this.holds.delete(id);
-    this.store.later({ op: 'release', message: id, micros });
+    if (micros > 0) this.store.later({ op: 'release', message: id, micros });
+  }
+
+  /** It is not known whether the provider takes the message: what is held is settled from the journal when the hold expires. */
+  forget({ id }: Pick<Message, 'id'>): void {
+    this.holds.delete(id);
   }
 
   /** A message has ended, and the ledger has these entries for it. */
-  settle(id: string, entries: readonly LedgerEntry[]): void {
+  settle({ id, accountId }: Pick<Message, 'id' | 'accountId'>, entries: readonly LedgerEntry[]): void {
     for (const { kind, provider, account, micros } of entries) {
       if (kind === 'paid') this.usualCosts.note({ provider, account, micros });
     }
-    const hold = this.holds.get(id);
-    if (hold === undefined) return;
+    // A message of another pod: that one held its price.
+    const budgets = this.holds.get(id)?.budgets ?? (entries.length > 0 ? this.budgetsOf(accountId) : []);
     this.holds.delete(id);
+    if (budgets.length === 0) return;
     const micros = entries.reduce((sum, entry) => sum + entry.micros, 0);
     const day = entries[0] === undefined ? this.today().day : Number(entries[0].day.replaceAll('-', ''));
-    this.store.later({ op: 'settle', message: id, micros, day, budgets: hold.budgets, onlyIfHeld: false });
+    this.store.later({ op: 'settle', message: id, micros, day, budgets, onlyIfHeld: false });
   }
 
-  /** What a message cost, where its gateway cannot settle it. */
-  settleFor(settlement: Omit<Extract<BudgetOperation, { op: 'settle' }>, 'op'>): void {
+  /** Counts what the ledger has, where no gateway settles it. */
+  settleFromLedger(settlement: Omit<Extract<BudgetOperation, { op: 'settle' }>, 'op'>): void {
     this.store.later({ op: 'settle', ...settlement });
   }
 
   /**
-   * What should have been settled by now, and the clock of Redis, which this pod follows.
+   * Takes holds that should have been settled by now, for some seconds. The answer also tells the clock of Redis.
    * @throws Error when Redis does not answer
    */
-  async expiredHolds(count: number): Promise<ExpiredHold[]> {
+  async takeExpiredHolds(count: number): Promise<ExpiredHold[]> {
     const result = await this.store.run({ op: 'expired', count, expiresInMs: HOLD_MARGIN_MS });
     if (result.result !== 'expired') return [];
     this.clockOffsetMs = result.nowMs - Date.now();
     return result.messages;
+  }
+
+  /** All that may count a message of an account: Redis ignores those that it does not know. */
+  private budgetsOf(accountId: string): string[] {
+    const rights = this.rights.fresh(accountId);
+    if (rights === undefined) return [accountId, DEPLOYMENT];
+    return this.limitsOf(accountId, rights.budget).map(({ id }) => id);
   }
 
   private limitsOf(accountId: string, budget: Budget): Limit[] {
@@ -168,6 +194,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
         op: 'hold',
         message: message.id,
         micros,
+        priceMicros: provider.priceMicros,
         isRepeat: isRepeat(message, provider),
         expiresInMs: this.longestFlightMs() + HOLD_MARGIN_MS,
         day,
@@ -176,23 +203,27 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
         limits: limits.map(storedLimit),
         paidFor: paidFor(message, provider),
       } as const;
+      let result: BudgetResult;
       try {
-        const result = await this.store.run(operation);
-        this.outage.recovered();
-        this.uncountedMicros = 0;
-        if (result.result === 'ok') return this.noteHold(message, limits, micros);
-        if (result.result === 'closed') return { ...UNKNOWN, waitMs: result.waitMs };
-        if (result.result === 'clock') this.clockOffsetMs = result.nowMs - Date.now();
-        else if (result.result === 'unknown') await this.readLedger(result.budget);
-        else if (result.result === 'exhausted') {
-          return exhausted(limits, result, { dayEndMs: endMs, monthEndMs, nowMs: Date.now() + this.clockOffsetMs });
-        }
+        result = await this.store.run(operation);
       } catch (error) {
         this.outage.failed({ reason: error instanceof Error ? error.message : String(error) });
-        // Redis may have carried it out before it stopped to answer.
-        this.store.later({ op: 'release', message: message.id, micros });
+        // Redis may have carried it out before it stopped answering. An earlier hold of the message stays as it is.
+        const isFirst = !isRepeat(message, provider) && !this.holds.has(message.id);
+        if (isFirst) this.store.later({ op: 'release', message: message.id, micros });
         return this.holdWithoutCount(message, limits, micros);
       }
+      this.outage.recovered();
+      this.uncountedMicros = 0;
+      // What is held for a repetition may have been charged already: it is settled, and never released.
+      const releasable = isRepeat(message, provider) ? 0 : micros;
+      if (result.result === 'ok' || result.result === 'held') return this.noteHold(message, limits, releasable);
+      if (result.result === 'closed') return { ...UNKNOWN, waitMs: result.waitMs };
+      if (result.result === 'exhausted') {
+        return exhausted(limits, result, { dayEndMs: endMs, monthEndMs, nowMs: Date.now() + this.clockOffsetMs });
+      }
+      if (result.result === 'clock') this.clockOffsetMs = result.nowMs - Date.now();
+      if (result.result === 'unknown' && !(await this.readLedger(result.budget))) return UNKNOWN;
     }
     return UNKNOWN;
   }
@@ -209,23 +240,35 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     return this.noteHold(message, limits, micros);
   }
 
-  /** Reads what was spent in a budget that Redis does not know. @throws when Redis or Postgres does not answer */
-  private readLedger(budget: string): Promise<void> {
+  /** Reads what was spent in a budget that Redis does not know. @returns whether Redis and Postgres answered */
+  private readLedger(budget: string): Promise<boolean> {
     const running = this.reading.get(budget) ?? this.readLedgerNow(budget).finally(() => this.reading.delete(budget));
     this.reading.set(budget, running);
     return running;
   }
 
-  private async readLedgerNow(budget: string): Promise<void> {
+  private async readLedgerNow(budget: string): Promise<boolean> {
     const { day } = this.today();
-    const { result } = await this.store.run({ op: 'read', budget, day });
-    if (result === 'ready') return;
-    await this.store.run({ op: 'found', budget, day, ...(await this.ledger.spent(budget, day)) });
+    try {
+      const { result } = await this.store.run({ op: 'read', budget, day });
+      if (result === 'ready') return true;
+      await this.store.run({ op: 'found', budget, day, ...(await this.ledger.spent(budget, day)) });
+      return true;
+    } catch {
+      // The journal logs that Postgres is down, the next hold that Redis is.
+      return false;
+    }
   }
 
-  /** In this time every message that is in flight now is recorded. */
+  /**
+   * In this time every message that is in flight now is recorded, or taken over. A provider that honours idempotency keys is
+   * asked twice.
+   */
   private longestFlightMs(): number {
-    return claimMsOf(this.config.providers.filter((provider) => !isFree(provider)));
+    const { providers } = this.config;
+    const paid = providers.filter((provider) => !isFree(provider));
+    const twice = paid.filter(({ idempotent }) => idempotent);
+    return Math.max(claimMsOf([...paid, ...twice]), claimMsOf(providers) + TAKE_OVER_MS);
   }
 }
 

@@ -18,7 +18,7 @@ export class UsualCosts {
     this.costs.set(key, costs);
   }
 
-  /** In micro-units. */
+  /** In micros. */
   estimate({ name, account, priceMicros }: Pick<Provider, 'name' | 'account' | 'priceMicros'>): number {
     return Math.max(priceMicros, ...(this.costs.get(`${name}/${account}`) ?? []));
   }

@@ -88,12 +88,14 @@ function stamped(
   return { method, path, headers: all, body };
 }
 
-/** The provider may have accepted the first request, although the repeated one did not reach it or was refused. */
+/** The provider may have accepted the first request, although the repeated one did not reach it or failed. */
 function afterLostAnswer(first: SendResult, repeated: SendResult): SendResult {
   if (repeated.outcome === 'notSent') return first;
-  if (repeated.outcome !== 'refused') return repeated;
+  // 409 of a repetition: the first request is in progress (draft-ietf-httpapi-idempotency-key-header).
+  const saysNothing = repeated.outcome === 'refused' || repeated.outcome === 'failed' || repeated.httpStatus === 409;
+  if (repeated.outcome === 'delivered' || repeated.outcome === 'unknown' || !saysNothing) return repeated;
   const reason = `${repeated.reason} to a repetition after a lost answer`;
-  return { ...repeated, outcome: 'unknown', reason };
+  return { outcome: 'unknown', httpStatus: repeated.httpStatus, reason, settlement: repeated.settlement };
 }
 
 async function exchange(

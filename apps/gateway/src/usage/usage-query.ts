@@ -7,8 +7,8 @@ const momentSchema = z.union([z.iso.date(), z.iso.datetime({ offset: true })], {
 });
 
 export const usageQuerySchema = z.strictObject({
-  from: momentSchema.optional().meta({ description: 'first moment; the start of this month if left out' }),
-  to: momentSchema.optional().meta({ description: 'first moment that is left out; now if left out' }),
+  from: momentSchema.optional().meta({ description: 'start of the range; by default the start of this month' }),
+  to: momentSchema.optional().meta({ description: 'end of the range, not part of it; by default now' }),
   by: z.enum(['day', 'provider', 'channel']).optional(),
   account: z
     .union([z.uuid(), z.literal('all')], 'must be the id of an account, or `all`')
@@ -31,6 +31,6 @@ function dateOf(moment: string, timeZone: string): Date {
   const ms = moment.includes('T')
     ? Date.parse(moment)
     : Temporal.PlainDate.from(moment).toZonedDateTime({ timeZone }).startOfDay().epochMilliseconds;
-  // Ids of messages have no time before 1970.
+  // Message ids (UUIDv7) cannot encode a time before 1970.
   return new Date(Math.max(0, ms));
 }
