@@ -42,13 +42,12 @@ function read(args: string[]): { stats: StatsOf[] } | undefined {
   try {
     const options = { stats: { type: 'string', multiple: true, default: [] as string[] } } as const;
     const { values, positionals } = parseArgs({ args, allowPositionals: true, options });
-    const stats = values.stats.map((text) => text.match(/^(?<provider>[^=]+)=(?<url>https?:.+)$/)?.groups);
-    if (positionals.length !== 1 || positionals[0] !== 'check' || stats.includes(undefined)) return undefined;
-    return {
-      stats: stats.flatMap((groups) =>
-        groups?.['provider'] && groups['url'] ? [{ provider: groups['provider'], url: groups['url'] }] : [],
-      ),
-    };
+    const stats = values.stats.map((text) => {
+      const [provider = '', ...url] = text.split('=');
+      return { provider, url: url.join('=') };
+    });
+    const areValid = stats.every(({ provider, url }) => provider !== '' && /^https?:/.test(url));
+    return areValid && positionals.length === 1 && positionals[0] === 'check' ? { stats } : undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,8 @@ import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Database } from '#database';
 import type { RedisConnection } from '#redis';
+import { BUDGET_KEYS, unpackBudget } from '../../apps/gateway/src/money/budget-store.js';
+import { DEPLOYMENT, Ledger } from '../../apps/gateway/src/money/ledger.service.js';
 
 /** Where a provider of the reference apps says how many messages it accepted: its name in the providers file, and the URL. */
 export interface StatsOf {
@@ -19,12 +21,12 @@ export interface LedgerReport {
 const totalsRow = z.tuple([z.object({ entries: z.coerce.number(), micros: z.coerce.number() })]);
 const messageRows = z.array(z.object({ id: z.uuid(), cost: z.coerce.number(), paid: z.coerce.number() }));
 const limitedRows = z.array(z.object({ id: z.uuid() }));
-const spentRow = z.tuple([z.object({ day_micros: z.coerce.number(), month_micros: z.coerce.number() })]);
 const countRow = z.tuple([z.object({ count: z.coerce.number() })]);
 const statsSchema = z.object({ accepted: z.int() });
 
 /** Most messages that are named. */
 const NAMED_MAX = 20;
+const STATS_TIMEOUT_MS = 5_000;
 
 /**
  * Compares the ledger with the journal, with the budgets in Redis, and with what providers say. Run it while nothing is sent:
@@ -62,8 +64,8 @@ async function differencesOfBudgets(db: Database, redis: RedisConnection): Promi
   const { rows } = await db.execute(
     sql`select id from accounts where budget_day_micros is not null or budget_month_micros is not null`,
   );
-  const limited = new Set(['deployment', ...limitedRows.parse(rows).map(({ id }) => id)]);
-  const budgets = Object.entries(await redis.hgetall('octo:{budgets}:spent'));
+  const limited = new Set([DEPLOYMENT, ...limitedRows.parse(rows).map(({ id }) => id)]);
+  const budgets = Object.entries(await redis.hgetall(BUDGET_KEYS.spent));
   // The count of a budget that was lifted stands still until it is in force again.
   const inForce = budgets.filter(([id]) => limited.has(id));
   const differences = await Promise.all(inForce.map(([id, packed]) => differencesOfBudget(db, { id, packed })));
@@ -71,28 +73,25 @@ async function differencesOfBudgets(db: Database, redis: RedisConnection): Promi
 }
 
 async function differencesOfBudget(db: Database, { id, packed }: { id: string; packed: string }): Promise<string[]> {
-  const [state = '', day = '', dayMicros, monthMicros, heldMicros] = packed.split(' ');
-  if (state !== 'ready') return [`budget ${id}: it is being read from the ledger`];
-  const ofBudget = id === 'deployment' ? sql`true` : sql`account_id = ${id}`;
-  const date = sql`to_date(${day}, 'YYYYMMDD')`;
-  const { rows } = await db.execute(sql`
-    select coalesce(sum(amount_micros) filter (where day = ${date}), 0) as day_micros,
-      coalesce(sum(amount_micros), 0) as month_micros
-    from ledger_entries where ${ofBudget} and day >= date_trunc('month', ${date}) and day <= ${date}`);
-  const [{ day_micros, month_micros }] = spentRow.parse(rows);
-  return [
-    ...(Number(dayMicros) === day_micros
-      ? []
-      : [`budget ${id}: Redis counts ${dayMicros} on ${day}, the ledger ${day_micros}`]),
-    ...(Number(monthMicros) === month_micros
-      ? []
-      : [`budget ${id}: Redis counts ${monthMicros} in the month of ${day}, the ledger ${month_micros}`]),
-    ...(Number(heldMicros) === 0 ? [] : [`budget ${id}: ${heldMicros} are held for messages that have not ended`]),
-  ];
+  const counted = unpackBudget(packed);
+  if (!counted.isReady) return [`budget ${id}: it is being read from the ledger`];
+  const { day, dayMicros, monthMicros, heldMicros } = counted;
+  const spent = await new Ledger(db).spent(id, day);
+  const differences: string[] = [];
+  if (dayMicros !== spent.dayMicros)
+    differences.push(`budget ${id}: Redis counts ${dayMicros} on ${day}, the ledger ${spent.dayMicros}`);
+  if (monthMicros !== spent.monthMicros)
+    differences.push(
+      `budget ${id}: Redis counts ${monthMicros} in the month of ${day}, the ledger ${spent.monthMicros}`,
+    );
+  if (heldMicros !== 0) differences.push(`budget ${id}: ${heldMicros} are held for messages that have not ended`);
+  return differences;
 }
 
 async function differenceOfProvider(db: Database, { provider, url }: StatsOf): Promise<string[]> {
-  const { accepted } = statsSchema.parse(await (await fetch(url)).json());
+  const { accepted } = statsSchema.parse(
+    await (await fetch(url, { signal: AbortSignal.timeout(STATS_TIMEOUT_MS) })).json(),
+  );
   const { rows } = await db.execute(sql`
     select count(*) filter (where kind <> 'correction') - count(*) filter (where kind = 'correction') as count
     from ledger_entries where provider = ${provider}`);

@@ -13,6 +13,7 @@ import { PendingCallbacks } from '../src/callbacks/pending-callbacks.service.js'
 import type { GatewaySettings } from '../src/gateway.settings.js';
 import { Journal } from '../src/journal/journal.service.js';
 import { addHop, markDelivered, type Message, newMessage } from '../src/message.js';
+import { BUDGET_KEYS } from '../src/money/budget-store.js';
 import { AccountRightsService } from '../src/money/account-rights.service.js';
 import { ExpiredHolds } from '../src/money/expired-holds.service.js';
 import { Ledger } from '../src/money/ledger.service.js';
@@ -101,8 +102,7 @@ function message(): Message {
 const entries = () => db.select().from(ledgerEntries).where(eq(ledgerEntries.accountId, accountId));
 
 const expireHolds = async (): Promise<void> => {
-  for (const id of await redis.zrange('octo:{budgets}:expiring', '0', '-1'))
-    await redis.zadd('octo:{budgets}:expiring', 0, id);
+  for (const id of await redis.zrange(BUDGET_KEYS.expiring, '0', '-1')) await redis.zadd(BUDGET_KEYS.expiring, 0, id);
 };
 
 it('counts a message of a dead pod that has no record as spent, until its record comes after all', async () => {

@@ -23,7 +23,7 @@ export const usageSchema = z
         }),
       )
       .optional()
-      .meta({ description: 'with `by`: the same for each day, provider or channel that has any' }),
+      .meta({ description: 'with `by`: the same figures for each day, provider or channel' }),
   })
   .meta({ id: 'Usage', description: 'Delivered messages and their cost' });
 export type Usage = z.infer<typeof usageSchema>;

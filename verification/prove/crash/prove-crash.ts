@@ -5,13 +5,13 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { acceptedRequestsSchema } from '#contracts';
 import { readJournal, untilSettled } from '../../testbed/journal.js';
 import { Octo, setFaults } from '../../testbed/octo.js';
 import { publish } from '../../testbed/results.js';
 import { exitWithoutEngines } from '../../testbed/testbed.js';
 import { Poster } from '../poster.js';
+import { readSeededOptions } from '../seeded-options.js';
 import { type SentMessage, sendLikeClient } from './client.js';
 import { type Extent, FULL, type Plan, type PlannedFault, planOf, QUICK } from './crash-plan.js';
 import { type Course, missedGoals, outcomeTable } from './crash-tables.js';
@@ -24,20 +24,13 @@ const QUOTA = { limit: 40, blockMs: 1_000 };
 
 /** @returns the exit code */
 export async function proveCrash(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      quick: { type: 'boolean', default: false },
-      seed: { type: 'string', default: String(Date.now() % 1e6) },
-      markdown: { type: 'string' },
-    },
-  });
+  const { isQuick, seed, markdown } = readSeededOptions(args);
   exitWithoutEngines();
-  const extent = values.quick ? QUICK : FULL;
+  const extent = isQuick ? QUICK : FULL;
   const octo = await Octo.start({ ...extent, ...QUOTA });
   try {
-    const command = `npm run prove -- crash ${values.quick ? '--quick ' : ''}--seed ${values.seed}`;
-    return await prove(octo, extent, { seed: Number(values.seed), command, markdown: values.markdown });
+    const command = `npm run prove -- crash ${isQuick ? '--quick ' : ''}--seed ${seed}`;
+    return await prove(octo, extent, { seed, command, markdown });
   } finally {
     await octo.stop();
   }

@@ -2,13 +2,13 @@
 // while gateways are killed, then while Redis is emptied. The log of the paid provider says what was spent.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { sql } from 'drizzle-orm';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { hashOfApiKey, newApiKey, prefixOfApiKey } from '#access-token';
 import { acceptedRequestsSchema } from '#contracts';
 import { accounts, apiKeys, type Database, openDatabase } from '#database';
+import { BUDGET_KEYS } from '../../../apps/gateway/src/money/budget-store.js';
 import { checkLedger } from '../../../tools/ledger/check-ledger.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { untilSettled } from '../../testbed/journal.js';
@@ -17,6 +17,7 @@ import { commandOf, publish } from '../../testbed/results.js';
 import { exitWithoutEngines } from '../../testbed/testbed.js';
 import { type Finding, tableOf } from '../finding.js';
 import { Poster } from '../poster.js';
+import { readSeededOptions } from '../seeded-options.js';
 import { seededRandom } from '../seeded-random.js';
 
 const PRICE_MICROS = 2_500;
@@ -47,25 +48,21 @@ interface Payer {
 
 /** @returns the exit code */
 export async function proveMoney(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      quick: { type: 'boolean', default: false },
-      seed: { type: 'string', default: String(Date.now() % 1e6) },
-      markdown: { type: 'string' },
-    },
-  });
+  const { isQuick, seed, markdown } = readSeededOptions(args);
   exitWithoutEngines();
-  const extent = values.quick ? QUICK : FULL;
+  const extent = isQuick ? QUICK : FULL;
   const env = { MESSAGES_PER_SECOND: '100000', QUOTA_WHEN_FORGOTTEN: 'blocked' };
   const octo = await Octo.start({ pods: extent.pods, limit: 1, blockMs: 86_400_000, env });
   const db = openDatabase(octo.stack.databaseUrl, { connections: 2 });
   const redis = new Redis(octo.testbed.redis.url);
   try {
-    console.log(`seed ${values.seed}`);
-    const finding = await prove({ octo, db, redis }, extent, seededRandom(Number(values.seed)));
+    console.log(`seed ${seed}`);
+    const finding = await prove({ octo, db, redis }, extent, seededRandom(seed));
     const table = tableOf(finding);
-    publish({ title: 'The money proof', command: commandOf('prove', ['money', ...args]), tables: [table] }, values);
+    publish(
+      { title: 'The money proof', command: commandOf('prove', ['money', ...args]), tables: [table] },
+      { markdown },
+    );
     const missed = table.notes?.length ?? 0;
     console.log(missed === 0 ? 'every goal met' : `${missed} goals missed`);
     return missed === 0 ? 0 : 1;
@@ -201,7 +198,7 @@ async function useUp(poster: Poster, { authorization }: Payer): Promise<void> {
 /** What dead gateways held is settled when their holds expire. */
 async function untilNothingIsHeld(octo: Octo, redis: Redis): Promise<void> {
   await untilSettled(octo.stack.databaseUrl, SETTLE_MS);
-  const isSettled = async (): Promise<boolean> => (await redis.hlen('octo:{budgets}:holds')) === 0;
+  const isSettled = async (): Promise<boolean> => (await redis.hlen(BUDGET_KEYS.holds)) === 0;
   await waitUntil(isSettled, { what: 'nothing is held', deadlineMs: SETTLE_MS, everyMs: 250 });
 }
 

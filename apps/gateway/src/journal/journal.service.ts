@@ -73,22 +73,8 @@ export type Recorded = 'recorded' | 'late' | 'continued';
 export class Journal implements OnApplicationShutdown {
   private readonly logger = new Logger('journal');
   private readonly outage = new OutageLog(this.logger, { failed: 'journal is down', recovered: 'journal is back' });
-  private readonly plainInserts = new GroupCommit<Entry<InsertRow>, boolean>(
-    async (entries) => {
-      await this.execute(PLAIN_INSERT, entries);
-      return entries.map(() => true);
-    },
-    BATCH_MAX,
-    isRefusedQuery,
-  );
-  private readonly paidInserts = new GroupCommit<Entry<InsertRow>, boolean>(
-    async (entries) => {
-      await this.execute(PAID_INSERT, entries);
-      return entries.map(() => true);
-    },
-    BATCH_MAX,
-    isRefusedQuery,
-  );
+  private readonly plainInserts = this.keylessInserts(PLAIN_INSERT);
+  private readonly paidInserts = this.keylessInserts(PAID_INSERT);
   private readonly inserts = new GroupCommit<Entry<InsertRow>, boolean>(
     (entries) => this.commit(INSERT, entries),
     BATCH_MAX,
@@ -236,6 +222,15 @@ export class Journal implements OnApplicationShutdown {
     if (ending === undefined) return;
     this.spending.settle(message, ledger);
     if (message.callbackUrl !== undefined) this.callbacks.wake();
+  }
+
+  /** Inserts that cannot lose a key: all of them are written. */
+  private keylessInserts(statement: PreparedStatement): GroupCommit<Entry<InsertRow>, boolean> {
+    const commit = async (entries: Entry<InsertRow>[]): Promise<boolean[]> => {
+      await this.execute(statement, entries);
+      return entries.map(() => true);
+    };
+    return new GroupCommit(commit, BATCH_MAX, isRefusedQuery);
   }
 
   /** @returns for each row whether the statement returned its id */

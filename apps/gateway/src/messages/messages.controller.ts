@@ -49,6 +49,7 @@ export class MessagesController {
   })
   @ApiProblems(
     'invalid_message',
+    'unknown_channel',
     'unauthenticated',
     'budget_exhausted',
     'paid_access_required',
@@ -57,6 +58,7 @@ export class MessagesController {
     'message_too_large',
     'unsupported_media_type',
     'idempotency_key_reused',
+    'message_rejected',
     'too_many_requests',
     'provider_failed',
     'unavailable',

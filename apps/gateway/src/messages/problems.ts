@@ -2,7 +2,7 @@ import type { Attempt } from '#contracts';
 import { ProblemException } from '#service';
 import type { Denial } from '../delivery/delivery.service.js';
 import { attemptsOf, type Message } from '../message.js';
-import type { ReachedLimit } from '../money/spending.service.js';
+import type { ReachedLimit } from '../money/limits.js';
 import type { FieldError } from '../providers/channel.js';
 
 type Sent = Pick<Message, 'id' | 'hops'>;

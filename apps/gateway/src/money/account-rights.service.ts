@@ -56,9 +56,7 @@ export class AccountRightsService {
   }
 
   /** @throws LookupFailed when Postgres does not answer and the rights were never read */
-  async of(accountId: string): Promise<AccountRights> {
-    const fresh = this.fresh(accountId);
-    if (fresh !== undefined) return fresh;
+  async read(accountId: string): Promise<AccountRights> {
     const atMs = performance.now();
     try {
       const found = this.lookup.find(accountId);

@@ -22,6 +22,11 @@ export function budgetDayAt(timeZone: string, atMs: number): BudgetDay {
   };
 }
 
+/** Of a date of ISO 8601. */
+export function dayOf(date: string): number {
+  return Number(date.replaceAll('-', ''));
+}
+
 /** As a date of ISO 8601. */
 export function isoDate(day: number): string {
   const digits = String(day);

@@ -15,7 +15,13 @@ const UNANSWERED_MAX = 2_000;
 /** See `budgets.lua`. */
 const REREAD_AFTER_MS = 2_000;
 /** One hash slot of a cluster: a message may be held in several budgets at once. */
-const KEYS = ['opened', 'spent', 'holds', 'expiring'].map((name) => `octo:{budgets}:${name}`);
+export const BUDGET_KEYS = {
+  opened: 'octo:{budgets}:opened',
+  spent: 'octo:{budgets}:spent',
+  holds: 'octo:{budgets}:holds',
+  expiring: 'octo:{budgets}:expiring',
+};
+const KEYS = Object.values(BUDGET_KEYS);
 
 /** A limit as the script needs it; a window without a limit is left out. */
 export interface StoredLimit {
@@ -133,4 +139,11 @@ export class BudgetStore {
 function resultOf(result: unknown): BudgetResult {
   const isOk = typeof result === 'object' && result !== null && 'result' in result && result.result === 'ok';
   return isOk ? OK : resultSchema.parse(result);
+}
+
+/** A budget as the script keeps it; see `budgets.lua`. */
+export function unpackBudget(packed: string) {
+  const [state, ...numbers] = packed.split(' ');
+  const [day = 0, dayMicros = 0, monthMicros = 0, heldMicros = 0] = numbers.map(Number);
+  return { isReady: state === 'ready', day, dayMicros, monthMicros, heldMicros };
 }

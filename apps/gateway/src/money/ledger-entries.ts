@@ -25,20 +25,22 @@ export function ledgerEntriesOf(
   const sends = hops.reduce((count, { step }) => (step === 'sending' ? count + 1 : count), 0);
   const isDeliveredByFirstSend = ending.status === 'delivered' && sends <= 1;
   if (isDeliveredByFirstSend) return paid === undefined ? NONE : [paid];
-  const priceOf = new Map(providers.map(({ name, account, priceMicros }) => [keyOf(name, account), priceMicros]));
-  const entries = new Map(paid && [[keyOf(paid.provider, paid.account), paid]]);
+  const priceOf = new Map(
+    providers.map(({ name, account, priceMicros }) => [accountKeyOf(name, account), priceMicros]),
+  );
+  const entries = new Map(paid && [[accountKeyOf(paid.provider, paid.account), paid]]);
   const isDelivered = (key: string): boolean =>
-    ending.status === 'delivered' && key === keyOf(ending.provider, ending.account);
+    ending.status === 'delivered' && key === accountKeyOf(ending.provider, ending.account);
   const add = (provider: string, account: string, micros: number): void => {
-    const key = keyOf(provider, account);
+    const key = accountKeyOf(provider, account);
     if (micros > 0 && !isDelivered(key)) entries.set(key, { kind: 'unconfirmed', provider, account, micros, day });
   };
   for (const { provider, account = provider, outcome } of attemptsOf(hops)) {
-    if (outcome === 'unknown') add(provider, account, priceOf.get(keyOf(provider, account)) ?? 0);
+    if (outcome === 'unknown') add(provider, account, priceOf.get(accountKeyOf(provider, account)) ?? 0);
   }
-  for (const { provider, account = provider, step, outcome, costMicros = 0 } of hops) {
-    if (step === 'answered' && outcome === 'failed' && provider !== undefined)
-      add(provider, account ?? provider, costMicros);
+  for (const { provider, account, step, outcome, costMicros = 0 } of hops) {
+    if (provider === undefined || step !== 'answered' || outcome !== 'failed') continue;
+    add(provider, account ?? provider, costMicros);
   }
   return [...entries.values()];
 }
@@ -50,6 +52,7 @@ function paidEntry(
   return { kind: 'paid', provider, account, micros: costMicros, day };
 }
 
-function keyOf(provider: string, account: string): string {
+/** Names an account of a provider. */
+export function accountKeyOf(provider: string, account: string): string {
   return `${provider}/${account}`;
 }

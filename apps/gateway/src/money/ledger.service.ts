@@ -107,7 +107,8 @@ export class Ledger {
   }
 
   /**
-   * Takes back unconfirmed entries of messages whose delivery was recorded after all.
+   * Takes back unconfirmed entries of messages whose delivery was recorded after all: within a week, because a gateway that
+   * still has such a record is restarted before.
    * @throws DrizzleQueryError
    */
   async correct(): Promise<Correction[]> {

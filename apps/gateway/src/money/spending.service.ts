@@ -9,31 +9,12 @@ import { QUOTA_REDIS } from '../quota/quota-redis.js';
 import { isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { type AccountRights, AccountRightsService } from './account-rights.service.js';
-import { type BudgetDay, budgetDayAt } from './budget-day.js';
-import {
-  type BudgetOperation,
-  type BudgetResult,
-  BudgetStore,
-  type ExpiredHold,
-  type StoredLimit,
-} from './budget-store.js';
+import { type BudgetDay, budgetDayAt, dayOf } from './budget-day.js';
+import { type BudgetOperation, type BudgetResult, BudgetStore, type ExpiredHold } from './budget-store.js';
 import type { LedgerEntry } from './ledger-entries.js';
 import { DEPLOYMENT, Ledger } from './ledger.service.js';
+import { exhausted, type Limit, limitsOf, type SpendingDenial, storedLimit } from './limits.js';
 import { UsualCosts } from './usual-costs.js';
-
-/** A limit that would be exceeded. */
-export interface ReachedLimit {
-  scope: 'account' | 'deployment';
-  window: 'day' | 'month';
-  limitMicros: number;
-  /** Unix time in milliseconds. */
-  resetsAtMs: number;
-}
-
-/** Why a message may not be paid for now. */
-export type SpendingDenial = { granted: false; waitMs: number } & (
-  { reason: 'no_paid_access' } | { reason: 'budget'; limit: ReachedLimit } | { reason: 'budget_unknown' }
-);
 
 /** What this pod holds for a message. */
 interface Hold {
@@ -92,7 +73,6 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
       .catch(() => {});
   }
 
-  /** What was not settled is settled from the journal, by another pod. */
   async onApplicationShutdown(): Promise<void> {
     await this.store.close();
   }
@@ -110,7 +90,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
   async hold(message: Message, provider: Provider): Promise<SpendingDenial | undefined> {
     let rights: AccountRights;
     try {
-      rights = this.rights.fresh(message.accountId) ?? (await this.rights.of(message.accountId));
+      rights = this.rights.fresh(message.accountId) ?? (await this.rights.read(message.accountId));
     } catch {
       return UNKNOWN;
     }
@@ -146,7 +126,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     this.holds.delete(id);
     if (budgets.length === 0) return;
     const micros = entries.reduce((sum, entry) => sum + entry.micros, 0);
-    const day = entries[0] === undefined ? this.today().day : Number(entries[0].day.replaceAll('-', ''));
+    const day = entries[0] === undefined ? this.today().day : dayOf(entries[0].day);
     this.store.later({ op: 'settle', message: id, micros, day, budgets, onlyIfHeld: false });
   }
 
@@ -175,11 +155,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
 
   private limitsOf(accountId: string, budget: Budget): Limit[] {
     const { BUDGET_DAY_MICROS: dayMicros = null, BUDGET_MONTH_MICROS: monthMicros = null } = this.settings;
-    const limits: Limit[] = [];
-    if (isLimited(budget)) limits.push({ id: accountId, scope: 'account', ...budget });
-    if (isLimited({ dayMicros, monthMicros }))
-      limits.push({ id: DEPLOYMENT, scope: 'deployment', dayMicros, monthMicros });
-    return limits;
+    return limitsOf(accountId, budget, { dayMicros, monthMicros });
   }
 
   private async holdIn(
@@ -188,6 +164,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
     provider: Provider,
   ): Promise<SpendingDenial | undefined> {
     const micros = this.usualCosts.estimate(provider);
+    const repeats = isRepeat(message, provider);
     for (let tries = TRIES; tries > 0; tries -= 1) {
       const { day, startMs, endMs, monthEndMs } = this.today();
       const operation = {
@@ -195,7 +172,7 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
         message: message.id,
         micros,
         priceMicros: provider.priceMicros,
-        isRepeat: isRepeat(message, provider),
+        isRepeat: repeats,
         expiresInMs: this.longestFlightMs() + HOLD_MARGIN_MS,
         day,
         dayStartMs: startMs,
@@ -209,18 +186,18 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
       } catch (error) {
         this.outage.failed({ reason: error instanceof Error ? error.message : String(error) });
         // Redis may have carried it out before it stopped answering. An earlier hold of the message stays as it is.
-        const isFirst = !isRepeat(message, provider) && !this.holds.has(message.id);
+        const isFirst = !repeats && !this.holds.has(message.id);
         if (isFirst) this.store.later({ op: 'release', message: message.id, micros });
         return this.holdWithoutCount(message, limits, micros);
       }
       this.outage.recovered();
       this.uncountedMicros = 0;
       // What is held for a repetition may have been charged already: it is settled, and never released.
-      const releasable = isRepeat(message, provider) ? 0 : micros;
+      const releasable = repeats ? 0 : micros;
       if (result.result === 'ok' || result.result === 'held') return this.noteHold(message, limits, releasable);
       if (result.result === 'closed') return { ...UNKNOWN, waitMs: result.waitMs };
       if (result.result === 'exhausted') {
-        return exhausted(limits, result, { dayEndMs: endMs, monthEndMs, nowMs: Date.now() + this.clockOffsetMs });
+        return exhausted(limits, result, { endMs, monthEndMs, nowMs: Date.now() + this.clockOffsetMs });
       }
       if (result.result === 'clock') this.clockOffsetMs = result.nowMs - Date.now();
       if (result.result === 'unknown' && !(await this.readLedger(result.budget))) return UNKNOWN;
@@ -272,11 +249,6 @@ export class Spending implements OnApplicationBootstrap, OnApplicationShutdown {
   }
 }
 
-interface Limit extends Budget {
-  id: string;
-  scope: ReachedLimit['scope'];
-}
-
 const UNKNOWN: SpendingDenial = { granted: false, reason: 'budget_unknown', waitMs: 1_000 };
 
 /** This provider may have delivered the message, and charged for it. */
@@ -284,26 +256,6 @@ function isRepeat({ onlyProvider }: Message, { key }: Provider): boolean {
   return onlyProvider === key;
 }
 
-function isLimited({ dayMicros, monthMicros }: Budget): boolean {
-  return dayMicros !== null || monthMicros !== null;
-}
-
-function storedLimit({ id, dayMicros, monthMicros }: Limit): StoredLimit {
-  return { id, ...(dayMicros !== null && { dayMicros }), ...(monthMicros !== null && { monthMicros }) };
-}
-
 function paidFor({ accountId, channel }: Message, { name, account, currency }: Provider): string {
   return JSON.stringify({ accountId, channel, provider: name, account, currency });
-}
-
-function exhausted(
-  limits: readonly Limit[],
-  { budget, window }: { budget: string; window: 'day' | 'month' },
-  { dayEndMs, monthEndMs, nowMs }: { dayEndMs: number; monthEndMs: number; nowMs: number },
-): SpendingDenial {
-  const limit = limits.find(({ id }) => id === budget);
-  const limitMicros = (window === 'day' ? limit?.dayMicros : limit?.monthMicros) ?? 0;
-  const resetsAtMs = window === 'day' ? dayEndMs : monthEndMs;
-  const reached = { scope: limit?.scope ?? 'deployment', window, limitMicros, resetsAtMs };
-  return { granted: false, reason: 'budget', limit: reached, waitMs: Math.max(0, resetsAtMs - nowMs) };
 }

@@ -1,4 +1,5 @@
 import type { Provider } from '../providers/providers-file.js';
+import { accountKeyOf } from './ledger-entries.js';
 
 /** How many of the latest costs of a provider are remembered. */
 const REMEMBERED = 20;
@@ -11,7 +12,7 @@ export class UsualCosts {
   private readonly costs = new Map<string, number[]>();
 
   note({ provider, account, micros }: { provider: string; account: string; micros: number }): void {
-    const key = `${provider}/${account}`;
+    const key = accountKeyOf(provider, account);
     const costs = this.costs.get(key) ?? [];
     costs.push(micros);
     if (costs.length > REMEMBERED) costs.shift();
@@ -20,6 +21,6 @@ export class UsualCosts {
 
   /** In micros. */
   estimate({ name, account, priceMicros }: Pick<Provider, 'name' | 'account' | 'priceMicros'>): number {
-    return Math.max(priceMicros, ...(this.costs.get(`${name}/${account}`) ?? []));
+    return Math.max(priceMicros, ...(this.costs.get(accountKeyOf(name, account)) ?? []));
   }
 }

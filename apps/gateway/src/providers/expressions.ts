@@ -1,5 +1,5 @@
 import jsonata from 'jsonata';
-import { compilePath, UNDECIDED } from './plain-path.js';
+import { compilePath, UNDECIDED } from './compile-path.js';
 
 /** A JSONata expression or a template that has expressions. */
 export interface Compiled {

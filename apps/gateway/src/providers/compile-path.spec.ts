@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import jsonata from 'jsonata';
 import { seededRandom } from '../../../../verification/prove/seeded-random.js';
-import { compilePath, UNDECIDED } from './plain-path.js';
+import { compilePath, UNDECIDED } from './compile-path.js';
 
 const NAMES = ['a', 'b', 'in', 'length'];
 
