@@ -2,10 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { call, inParallel, listOf, login, postMessage, recordOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
-import { waitUntil } from '../../../tools/stack/wait-until.js';
-import { untilFreeIsBlocked } from './quota-of.js';
-
-const FREE_BLOCK_MS = 1_500;
 
 let stack: Stack;
 let gateway: string;
@@ -13,16 +9,11 @@ let paid: string;
 let free: string;
 
 beforeAll(async () => {
-  stack = await startStack({ pods: 3, env: { FREE_LIMIT: '5', FREE_BLOCK_MS: String(FREE_BLOCK_MS) } });
+  stack = await startStack({ pods: 3, env: { FREE_LIMIT: '5', FREE_BLOCK_MS: '1500' } });
   gateway = stack.origin.gateway;
   [paid, free] = await Promise.all([login(gateway, 'paid@octo.local'), login(gateway, 'free@octo.local')]);
 });
 afterAll(() => stack.stop());
-
-const soon = (ms: number): string => new Date(Date.now() + ms).toISOString();
-
-/** Uses up free quota; at least two thirds of the block are left then. */
-const untilBlocked = () => untilFreeIsBlocked(gateway, paid, (2 / 3) * FREE_BLOCK_MS);
 
 describe('the journal', () => {
   it('has every hop of a message, in order', async () => {
@@ -62,32 +53,9 @@ describe('the journal', () => {
       expect(await listOf(gateway, paid, query)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
     },
   );
-
-  it('has no record of an invalid request, nor of a 403 for a message without an idempotency key', async () => {
-    await untilBlocked();
-    const before = await listOf(gateway, free, 'limit=100');
-    expect((await postMessage(gateway, free, {})).status).toBe(400);
-    expect(
-      (await postMessage(gateway, free, { message: 'a', deliverBy: 'soon' }, { 'idempotency-key': randomUUID() }))
-        .status,
-    ).toBe(400);
-    expect((await postMessage(gateway, free)).status).toBe(403);
-    expect((await listOf(gateway, free, 'limit=100')).body.items).toHaveLength(before.body.items.length);
-  });
 });
 
 describe('GET /messages/{id}/events', () => {
-  it('streams each status until the message has ended, also at another pod', async () => {
-    await untilBlocked();
-    const { body } = await postMessage(gateway, paid, { message: 'a', deliverBy: soon(10_000), paid: 'never' });
-    const other = stack.gateways[2] ?? gateway;
-    const response = await fetch(`${other}/messages/${body.id}/events`, { headers: { cookie: paid } });
-    expect(response.headers.get('content-type')).toContain('text/event-stream');
-    const events = (await response.text()).matchAll(/^event: (.*)$/gm);
-    const names = [...events].map(([, name]) => name);
-    expect({ first: names.at(0), last: names.at(-1) }).toEqual({ first: 'waiting', last: 'delivered' });
-  });
-
   it('answers 204 when Last-Event-ID is the last event of an ended message, and answers HEAD at once', async () => {
     const { body } = await postMessage(gateway, paid);
     const url = `${gateway}/messages/${body.id}/events`;
@@ -99,38 +67,6 @@ describe('GET /messages/{id}/events', () => {
     expect(head.status).toBe(200);
   });
 
-  it('answers at once for any Last-Event-ID, also when the client has every event so far', async () => {
-    await untilBlocked();
-    const { body } = await postMessage(gateway, paid, { message: 'a', deliverBy: soon(10_000), paid: 'never' });
-    const watch = (lastEventId: string) =>
-      fetch(`${gateway}/messages/${body.id}/events`, {
-        headers: { cookie: paid, 'last-event-id': lastEventId },
-        signal: AbortSignal.timeout(15_000),
-      });
-    const answers = await Promise.all(['2', '999999999', '-1', 'x'].map(watch));
-    expect((await recordOf(gateway, paid, body.id ?? '')).body.status).toBe('waiting');
-    const texts = await Promise.all(answers.map((answer) => answer.text()));
-    const firsts = texts.map((text) => /^event: (.*)$/m.exec(text)?.[1]);
-    expect(firsts.slice(2)).toEqual(['waiting', 'waiting']);
-    expect(texts.map((text) => [...text.matchAll(/^event: (.*)$/gm)].at(-1)?.[1])).toEqual(
-      texts.map(() => 'delivered'),
-    );
-  });
-
-  it('allows an account 100 streams at a time, and answers 429 beyond', async () => {
-    await untilBlocked();
-    const { body } = await postMessage(gateway, paid, { message: 'a', deliverBy: soon(60_000), paid: 'never' });
-    const ended = new AbortController();
-    const watch = () =>
-      fetch(`${gateway}/messages/${body.id}/events`, { headers: { cookie: paid }, signal: ended.signal });
-    const answers = await inParallel(101, 10, watch);
-    expect(answers.map(({ status }) => status)).toContain(429);
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(100);
-    ended.abort();
-    const isAllowed = async (): Promise<boolean> => (await statusOfStream(body.id ?? '')) === 200;
-    await waitUntil(isAllowed, { what: 'a stream is allowed again' });
-  });
-
   it('answers 404 for a message of another account', async () => {
     const { body } = await postMessage(gateway, paid);
     expect(await call(`${gateway}/messages/${body.id}/events`, { headers: { cookie: free } })).toMatchObject({
@@ -138,14 +74,3 @@ describe('GET /messages/{id}/events', () => {
     });
   });
 });
-
-/** The status of a stream that the client closes at once. */
-async function statusOfStream(id: string): Promise<number> {
-  const ended = new AbortController();
-  const { status } = await fetch(`${gateway}/messages/${id}/events`, {
-    headers: { cookie: paid },
-    signal: ended.signal,
-  });
-  ended.abort();
-  return status;
-}
