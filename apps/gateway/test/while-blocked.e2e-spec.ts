@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { call, inParallel, listOf, login, postMessage, recordOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
@@ -123,6 +125,21 @@ describe('GET /messages/{id}/events of a message that waits', () => {
     ended.abort();
     const isAllowed = async (): Promise<boolean> => (await statusOfStream(id)) === 200;
     await waitUntil(isAllowed, { what: 'a stream is allowed again' });
+  });
+});
+
+describe('a gateway that got SIGTERM', () => {
+  it('ends its event streams, and does not wait for their clients to close the connections', async () => {
+    const id = await waitingMessage();
+    const streams = await inParallel(3, 3, () => watch(id, { origin: stack.gateways[1] ?? '' }));
+    // A browser opens connections in advance.
+    const early = connect(Number(new URL(stack.gateways[1] ?? '').port), '127.0.0.1');
+    await once(early, 'connect');
+    const [names] = await Promise.all([Promise.all(streams.map(eventsOf)), stack.process('gateway-2').stop()]);
+    expect(names).toEqual([['waiting'], ['waiting'], ['waiting']]);
+    expect(
+      stack.log.filter(({ app, context, level }) => app === 'gateway' && context === 'stop' && level === 'error'),
+    ).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { Server } from 'node:net';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
+import { Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DynamicModule, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -11,6 +12,9 @@ import { ProblemFilter } from './problem.js';
 import { Readiness } from './readiness.js';
 import { serveMetrics, ServiceModule } from './service.module.js';
 import { type commonSettings, readSettings, SettingsError } from './settings.js';
+
+/** How often a server that stops looks for connections that no request uses. */
+const CLOSE_UNUSED_EVERY_MS = 50;
 
 type CommonSettings = { PORT: number } & z.infer<z.ZodObject<typeof commonSettings>>;
 
@@ -79,6 +83,7 @@ function stopOnSignal(
 ): void {
   const { readiness } = lifetime;
   const logger = new Logger('stop');
+  const closeUnused = unusedConnections(app.getHttpServer());
   const stop = async (reason: string, { delayMs, drainMs } = { delayMs: 0, drainMs: 0 }): Promise<void> => {
     if (readiness.isStopping) return;
     logger.log('stopping', { reason, delayMs, drainMs });
@@ -92,6 +97,7 @@ function stopOnSignal(
       logger.error('requests in flight did not finish in time', { timeoutMs });
       process.exit(1);
     }, timeoutMs).unref();
+    setInterval(closeUnused, CLOSE_UNUSED_EVERY_MS).unref();
     try {
       await app.close();
     } catch (error) {
@@ -105,6 +111,24 @@ function stopOnSignal(
   process.once('SIGINT', () => void stop('SIGINT'));
   // A parent that started this process with a channel has ended: do not outlive it.
   process.once('disconnect', () => void stop('parent process ended'));
+}
+
+/**
+ * A server that closes waits for every connection, and ends those that are idle at that moment only. Node does not count a
+ * connection as idle before its first request, and browsers open some in advance.
+ * @returns closes the connections that no request uses
+ */
+function unusedConnections(server: HttpServer): () => void {
+  const untouched = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    untouched.add(socket);
+    socket.once('close', () => untouched.delete(socket));
+  });
+  server.on('request', ({ socket }: IncomingMessage) => untouched.delete(socket));
+  return () => {
+    server.closeIdleConnections();
+    for (const socket of untouched) socket.destroy();
+  };
 }
 
 /**
