@@ -69,6 +69,22 @@ describe('after a refusal that its count does not explain, a quota', () => {
     expect(await step({ want: 100 })).toMatchObject({ epoch: epoch + 1 });
   });
 
+  it('waits longer each time that the provider refuses the probe and names the same wait, until one is accepted', async () => {
+    const { step, clock } = await newProvider(redis, OF_AN_HOUR);
+    const { epoch } = await step({ want: 1 });
+    const waits: number[] = [];
+    for (let settled = [refused(epoch, 0)]; waits.length < 5; settled = [refused(epoch, 0)]) {
+      const { waitMs } = await step({ settled });
+      waits.push(waitMs);
+      clock.ms += waitMs;
+      expect((await step({ want: 1 })).granted).toBe(1);
+    }
+    expect(waits).toEqual([500, 2_000, 4_000, 8_000, 16_000]);
+    await step({ settled: [accepted(epoch)] });
+    await step({ want: 1 });
+    expect((await step({ settled: [refused(epoch, 0)] })).waitMs).toBe(500);
+  });
+
   it('begins the next window with one request, when the provider accepted none in this one', async () => {
     const { step, clock } = await newProvider(redis, block(10, 2_000));
     const { epoch } = await step({ want: 10 });
@@ -76,6 +92,77 @@ describe('after a refusal that its count does not explain, a quota', () => {
     clock.ms += waitMs;
     expect(await step({ want: 10 })).toMatchObject({ granted: 1, epoch: epoch + 1 });
     expect(await step({ want: 9, settled: [accepted(epoch + 1)] })).toMatchObject({ granted: 9 });
+  });
+});
+
+describe('a window that is nearly used up', () => {
+  const NOON_MS = Date.parse('2026-11-20T12:00:00Z');
+  const ofADay: LimitedPolicy = {
+    policy: 'fixed-window',
+    limit: 100,
+    windowMs: 24 * HOUR_MS,
+    anchor: 'clock',
+    clockSkewMs: 50,
+  };
+  const fromFirstAccept: LimitedPolicy = {
+    policy: 'fixed-window',
+    limit: 100,
+    windowMs: HOUR_MS,
+    anchor: 'first-accept',
+  };
+
+  async function after95(policy: LimitedPolicy) {
+    const provider = await newProvider(redis, policy, NOON_MS);
+    const { epoch } = await provider.step({ want: 96 });
+    provider.clock.ms += 20;
+    await provider.step({ settled: [accepted(epoch, 95)] });
+    return { ...provider, epoch };
+  }
+
+  it.each([
+    ['that ends by the clock', ofADay, 2_000],
+    ['that ends by the clock, without a wait', ofADay, undefined],
+    ['that began with its first request', fromFirstAccept, 2_000],
+  ])('goes on after a refusal with a short wait: one %s', async (_which, policy, retryAfterMs) => {
+    const { step, clock, epoch } = await after95(policy);
+    const held = await step({ want: 5, settled: [refused(epoch, retryAfterMs)] });
+    expect(held).toMatchObject({ granted: 0, epoch, isHeld: true, used: 95 });
+    expect(held.waitMs).toBeLessThanOrEqual(2_010);
+    clock.ms += held.waitMs;
+    expect(await step({ want: 9 })).toMatchObject({ granted: 1, epoch });
+    expect(await step({ want: 9, settled: [accepted(epoch)] })).toMatchObject({ granted: 4, epoch });
+  });
+
+  it('is not given back by a wait that is about as long as it, but ends before it', async () => {
+    const minute: LimitedPolicy = {
+      policy: 'fixed-window',
+      limit: 10,
+      windowMs: 60_000,
+      anchor: 'clock',
+      clockSkewMs: 50,
+    };
+    const { step, clock } = await newProvider(redis, minute, 60_000_000);
+    const { epoch } = await step({ want: 6 });
+    const { waitMs } = await step({ settled: [accepted(epoch, 5), refused(epoch, 20_000)] });
+    clock.ms += waitMs;
+    expect(await step({ want: 9 })).toMatchObject({ granted: 1, epoch });
+    expect(await step({ want: 9, settled: [accepted(epoch)] })).toMatchObject({ granted: 4, epoch });
+  });
+
+  it('stays closed until its end by the clock once it is used up, whatever wait a refusal names', async () => {
+    const { step, clock, epoch } = await after95(ofADay);
+    await step({ settled: [accepted(epoch)] });
+    await step({ want: 4 });
+    await step({ settled: [accepted(epoch, 3), refused(epoch, 2_000)] });
+    clock.ms += 5_000;
+    await step({ want: 1 });
+    clock.ms += 10;
+    const used = await step({ want: 9, settled: [accepted(epoch)] });
+    expect(used).toMatchObject({ granted: 0, epoch });
+    clock.ms += HOUR_MS;
+    expect(await step({ want: 9 })).toMatchObject({ granted: 0, epoch, state: 'blocked' });
+    clock.ms = NOON_MS + 12 * HOUR_MS + 50;
+    expect(await step({ want: 9 })).toMatchObject({ granted: 9, epoch: epoch + 1 });
   });
 });
 

@@ -185,6 +185,14 @@ function policy.applyRemaining(s)
   if isFirst and not isClock then q.beganMinMs = math.max(q.beganMinMs, s.grantedMs) end
 end
 
+-- A window by the clock ends at its time. Another window may end sooner than assumed: a request of another client began it.
+function policy.goesOn(s)
+  if q.beganMinMs == 0 or (q.beganMaxMs == 0 and not isClock) then return false end
+  if s.retryAfterMs < 0 then return isClock and policy.used() - s.refused < limit end
+  local fitting = isClock and 1 or FITTING_PERIODS
+  return endsEarliestMs() - s.answeredMs > fitting * (s.retryAfterMs + ROUNDING_MS)
+end
+
 function policy.timeOut(_, atMs) noteBegan(atMs, false) end
 
 local function turn(carried)

@@ -70,6 +70,7 @@
 --   clockMs, clockShiftMs        time of the last change; what was added to the server's clock after it was set back
 --   staysFull                    1 once a shorter Retry-After has proved wrong
 --   holds, heldMs                refusals in a row that the count does not explain, and the time of the last one
+--   namedHolds                   how many of them named a wait, since a probe was last accepted
 --   isProbing                    1 from such a refusal until a request is accepted: one request at a time finds out
 --   refusedWindows               epochs in a row in which the provider refused requests and accepted none
 -- Besides: kind, server, slots (see sliding-window.lua), and `pod:<id>`, the last recorded step of a pod, as
@@ -139,6 +140,7 @@ local function isExplained(s)
   local used = policy.used() + (policy.forgetsRefused and s.refused or 0)
   -- Requests in flight may use twice their estimates.
   if ARGV[18] == '1' then used = used + outstanding() end
+  if policy.goesOn(s) then return false end
   if used >= 0.9 * limit then return true end
   if s.retryAfterMs >= 0 then return policy.wholePeriodMs() <= FITTING_PERIODS * (s.retryAfterMs + ROUNDING_MS) end
   return policy.isBlock and used * 2 > limit
@@ -152,7 +154,11 @@ local function holdBack(s)
   if q.isProbing == 1 and now < q.opensMs then return end
   local capMs = math.min(HOLD_CAP_MAX_MS, math.max(HOLD_CAP_MIN_MS, policy.wholePeriodMs()))
   if now - q.heldMs > 2 * capMs then q.holds = 0 end
-  local waitMs = s.retryAfterMs >= 0 and guarded(s.retryAfterMs) or math.min(FIRST_HOLD_MS * 2 ^ q.holds, capMs)
+  local waitMs = math.min(FIRST_HOLD_MS * 2 ^ q.holds, capMs)
+  if s.retryAfterMs >= 0 then
+    local repeatedMs = q.namedHolds > 0 and math.min(FIRST_HOLD_MS * 2 ^ q.namedHolds, capMs) or 0
+    waitMs, q.namedHolds = math.max(guarded(s.retryAfterMs), repeatedMs), math.min(q.namedHolds + 1, 30)
+  end
   q.holds, q.heldMs, q.isProbing = math.min(q.holds + 1, 30), now, 1
   q.opensMs = math.max(q.opensMs, now + math.max(500, waitMs))
 end
@@ -183,6 +189,9 @@ policy = { fields = {}, kept = {}, beforeSettlements = nothing, rescale = nothin
 
 function policy.windowEndsInMs() return -1 end
 
+-- Whether the quota is certain to go on after a refusal, so that it must be about another limit.
+function policy.goesOn() return false end
+
 function policy.wholePeriodMs() return periodMs end
 
 -- By default a refusal only closes the quota until its time is over.
@@ -198,7 +207,7 @@ local EPOCH_FIELDS = { 'epoch', 'granted', 'accepted', 'refunded', 'refused', 'u
   'unknownMs', 'expiresMs', 'agesMs', 'old', 'generation', 'isSooner', 'cameSooner', 'isLimitTold', 'counted',
   'untold', 'ahead', 'forgottenMs', 'isRebuilt' }
 local FIELDS = { 'opensMs', 'limit', 'learnedLimit', 'periodMs', 'clockMs', 'clockShiftMs', 'staysFull', 'holds', 'heldMs',
-  'isProbing', 'refusedWindows' }
+  'namedHolds', 'isProbing', 'refusedWindows' }
 
 local function startEpoch(epoch)
   -- A smaller announced limit that the provider no longer announces is void.
@@ -294,7 +303,7 @@ local function settle(s)
   if s.unknown > 0 then q.unknownMs = math.max(q.unknownMs, s.answeredMs) end
   if s.heldForMs >= 0 then q.opensMs = math.max(q.opensMs, s.answeredMs + guarded(s.heldForMs + ROUNDING_MS)) end
   -- Not by an answer to a request that was under way before the hold.
-  if s.accepted > 0 and q.isProbing == 1 and now >= q.opensMs then q.isProbing = 0 end
+  if s.accepted > 0 and q.isProbing == 1 and now >= q.opensMs then q.isProbing, q.namedHolds = 0, 0 end
   learnLimit(s.limit)
   -- The provider refused before the limit it announced: do not believe its limits again.
   local isBroken = s.refused > 0 and limit > q.limit and q.accepted <= q.limit and not policy.needsRefusal
