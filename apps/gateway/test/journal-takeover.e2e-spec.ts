@@ -102,7 +102,14 @@ it('claims waiting messages by priority, and those of the same priority by the t
     const message = { ...(await inFlight()).ours, id: uuidv7(), channel, priority, sendBy, hopsOnDisk: 0 };
     await journal.insert(message, { status: 'waiting' });
   }
-  const slot = { place: { provider: 'one' }, channels: [channel], epoch: undefined, count: 1, claimMs: 1_000 };
+  const slot = {
+    place: { provider: 'one' },
+    channels: [channel],
+    epoch: undefined,
+    lastChanceMs: 0,
+    count: 1,
+    claimMs: 1_000,
+  };
   const claimed: Message[] = [];
   for (let count = 0; count < waiting.length; count += 1) claimed.push(...(await claims.claimForSlots(slot)));
   expect(claimed.map(({ priority }) => priority)).toEqual(['urgent', 'normal', 'normal', 'bulk']);

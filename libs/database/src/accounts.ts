@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, check, index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { bigint, boolean, check, index, integer, pgTable, smallint, text, timestamp, uuid } from 'drizzle-orm/pg-core';
 
 export const accounts = pgTable(
   'accounts',
@@ -17,6 +17,10 @@ export const accounts = pgTable(
     /** What the account may spend in a day and in a month; null: no limit. */
     budgetDayMicros: bigint('budget_day_micros', { mode: 'number' }),
     budgetMonthMicros: bigint('budget_month_micros', { mode: 'number' }),
+    /** Index in `PRIORITIES` of the contract: an account of higher priority gets twice as many turns when messages wait. */
+    priority: smallint('priority').notNull().default(1),
+    /** How much of a free quota it may use: `all`, `equal`, or a number of requests in each window. */
+    freeShare: text('free_share').notNull().default('all'),
     /** Base32; set up, but needed at logins only once it is confirmed. */
     totpSecret: text('totp_secret'),
     /** The 30 s step of the last code that was accepted: each code works once. Null until it is confirmed. */
@@ -26,6 +30,10 @@ export const accounts = pgTable(
   },
   (table) => [
     check('accounts_email_lower_case', sql`${table.email} = lower(${table.email})`),
+    check('accounts_free_share', sql`${table.freeShare} ~ '^(all|equal|[0-9]{1,9})$'`),
     index('accounts_by_creation').on(table.createdAt, table.id),
+    index('accounts_with_share')
+      .on(table.id)
+      .where(sql`free_share <> 'all'`),
   ],
 );

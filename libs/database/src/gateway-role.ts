@@ -3,14 +3,21 @@ import { type SQL, sql } from 'drizzle-orm';
 import type { Queries } from './open-database.js';
 
 /** Tables of the gateways. */
-export const GATEWAY_TABLES = ['messages', 'callbacks', 'idempotency_keys', 'gateway_pods', 'provider_provisioning'];
+export const GATEWAY_TABLES = [
+  'messages',
+  'callbacks',
+  'idempotency_keys',
+  'gateway_pods',
+  'provider_provisioning',
+  'account_turns',
+];
 
 /** Gateways add to the ledger, and change nothing in it. */
 export const LEDGER_TABLE = 'ledger_entries';
 
 /** What gateways read in other tables. By column, so that a new column stays hidden until it is listed here. */
 export const READ_BY_GATEWAYS: Readonly<Record<string, readonly string[]>> = {
-  accounts: ['id', 'paid_access', 'disabled', 'budget_day_micros', 'budget_month_micros'],
+  accounts: ['id', 'paid_access', 'disabled', 'budget_day_micros', 'budget_month_micros', 'priority', 'free_share'],
   api_keys: ['id', 'account_id', 'hash', 'expires_at', 'last_used_at'],
   revoked_access: ['access_id', 'expires_at'],
   callback_secrets: ['account_id', 'version', 'created_at'],

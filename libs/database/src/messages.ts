@@ -93,8 +93,8 @@ export const messages = pgTable(
     index('messages_waiting')
       .on(table.sendBy, table.id)
       .where(sql`status = 'waiting'`),
-    index('messages_waiting_by_priority')
-      .on(table.priority, table.sendBy, table.id)
+    index('messages_waiting_of_account')
+      .on(table.accountId, table.priority, table.sendBy, table.id)
       .where(sql`status = 'waiting'`),
     index('messages_due')
       .on(table.dueAt)
@@ -120,6 +120,19 @@ export const idempotencyKeys = pgTable(
     primaryKey({ columns: [table.accountId, table.key] }),
     index('idempotency_keys_by_expiry').on(table.expiresAt),
   ],
+);
+
+/** Which account's waiting message goes next, see `turns.ts` of the gateway. Only of accounts that had to share slots. */
+export const accountTurns = pgTable(
+  'account_turns',
+  {
+    accountId: uuid('account_id').primaryKey(),
+    /** When the account's next message starts, in turns. */
+    turn: doublePrecision('turn').notNull(),
+    /** When its latest one started. */
+    started: doublePrecision('started').notNull(),
+  },
+  (table) => [index('account_turns_by_start').on(table.started)],
 );
 
 /** Urgent messages per second that each gateway pod receives, recently and usually. */

@@ -109,6 +109,7 @@ describe('a window that is nearly used up', () => {
     limit: 100,
     windowMs: HOUR_MS,
     anchor: 'first-accept',
+    clockSkewMs: 0,
   };
 
   async function after95(policy: LimitedPolicy) {

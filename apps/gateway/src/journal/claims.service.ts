@@ -9,6 +9,7 @@ import type { Waiting } from '../routing/patient-share.js';
 import { withHousekeepingLock } from './housekeeping-lock.js';
 import { contentOf } from './message-queries.service.js';
 import { journalStatements } from './statements.js';
+import { pickInTurn } from './turns.js';
 
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   schema.nullable().transform((value) => value ?? undefined);
@@ -93,13 +94,14 @@ const HELD_BACK = 'free slots are kept for urgent messages';
 export class Claims {
   constructor(@InjectDatabase() private readonly db: Database) {}
 
-  /** For granted permits: as many messages as there are slots, by priority, then earliest `sendBy` first, with the intent to send. */
+  /** For granted permits: as many messages as there are slots, with the intent to send. See `turns.ts` for which ones. */
   async claimForSlots({
     place,
     channels,
     epoch,
     count,
     claimMs,
+    lastChanceMs,
   }: {
     place: Pick<Hop, 'provider' | 'account'>;
     channels: Channels;
@@ -107,14 +109,13 @@ export class Claims {
     epoch: number | undefined;
     count: number;
     claimMs: number;
+    lastChanceMs: number;
   }) {
     const sending = hop('sending', sql`${placeFields(place)}, 'epoch', ${epoch ?? null}::bigint`);
     return claim(
       this.db,
       sql`
-      with picked as materialized (
-        select id from messages where ${mayGo(channels)} and (deliver_by <= now()) is not true
-        order by priority, send_by, id limit ${count} for update skip locked)
+      with recursive ${pickInTurn({ mayGo: sql`${mayGo(channels)} and (deliver_by <= now()) is not true`, count, lastChanceMs })}
       update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms',
         hops = m.hops || ${sending}
       from picked where m.id = picked.id returning m.*`,
@@ -195,7 +196,7 @@ export class Claims {
     await this.db.execute(sql`
       with first as materialized (
         select id, hops -> -1 ->> 'reason' as reason from messages
-        where ${mayGo(channels)} order by priority, send_by, id limit ${count})
+        where ${mayGo(channels)} order by send_by limit ${count})
       update messages m set hops = m.hops || ${heldBack}
       from first where m.id = first.id and first.reason is distinct from ${HELD_BACK} and m.status = 'waiting'`);
   }

@@ -85,7 +85,7 @@ export class WaitingQueue {
     return share;
   }
 
-  /** As many messages as there are slots, earliest `sendBy` first. */
+  /** As many messages as there are slots. */
   async claim(provider: Provider, slots: readonly Slot[]): Promise<Message[]> {
     const claimed = await this.claims.claimForSlots({
       place: placeOf(provider),
@@ -93,6 +93,7 @@ export class WaitingQueue {
       epoch: slots[0]?.epoch,
       count: slots.length,
       claimMs: claimMsOf(this.config.providers),
+      lastChanceMs: lastChanceMsOf(provider),
     });
     this.waiting = Math.max(0, this.waiting - claimed.length);
     return claimed;
@@ -143,4 +144,9 @@ export class WaitingQueue {
     this.heldBackNotedMs = nowMs;
     await this.claims.noteHeldBack({ place: placeOf(provider), channels: this.channelsOf(provider), count });
   }
+}
+
+/** A message that must be sent within this time may not find a slot of a later window. */
+function lastChanceMsOf({ quota: policy }: Provider): number {
+  return policy === undefined ? 0 : (dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS })[0] ?? 0);
 }
