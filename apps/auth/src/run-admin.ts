@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { Revocations, StoredAccess } from '#access-token';
-import { budgetSchema, registrationSchema } from '#contracts';
+import { accountPrioritySchema, budgetSchema, freeShareSchema, registrationSchema } from '#contracts';
 import { accounts, type Database, migrate, openDatabase } from '#database';
 import { postgresUrl, readSettings, redisUrl } from '#service';
 import { AccountsService } from './accounts/accounts.service.js';
@@ -20,6 +20,9 @@ const USAGE = `admin COMMAND
   set-password --email E                replaces the password and ends all sessions
   budget --email E [--day N] [--month N]
                                         limits spending, in millionths of the currency; no limit where N is left out
+  share --email E [--free S] [--priority P]
+                                        free quota: all, equal, or N requests in each window; turns of waiting
+                                        messages: urgent, normal or bulk
   disable --email E                     ends all sessions and refuses logins
   enable --email E
   disable-totp --email E                removes one-time codes, of a user who has lost the authenticator
@@ -34,6 +37,8 @@ interface Options {
   paid: boolean;
   day?: string | undefined;
   month?: string | undefined;
+  free?: string | undefined;
+  priority?: string | undefined;
 }
 
 interface Context {
@@ -41,6 +46,10 @@ interface Context {
   service: AccountsService;
   log: SecurityLog;
 }
+
+const sharePatchSchema = z
+  .object({ freeShare: freeShareSchema.optional(), priority: accountPrioritySchema.optional() })
+  .refine(({ freeShare, priority }) => freeShare !== undefined || priority !== undefined);
 
 /** Neither an account nor a network address. */
 const OPERATOR: Actor = {};
@@ -67,6 +76,12 @@ const COMMANDS: Record<string, (context: Context, options: Options) => Promise<s
     if (!budget.success) throw new Error(budget.error.issues.map(({ message }) => `A limit ${message}.`).join('\n'));
     await service.update(await idOf(db, email), { budget: budget.data }, OPERATOR);
     return `the budget of ${email}: ${day ?? 'no limit'} a day, ${month ?? 'no limit'} a month`;
+  },
+  share: async ({ db, service }, { email, free, priority }) => {
+    const patch = sharePatchSchema.safeParse({ freeShare: /^\d+$/.test(free ?? '') ? Number(free) : free, priority });
+    if (!patch.success) throw new Error('Name --free all, equal or N, or --priority urgent, normal or bulk.');
+    const account = await service.update(await idOf(db, email), patch.data, OPERATOR);
+    return `the free share of ${email}: ${account.freeShare}; its priority: ${account.priority}`;
   },
   disable: async ({ db, service }, { email }) => {
     await service.update(await idOf(db, email), { disabled: true }, OPERATOR);
@@ -108,6 +123,8 @@ function readArguments(args: string[]) {
       paid: { type: 'boolean', default: false },
       day: { type: 'string' },
       month: { type: 'string' },
+      free: { type: 'string' },
+      priority: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });

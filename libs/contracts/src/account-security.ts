@@ -98,6 +98,8 @@ export const SECURITY_EVENTS = [
   'logout',
   'paid_access_changed',
   'budget_changed',
+  'free_share_changed',
+  'priority_changed',
   'password_changed',
   'password_reset',
   'reauthentication',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PRIORITIES } from './messages.js';
 
 export const roleSchema = z.enum(['user', 'admin']);
 export type Role = z.infer<typeof roleSchema>;
@@ -68,8 +69,33 @@ export const budgetSchema = z.strictObject({ dayMicros: budgetLimitSchema, month
 });
 export type Budget = z.infer<typeof budgetSchema>;
 
+export const FREE_SHARE_MAX = 999_999_999;
+
+export const freeShareSchema = z
+  .union([z.enum(['all', 'equal']), z.int().min(0).max(FREE_SHARE_MAX)], {
+    error: `must be "all", "equal" or a whole number of at most ${FREE_SHARE_MAX}`,
+  })
+  .meta({
+    id: 'FreeShare',
+    description:
+      'how many requests of each window of a free quota: all; a number; or an equal part among the accounts with equal shares that ask for some',
+    example: 'equal',
+  });
+export type FreeShare = z.infer<typeof freeShareSchema>;
+
+export const accountPrioritySchema = z.enum(PRIORITIES).meta({
+  id: 'AccountPriority',
+  description: 'an account gets twice as many turns as one of the next lower priority when messages wait',
+});
+
 export const managedAccountSchema = accountSchema
-  .extend({ disabled: z.boolean(), budget: budgetSchema, createdAt: z.iso.datetime() })
+  .extend({
+    disabled: z.boolean(),
+    budget: budgetSchema,
+    freeShare: freeShareSchema,
+    priority: accountPrioritySchema,
+    createdAt: z.iso.datetime(),
+  })
   .meta({ id: 'ManagedAccount' });
 export type ManagedAccount = z.infer<typeof managedAccountSchema>;
 
@@ -89,11 +115,13 @@ export const accountPatchSchema = z
     role: roleSchema.optional(),
     disabled: z.boolean().optional(),
     budget: budgetSchema.optional(),
+    freeShare: freeShareSchema.optional(),
+    priority: accountPrioritySchema.optional(),
     currentPassword: currentPasswordSchema.optional(),
   })
   .refine(
     ({ currentPassword: _, ...patch }) => Object.keys(patch).length > 0,
-    'name at least one of paidAccess, role, disabled, budget',
+    'name at least one of paidAccess, role, disabled, budget, freeShare, priority',
   )
   .meta({ id: 'AccountPatch', example: { paidAccess: true } });
 export type AccountPatch = z.infer<typeof accountPatchSchema>;

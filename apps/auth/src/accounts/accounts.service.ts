@@ -1,7 +1,18 @@
 import { hostname } from 'node:os';
 import { Injectable } from '@nestjs/common';
 import { and, asc, eq, ne, sql } from 'drizzle-orm';
-import type { Account, AccountList, AccountPatch, Budget, Credentials, ManagedAccount, Registration } from '#contracts';
+import {
+  type Account,
+  type AccountList,
+  type AccountPatch,
+  type Budget,
+  type Credentials,
+  type FreeShare,
+  type ManagedAccount,
+  PRIORITIES,
+  type Priority,
+  type Registration,
+} from '#contracts';
 import {
   accounts,
   ADVISORY_LOCKS,
@@ -110,12 +121,14 @@ export class AccountsService {
    */
   async update(
     id: string,
-    { budget, ...rights }: Omit<AccountPatch, 'currentPassword'>,
+    { budget, freeShare, priority, ...rights }: Omit<AccountPatch, 'currentPassword'>,
     actor: Actor,
   ): Promise<ManagedAccount> {
     const patch = {
       ...rights,
       ...(budget && { budgetDayMicros: budget.dayMicros, budgetMonthMicros: budget.monthMicros }),
+      ...(freeShare !== undefined && { freeShare: String(freeShare) }),
+      ...(priority && { priority: PRIORITIES.indexOf(priority) }),
     };
     const { before, account, accessIds } = await inTransaction(this.db, async (tx) => {
       await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.accounts})`);
@@ -187,11 +200,21 @@ function changesBetween(before: AccountRow, after: AccountRow): Pick<NewSecurity
     changes.push({ event: after.disabled ? 'account_disabled' : 'account_enabled' });
   if (after.budgetDayMicros !== before.budgetDayMicros || after.budgetMonthMicros !== before.budgetMonthMicros)
     changes.push({ event: 'budget_changed', detail: JSON.stringify(budgetOf(after)) });
+  if (after.freeShare !== before.freeShare) changes.push({ event: 'free_share_changed', detail: after.freeShare });
+  if (after.priority !== before.priority) changes.push({ event: 'priority_changed', detail: priorityOf(after) });
   return changes;
 }
 
 function budgetOf({ budgetDayMicros, budgetMonthMicros }: AccountRow): Budget {
   return { dayMicros: budgetDayMicros, monthMicros: budgetMonthMicros };
+}
+
+function freeShareOf({ freeShare }: AccountRow): FreeShare {
+  return freeShare === 'all' || freeShare === 'equal' ? freeShare : Number(freeShare);
+}
+
+function priorityOf({ priority }: AccountRow): Priority {
+  return PRIORITIES[priority] ?? 'normal';
 }
 
 function publicPartOf({ id, email, paidAccess, role }: AccountRow): Account {
@@ -200,5 +223,12 @@ function publicPartOf({ id, email, paidAccess, role }: AccountRow): Account {
 
 function managedPartOf(account: AccountRow): ManagedAccount {
   const { disabled, createdAt } = account;
-  return { ...publicPartOf(account), disabled, budget: budgetOf(account), createdAt: createdAt.toISOString() };
+  return {
+    ...publicPartOf(account),
+    disabled,
+    budget: budgetOf(account),
+    freeShare: freeShareOf(account),
+    priority: priorityOf(account),
+    createdAt: createdAt.toISOString(),
+  };
 }

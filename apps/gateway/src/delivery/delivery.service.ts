@@ -12,13 +12,17 @@ import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '.
 import type { OutgoingRequest } from '../providers/request-template.js';
 import type { SpendingDenial } from '../money/limits.js';
 import { Spending } from '../money/spending.service.js';
+import { FreeShares, type ShareDenial } from '../quota/free-shares.service.js';
 import { chooseRoute, isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
 
-/** Why a message was not sent to a provider: no permit, the account is paused, or nothing may be spent. */
+/** Why a message was not sent to a provider: no permit, a paused account, a used up free share, or nothing may be spent. */
 export type Denial =
-  Extract<Reservation, { granted: false }> | { granted: false; reason: 'paused'; waitMs: number } | SpendingDenial;
+  | Extract<Reservation, { granted: false }>
+  | { granted: false; reason: 'paused'; waitMs: number }
+  | ShareDenial
+  | SpendingDenial;
 
 export type Delivery =
   | { outcome: 'delivered'; provider: Provider; response: unknown; costMicros: number }
@@ -50,6 +54,7 @@ export class DeliveryService {
     private readonly client: ProviderClient,
     private readonly health: AccountHealth,
     private readonly spending: Spending,
+    private readonly shares: FreeShares,
   ) {}
 
   /** The provider accounts this message may use, cheapest first. */
@@ -153,8 +158,14 @@ export class DeliveryService {
     permit: Permit | undefined,
   ): Promise<SendResult> {
     const result = isExpired(permit) ? PERMIT_EXPIRED : await this.exchange(message, provider);
-    if (permit !== undefined) this.quota.settle(permit, settlementOf(message, provider, { result, permit }));
+    if (permit !== undefined)
+      this.settle(message, provider, permit, settlementOf(message, provider, { result, permit }));
     return result;
+  }
+
+  private settle({ accountId }: Message, provider: Provider, permit: Permit, settlement: Settlement): void {
+    this.quota.settle(permit, settlement);
+    if (settlement.outcome === 'notSent') this.shares.giveBack(accountId, provider, permit);
   }
 
   /** Renders the request and sends it through the circuit breaker of the account. */
@@ -181,7 +192,7 @@ export class DeliveryService {
     message: Message,
     provider: Provider,
     recordIntent: (() => Promise<boolean>) | undefined,
-  ): Promise<typeof UNLIMITED | Reservation | SpendingDenial | 'takenOver'> {
+  ): Promise<typeof UNLIMITED | Reservation | ShareDenial | SpendingDenial | 'takenOver'> {
     if (isFree(provider)) return this.reserve(message, provider, recordIntent);
     const denial = await this.spending.hold(message, provider);
     if (denial !== undefined) return denial;
@@ -202,7 +213,7 @@ export class DeliveryService {
     message: Message,
     provider: Provider,
     recordIntent: (() => Promise<boolean>) | undefined,
-  ): Promise<typeof UNLIMITED | Reservation | 'takenOver'> {
+  ): Promise<typeof UNLIMITED | Reservation | ShareDenial | 'takenOver'> {
     const reservation = await this.permitFor(message, provider);
     if (!reservation.granted) return reservation;
     addHop(message, { step: 'sending', ...placeOf(provider), epoch: reservation.permit?.epoch });
@@ -213,17 +224,20 @@ export class DeliveryService {
       isOurs = await recordIntent();
     } finally {
       // A slow disk must not cost the slot: an expired permit is given back and replaced by a new one.
-      if (permit !== undefined && (!isOurs || isExpired(permit))) this.quota.settle(permit, { outcome: 'notSent' });
+      if (permit !== undefined && (!isOurs || isExpired(permit)))
+        this.settle(message, provider, permit, { outcome: 'notSent' });
     }
     if (!isOurs) return 'takenOver';
     return isExpired(permit) ? this.permitFor(message, provider) : reservation;
   }
 
-  private async permitFor(
-    { id, channel, content }: Message,
-    { account, quotas, estimate }: Provider,
-  ): Promise<typeof UNLIMITED | Reservation> {
-    if (quotas.length === 0) return UNLIMITED;
+  private async permitFor(message: Message, provider: Provider): Promise<typeof UNLIMITED | Reservation | ShareDenial> {
+    if (provider.quotas.length === 0) return UNLIMITED;
+    if (!isFree(provider)) return this.anyPermitFor(message, provider);
+    return this.shares.reserve(message.accountId, provider, () => this.anyPermitFor(message, provider));
+  }
+
+  private async anyPermitFor({ id, channel, content }: Message, { account, estimate }: Provider): Promise<Reservation> {
     if (estimate === undefined) return this.quota.reserve(account);
     return this.quota.reserve(account, await estimate({ message: content, id, channel, account }));
   }

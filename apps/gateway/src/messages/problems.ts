@@ -33,6 +33,11 @@ export function undelivered(
     return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: 1_000 });
   }
   const waitMs = shortestWait(denials);
+  const overShare = denials.find(({ reason }) => reason === 'share');
+  if (overShare !== undefined && waitMs !== undefined) {
+    const detail = 'This account has used its share of the free quota. Send again after Retry-After.';
+    return new ProblemException('too_many_requests', detail, { ...extra, retryAfterMs: waitMs });
+  }
   const unknownBudget = denials.find(({ reason }) => reason === 'budget_unknown');
   if (unknownBudget !== undefined) {
     const detail = 'The budget cannot be counted at the moment, so nothing is paid. Try again.';

@@ -7,6 +7,7 @@ import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { recallFrom } from '../journal/recall.js';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { FreeShares } from './free-shares.service.js';
 import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
@@ -30,8 +31,9 @@ export class QuotaModule implements OnApplicationShutdown {
         QuotaReportService,
         Provisioning,
         Reload,
+        FreeShares,
       ],
-      exports: [Quota, QUOTA_REDIS, QuotaReportService],
+      exports: [Quota, QUOTA_REDIS, QuotaReportService, FreeShares],
     };
   }
 

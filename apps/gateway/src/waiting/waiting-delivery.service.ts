@@ -4,9 +4,10 @@ import type { Permit } from '#quota';
 import { OutageLog } from '#service';
 import { type Delivery, DeliveryService, type Denial } from '../delivery/delivery.service.js';
 import { Journal } from '../journal/journal.service.js';
-import { afterAttempt, type AttemptOutcome, type Message } from '../message.js';
+import { addHop, afterAttempt, type AttemptOutcome, type Message, placeOf } from '../message.js';
 import { LOOK_AGAIN_MS } from '../money/spending.service.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { FreeShares, type ShareDenial } from '../quota/free-shares.service.js';
 import { isToBePaid, routeNearDeadline } from '../routing/deadlines.js';
 import { POLL_MS } from './free-quota-dispatcher.js';
 import { WaitingQueue } from './waiting-queue.service.js';
@@ -24,6 +25,7 @@ export class WaitingDelivery {
     private readonly delivery: DeliveryService,
     private readonly journal: Journal,
     private readonly queue: WaitingQueue,
+    private readonly shares: FreeShares,
   ) {}
 
   /** By any provider the message may use, or by the one that may have delivered it already. Never fails. */
@@ -42,6 +44,8 @@ export class WaitingDelivery {
   /** With a permit, if the provider has a quota. The claim has recorded the intent. Never fails. */
   async sendWithPermit(message: Message, provider: Provider, permit: Permit | undefined): Promise<void> {
     await this.conclude(message, async () => {
+      const denial = permit && (await this.shares.charge(message.accountId, provider, permit));
+      if (denial !== undefined) return beyondShare(message, provider, denial);
       const result = await this.delivery.send(message, provider, permit);
       if (result.outcome === 'delivered') return { ...result, provider };
       if (result.outcome === 'rejected' && this.delivery.stopsAtRejection(message)) return result;
@@ -82,6 +86,14 @@ function outcomeOf(delivery: Delivery, route: readonly Provider[]): AttemptOutco
   const waits = denials.flatMap((denial) => (denial.reason === 'unavailable' ? [] : [waitMsOf(denial)]));
   const isOnlyBlocked = waits.length > 0 && waits.length === route.length;
   return { outcome: 'undelivered', silentProvider, waitMs: isOnlyBlocked ? Math.min(...waits) : undefined };
+}
+
+/** The claim has recorded a send: it did not take place. */
+function beyondShare(message: Message, provider: Provider, { waitMs }: ShareDenial): AttemptOutcome {
+  const reason = 'the account has used its share of the free quota';
+  addHop(message, { step: 'answered', ...placeOf(provider), outcome: 'failed', httpStatus: null, reason, sent: false });
+  const untilPaidMs = message.mayPay && message.sendBy ? message.sendBy.getTime() - Date.now() : Infinity;
+  return { outcome: 'undelivered', silentProvider: undefined, waitMs: Math.max(0, Math.min(waitMs, untilPaidMs)) };
 }
 
 /** What an account may spend can change at any time. */
