@@ -12,6 +12,8 @@ import { AttemptLimits } from './attempt-limits.js';
 import { AUTH_SETTINGS, type AuthSettings } from './auth.settings.js';
 import { KeysController } from './keys/keys.controller.js';
 import { KeysService } from './keys/keys.service.js';
+import { ProviderSwitchesController } from './providers/provider-switches.controller.js';
+import { ProviderSwitchesService } from './providers/provider-switches.service.js';
 import { SecurityLogController } from './security-log/security-log.controller.js';
 import { EMAIL_HASH_KEY, SecurityLog } from './security-log/security-log.service.js';
 import { EndSessions } from './sessions/end-sessions.service.js';
@@ -42,6 +44,7 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     TotpController,
     KeysController,
     WebhookSecretController,
+    ProviderSwitchesController,
     JwksController,
   ],
   providers: [
@@ -52,6 +55,7 @@ import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signi
     LoginService,
     OwnSessions,
     PasswordService,
+    ProviderSwitchesService,
     Reauthentication,
     SecurityLog,
     LogoutService,

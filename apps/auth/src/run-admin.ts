@@ -5,11 +5,18 @@ import { parseArgs } from 'node:util';
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { Revocations, StoredAccess } from '#access-token';
-import { accountPrioritySchema, budgetSchema, freeShareSchema, registrationSchema } from '#contracts';
+import {
+  accountPrioritySchema,
+  budgetSchema,
+  freeShareSchema,
+  type ProviderSwitch,
+  registrationSchema,
+} from '#contracts';
 import { accounts, type Database, migrate, openDatabase } from '#database';
 import { postgresUrl, readSettings, redisUrl } from '#service';
 import { AccountsService } from './accounts/accounts.service.js';
 import { refuseBreachedPassword } from './accounts/breached-passwords.js';
+import { ProviderSwitchesService } from './providers/provider-switches.service.js';
 import { type Actor, SecurityLog } from './security-log/security-log.service.js';
 import { removeTotp } from './totp/totp.service.js';
 import { EndSessions } from './sessions/end-sessions.service.js';
@@ -27,6 +34,10 @@ const USAGE = `admin COMMAND
   enable --email E
   disable-totp --email E                removes one-time codes, of a user who has lost the authenticator
   list                                  all accounts, oldest first
+  providers                             all provider accounts, and whether they may be used
+  drain --provider P                    sends no new message to a provider account
+  disable-provider --provider P         sends nothing to a provider account
+  enable-provider --provider P
 The password comes from the terminal or from standard input. DATABASE_URL and REDIS_URL are those of auth.`;
 
 const CONNECT_TIMEOUT_MS = 3_000;
@@ -39,13 +50,17 @@ interface Options {
   month?: string | undefined;
   free?: string | undefined;
   priority?: string | undefined;
+  provider?: string | undefined;
 }
 
 interface Context {
   db: Database;
   service: AccountsService;
   log: SecurityLog;
+  switches: ProviderSwitchesService;
 }
+
+const WITHOUT_EMAIL = new Set(['list', 'providers', 'drain', 'disable-provider', 'enable-provider']);
 
 const sharePatchSchema = z
   .object({ freeShare: freeShareSchema.optional(), priority: accountPrioritySchema.optional() })
@@ -95,11 +110,27 @@ const COMMANDS: Record<string, (context: Context, options: Options) => Promise<s
     await removeTotp(db, { accountId: await idOf(db, email), log, actor: OPERATOR });
     return `${email} needs no one-time code`;
   },
+  providers: async ({ switches }) =>
+    (await switches.list()).items.map(({ key, state, changedAt }) => `${key}  ${state} since ${changedAt}`).join('\n'),
+  drain: (context, { provider }) => switchProvider(context, provider, 'drained'),
+  'disable-provider': (context, { provider }) => switchProvider(context, provider, 'disabled'),
+  'enable-provider': (context, { provider }) => switchProvider(context, provider, 'enabled'),
   list: async ({ db }) => {
     const rows = await db.select().from(accounts).orderBy(accounts.createdAt, accounts.id);
     return rows.map(lineOf).join('\n');
   },
 };
+
+async function switchProvider(
+  { switches }: Context,
+  key: string | undefined,
+  state: ProviderSwitch['state'],
+): Promise<string> {
+  if (key === undefined)
+    throw new Error('Name the provider account with --provider; the command providers lists them.');
+  await switches.change({ key, state }, OPERATOR);
+  return `${key} is ${state}`;
+}
 
 /** @returns the exit code */
 export async function runAdmin(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -125,13 +156,14 @@ function readArguments(args: string[]) {
       month: { type: 'string' },
       free: { type: 'string' },
       priority: { type: 'string' },
+      provider: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
   const [name = '', ...rest] = positionals;
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (values.help || command === undefined || rest.length > 0) throw new Error(USAGE);
-  if (name !== 'list' && values.email === undefined) throw new Error(`${name} needs --email.\n${USAGE}`);
+  if (!WITHOUT_EMAIL.has(name) && values.email === undefined) throw new Error(`${name} needs --email.\n${USAGE}`);
   return { command, options: values };
 }
 
@@ -145,7 +177,8 @@ async function connected(env: NodeJS.ProcessEnv, work: (context: Context) => Pro
     await untilConnected(revocations);
     const log = new SecurityLog(db, undefined);
     const ends = new EndSessions(db, new RevokedAccess(db, revocations), log);
-    return await work({ db, log, service: new AccountsService(db, ends, log) });
+    const service = new AccountsService(db, ends, log);
+    return await work({ db, log, service, switches: new ProviderSwitchesService(db, log) });
   } finally {
     revocations.onApplicationShutdown();
     await db.$client.end();

@@ -84,6 +84,13 @@ describe('the admin command', () => {
     }
   });
 
+  it('gives an account a share of free quota, and more turns', async () => {
+    const email = newEmail();
+    await admin(['create', '--email', email], PASSWORD);
+    const { output } = await admin(['share', '--email', email, '--free', '3', '--priority', 'urgent']);
+    expect(output).toBe(`the free share of ${email}: 3; its priority: urgent\n`);
+  });
+
   it('says what to mend, and exits 1', async () => {
     const email = newEmail();
     await admin(['create', '--email', email], PASSWORD);
@@ -94,6 +101,9 @@ describe('the admin command', () => {
       { run: await admin(['create', '--email', newEmail()]), says: /standard input/ },
       { run: await admin(['create', '--email', email], PASSWORD), says: /email_taken/ },
       { run: await admin(['disable', '--email', newEmail()]), says: /No account/ },
+      { run: await admin(['share', '--email', email, '--free', 'half']), says: /--free all, equal or N/ },
+      { run: await admin(['drain']), says: /--provider/ },
+      { run: await admin(['drain', '--provider', 'free']), says: /No gateway has/ },
       { run: await admin(['create', '--email', newEmail(), '--password', PASSWORD]), says: /Unknown option/ },
     ];
     for (const { run, says } of runs) {

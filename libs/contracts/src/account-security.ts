@@ -97,6 +97,7 @@ export const SECURITY_EVENTS = [
   'login_locked',
   'logout',
   'paid_access_changed',
+  'provider_switched',
   'budget_changed',
   'free_share_changed',
   'priority_changed',

@@ -113,3 +113,11 @@ export {
 } from './provider.js';
 export { quotaReportSchema, type QuotaReport } from './quota-report.js';
 export { messageEventSchema, type MessageEvent } from './webhooks.js';
+export {
+  type ProviderSwitch,
+  type ProviderSwitchList,
+  providerSwitchListSchema,
+  type ProviderSwitchPatch,
+  providerSwitchPatchSchema,
+  providerSwitchSchema,
+} from './provider-switches.js';

@@ -28,12 +28,12 @@ export const quotaReportSchema = z
         name: z.string(),
         account: z.string().meta({ description: 'whose quota it is: `provider/account`, or the name of the provider' }),
         priceMicros: z.int(),
-        state: z.enum(['open', 'blocked', 'unlimited', 'paused', 'unknown']).meta({
+        state: z.enum(['open', 'blocked', 'unlimited', 'paused', 'disabled', 'unknown']).meta({
           description:
-            '`unlimited`: no quota; `paused`: the account failed or refused in a way that its quota does not explain; `unknown`: Redis does not answer',
+            '`unlimited`: no quota; `paused`: the account failed or refused in a way that its quota does not explain; `disabled`: an admin drained or disabled it; `unknown`: Redis does not answer',
         }),
         ...standing,
-        reason: z.string().nullable().meta({ description: 'why the account is paused' }),
+        reason: z.string().nullable().meta({ description: 'why the account is paused or disabled' }),
         quotas: z.array(quotaSchema),
       }),
     ),

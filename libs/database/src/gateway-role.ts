@@ -12,8 +12,8 @@ export const GATEWAY_TABLES = [
   'account_turns',
 ];
 
-/** Gateways add to the ledger, and change nothing in it. */
-export const LEDGER_TABLE = 'ledger_entries';
+/** Gateways add rows to these tables, and change none: the ledger, and the provider accounts that an admin can disable. */
+export const APPEND_ONLY_TABLES = ['ledger_entries', 'provider_switches'];
 
 /** What gateways read in other tables. By column, so that a new column stays hidden until it is listed here. */
 export const READ_BY_GATEWAYS: Readonly<Record<string, readonly string[]>> = {
@@ -37,7 +37,7 @@ export async function grantToGateways(tx: Queries, gatewayUrl: string): Promise<
   // Rights that an earlier release granted. Other sessions see the new rights only, once this transaction commits.
   await tx.execute(sql`revoke all on all tables in schema public from ${role}`);
   await tx.execute(sql`grant select, insert, update, delete on ${identifiers(GATEWAY_TABLES)} to ${role}`);
-  await tx.execute(sql`grant select, insert on ${sql.identifier(LEDGER_TABLE)} to ${role}`);
+  await tx.execute(sql`grant select, insert on ${identifiers(APPEND_ONLY_TABLES)} to ${role}`);
   for (const [table, columns] of Object.entries(READ_BY_GATEWAYS)) {
     await tx.execute(sql`grant select (${identifiers(columns)}) on ${sql.identifier(table)} to ${role}`);
   }

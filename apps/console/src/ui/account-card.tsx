@@ -51,7 +51,7 @@ export function AccountCard({ account, currency }: { account: Account; currency:
           </div>
         )}
       </div>
-      {account.state === 'paused' && account.reason && <p class="field-error">{account.reason}</p>}
+      {account.reason && <p class="field-error">{account.reason}</p>}
       {account.state === 'paused' && account.reopensAt && (
         <p class="quiet">
           {t('alert.probe')} <Countdown to={account.reopensAt} />

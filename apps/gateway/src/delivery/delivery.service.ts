@@ -8,19 +8,20 @@ import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
 import type { Channel } from '../providers/channel.js';
 import { notRendered, type OutgoingMessage, ProviderClient } from '../providers/provider-client.js';
+import { ProviderSwitches } from '../providers/provider-switches.service.js';
 import { DEFAULT_CHANNEL, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { OutgoingRequest } from '../providers/request-template.js';
 import type { SpendingDenial } from '../money/limits.js';
-import { Spending } from '../money/spending.service.js';
+import { LOOK_AGAIN_MS, Spending } from '../money/spending.service.js';
 import { FreeShares, type ShareDenial } from '../quota/free-shares.service.js';
 import { chooseRoute, isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
 
-/** Why a message was not sent to a provider: no permit, a paused account, a used up free share, or nothing may be spent. */
+/** Why a message was not sent to a provider: no permit, a paused or disabled account, a used up free share, or nothing may be spent. */
 export type Denial =
   | Extract<Reservation, { granted: false }>
-  | { granted: false; reason: 'paused'; waitMs: number }
+  | { granted: false; reason: 'paused' | 'disabled'; waitMs: number }
   | ShareDenial
   | SpendingDenial;
 
@@ -55,6 +56,7 @@ export class DeliveryService {
     private readonly health: AccountHealth,
     private readonly spending: Spending,
     private readonly shares: FreeShares,
+    private readonly switches: ProviderSwitches,
   ) {}
 
   /** The provider accounts this message may use, cheapest first. */
@@ -96,7 +98,7 @@ export class DeliveryService {
     for (const [index, provider] of route.entries()) {
       const hasNext = index < route.length - 1;
       const reservation =
-        this.pauseOf(provider, hasNext) ?? (await this.holdAndReserve(message, provider, recordIntent));
+        this.pauseOf(message, provider, hasNext) ?? (await this.holdAndReserve(message, provider, recordIntent));
       if (reservation === 'takenOver') return { outcome: 'takenOver' };
       if (!reservation.granted) {
         addDenial(message, provider, reservation);
@@ -181,7 +183,8 @@ export class DeliveryService {
   }
 
   /** A paused account is passed over, and so is one that seems to hang, if the message may use another one. */
-  private pauseOf(provider: Provider, hasNext: boolean): Denial | undefined {
+  private pauseOf({ onlyProvider }: Message, provider: Provider, hasNext: boolean): Denial | undefined {
+    if (!this.switches.allows(provider, { isRepeat: onlyProvider === provider.key })) return DISABLED;
     const pause = this.health.pauseOf(provider);
     if (pause !== undefined) return { granted: false, reason: 'paused', waitMs: pause.waitMs };
     return hasNext && this.health.isHanging(provider) ? HANGING : undefined;
@@ -249,6 +252,8 @@ type DeliveredResult = Extract<SendResult, { outcome: 'delivered' }> & { costMic
 
 const PERMIT_EXPIRED = notSent('the permit expired before the send');
 const PAUSED = notSent('the account is paused');
+/** An admin may enable the account at any time. */
+const DISABLED: Denial = { granted: false, reason: 'disabled', waitMs: LOOK_AGAIN_MS };
 const HANGING: Denial = { granted: false, reason: 'paused', waitMs: 1_000 };
 
 function notSent(reason: string): SendResult {

@@ -32,6 +32,10 @@ export function undelivered(
     const detail = 'The quota cannot be counted at the moment. Try again.';
     return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: 1_000 });
   }
+  if (denials.length > 0 && denials.every(({ reason }) => reason === 'disabled')) {
+    const detail = 'An admin has disabled every provider that this message may use.';
+    return new ProblemException('unavailable', detail, { ...extra, retryAfterMs: 60_000 });
+  }
   const waitMs = shortestWait(denials);
   const overShare = denials.find(({ reason }) => reason === 'share');
   if (overShare !== undefined && waitMs !== undefined) {
@@ -140,5 +144,5 @@ function shortestWait(denials: readonly Denial[]): number | undefined {
 
 /** At a time that is known. */
 function opensBySelf(denial: Denial): denial is Extract<Denial, { waitMs: number }> {
-  return denial.reason !== 'unavailable' && denial.reason !== 'no_paid_access' && denial.reason !== 'budget_unknown';
+  return !['unavailable', 'disabled', 'no_paid_access', 'budget_unknown'].includes(denial.reason);
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { QuotaReport } from '#contracts';
 import { decidingState, type LimitedPolicy, limitOf, type NamedQuotaState, Quota } from '#quota';
 import { AccountHealth } from '../providers/account-health.service.js';
+import { ProviderSwitches } from '../providers/provider-switches.service.js';
 import { type AccountQuota, type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 
 type AccountReport = QuotaReport['providers'][number];
@@ -20,6 +21,7 @@ export class QuotaReportService {
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly quota: Quota,
     private readonly health: AccountHealth,
+    private readonly switches: ProviderSwitches,
   ) {}
 
   async report(): Promise<QuotaReport> {
@@ -33,7 +35,22 @@ export class QuotaReportService {
     const pause = this.health.pauseOf(provider);
     const held = isHeld && { state: 'paused' as const, reason: HELD };
     const paused = pause && { state: 'paused' as const, reason: pause.reason, reopensAt: isoIn(pause.waitMs) };
-    return { name, account, priceMicros, reason: null, ...standing, ...held, ...paused, quotas };
+    return {
+      name,
+      account,
+      priceMicros,
+      reason: null,
+      ...standing,
+      ...held,
+      ...paused,
+      ...this.switchedOff(provider),
+      quotas,
+    };
+  }
+
+  private switchedOff(provider: Provider): Pick<AccountReport, 'state' | 'reason' | 'reopensAt'> | undefined {
+    const state = this.switches.stateOf(provider);
+    return state === 'enabled' ? undefined : { state: 'disabled', reason: `${state} by an admin`, reopensAt: null };
   }
 
   private async standingOf({

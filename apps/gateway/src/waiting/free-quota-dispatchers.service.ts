@@ -5,12 +5,13 @@ import type { Message } from '../message.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import type { LiveProviders } from '../providers/live-providers.js';
 import { type Provider, PROVIDERS } from '../providers/providers-file.js';
+import { ProviderSwitches } from '../providers/provider-switches.service.js';
 import { isFree } from '../routing/choose-route.js';
 import { FreeQuotaDispatcher, type Slot } from './free-quota-dispatcher.js';
 import { WaitingDelivery } from './waiting-delivery.service.js';
 import { WaitingQueue } from './waiting-queue.service.js';
 
-/** Beyond any deadline: no provider is free. */
+/** Beyond any deadline: no provider is free, or none is enabled. */
 const NEVER_MS = 365 * 86_400_000;
 
 /** One dispatcher of waiting messages for each free provider. */
@@ -25,10 +26,12 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
     private readonly queue: WaitingQueue,
     private readonly delivery: WaitingDelivery,
     private readonly health: AccountHealth,
+    private readonly switches: ProviderSwitches,
   ) {
     this.dispatchers = this.create();
     queue.onAdded(() => this.wake());
     config.onReplaced(() => this.replace());
+    switches.onChanged(() => this.wake());
   }
 
   onApplicationBootstrap(): void {
@@ -45,7 +48,8 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
       share: (provider: Provider) => this.queue.share(provider),
       claim: (provider: Provider, slots: readonly Slot[]) => this.queue.claim(provider, slots),
       send: (message: Message, provider: Provider, slot: Slot) => this.delivery.sendWithPermit(message, provider, slot),
-      pausedForMs: (provider: Provider) => this.health.pauseOf(provider)?.waitMs ?? 0,
+      pausedForMs: (provider: Provider) =>
+        this.switches.stateOf(provider) === 'enabled' ? (this.health.pauseOf(provider)?.waitMs ?? 0) : NEVER_MS,
       failed: (error: unknown) => this.delivery.noteFailure(error),
     };
     return this.config.providers.filter(isFree).map((provider) => new FreeQuotaDispatcher(provider, this.quota, work));

@@ -1,0 +1,90 @@
+import {
+  type BeforeApplicationShutdown,
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { ne } from 'drizzle-orm';
+import { type Database, databaseReason, InjectDatabase, providerSwitches, type ProviderSwitch } from '#database';
+import { OutageLog } from '#service';
+import { BackgroundLoop } from '../background-loop.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from './providers-file.js';
+
+/** How long a change by an admin may take to reach every pod. */
+const POLL_MS = 1_000;
+
+/**
+ * Which provider accounts an admin has switched off. `drained`: no new message is sent to it, but a message that it may have
+ * delivered is still asked about. `disabled`: nothing is sent. While Postgres does not answer, the last known states hold.
+ */
+@Injectable()
+export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  private off = new Map<string, ProviderSwitch>();
+  private registered = '';
+  private readonly listeners: (() => void)[] = [];
+  private readonly outage = new OutageLog(new Logger('providers'), {
+    failed: 'cannot read which providers are disabled',
+    recovered: 'disabled providers are read again',
+  });
+  private readonly loop = new BackgroundLoop(
+    async () => {
+      await this.poll();
+      return POLL_MS;
+    },
+    (error) => {
+      this.outage.failed({ reason: databaseReason(error) });
+      return POLL_MS;
+    },
+  );
+
+  constructor(
+    @Inject(PROVIDERS) private readonly config: ProvidersFile,
+    @InjectDatabase() private readonly db: Database,
+  ) {}
+
+  /** Known before the first message, if Postgres answers. */
+  async onApplicationBootstrap(): Promise<void> {
+    await this.poll().catch((error: unknown) => this.outage.failed({ reason: databaseReason(error) }));
+    this.loop.start();
+  }
+
+  async beforeApplicationShutdown(): Promise<void> {
+    await this.loop.close();
+  }
+
+  /** @param listener called when an account was switched on or off */
+  onChanged(listener: () => void): void {
+    this.listeners.push(listener);
+  }
+
+  stateOf({ key }: Pick<Provider, 'key'>): ProviderSwitch {
+    return this.off.get(key) ?? 'enabled';
+  }
+
+  /** Whether a message may be sent to the account. @param isRepeat it may have delivered the message before */
+  allows(provider: Pick<Provider, 'key'>, { isRepeat }: { isRepeat: boolean }): boolean {
+    const state = this.stateOf(provider);
+    return state === 'enabled' || (state === 'drained' && isRepeat);
+  }
+
+  private async poll(): Promise<void> {
+    await this.register();
+    const rows = await this.db.select().from(providerSwitches).where(ne(providerSwitches.state, 'enabled'));
+    const before = JSON.stringify([...this.off]);
+    this.off = new Map(rows.map(({ key, state }) => [key, state]));
+    this.outage.recovered();
+    if (JSON.stringify([...this.off]) !== before) for (const listener of this.listeners) listener();
+  }
+
+  /** So that `auth`, which has no providers file, knows which accounts there are. */
+  private async register(): Promise<void> {
+    const keys = this.config.providers.map(({ key }) => key);
+    if (keys.join('\n') === this.registered) return;
+    await this.db
+      .insert(providerSwitches)
+      .values(keys.map((key) => ({ key })))
+      .onConflictDoNothing();
+    this.registered = keys.join('\n');
+  }
+}

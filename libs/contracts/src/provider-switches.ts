@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { currentPasswordSchema } from './accounts.js';
+
+const keySchema = z
+  .string()
+  .min(1, 'must not be empty')
+  .max(200, 'must have at most 200 characters')
+  .meta({ description: '`provider/account`, or the name of a provider with one account', example: 'free' });
+
+const stateSchema = z.enum(['enabled', 'drained', 'disabled']).meta({
+  description:
+    'drained: no new message is sent to it, but Octo still finds out about messages that it may have delivered; disabled: nothing is sent',
+});
+
+export const providerSwitchSchema = z
+  .object({ key: keySchema, state: stateSchema, changedAt: z.iso.datetime() })
+  .meta({ id: 'ProviderSwitch' });
+export type ProviderSwitch = z.infer<typeof providerSwitchSchema>;
+
+export const providerSwitchListSchema = z
+  .object({ items: z.array(providerSwitchSchema) })
+  .meta({ id: 'ProviderSwitchList' });
+export type ProviderSwitchList = z.infer<typeof providerSwitchListSchema>;
+
+export const providerSwitchPatchSchema = z
+  .strictObject({ key: keySchema, state: stateSchema, currentPassword: currentPasswordSchema.optional() })
+  .meta({ id: 'ProviderSwitchPatch', example: { key: 'free', state: 'drained' } });
+export type ProviderSwitchPatch = z.infer<typeof providerSwitchPatchSchema>;
