@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
-import { Counter } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
 import type { Hop } from '#contracts';
 import { type Amounts, type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
-import { addHop, type Change, type Message, placeOf } from '../message.js';
+import { addHop, type Change, isPlaceOf, type Message, placeOf } from '../message.js';
+import { noteAvoidable } from '../metrics/message-metrics.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
 import type { Channel } from '../providers/channel.js';
@@ -33,6 +34,13 @@ const attempts = new Counter({
   name: 'octo_attempts_total',
   help: 'Sends to providers by outcome',
   labelNames: ['provider', 'outcome'] as const,
+});
+
+const providerDuration = new Histogram({
+  name: 'octo_provider_duration_seconds',
+  help: 'Time of one send to a provider, whatever its outcome',
+  labelNames: ['provider'] as const,
+  buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
 });
 
 /** A wait taken from an answer is never used raw: a provider may say 0. */
@@ -100,9 +108,11 @@ export class DeliveryService {
       }
       const isHedged = hasNext && !stopsAtUnknown && isFree(provider);
       const patienceMs = isHedged ? this.health.patienceMs(provider) : Infinity;
+      const isAvoidable = !isFree(provider) && this.hasFreeSlot(message);
       const result = await this.send(message, provider, reservation.permit, patienceMs);
       if (result.outcome === 'delivered') {
         const { response, costMicros } = result;
+        if (isAvoidable && costMicros > 0) noteAvoidable(message);
         return { outcome: 'delivered', provider, response, costMicros };
       }
       if (result.outcome !== 'unknown' && !mayBeCharged(result)) this.spending.release(message);
@@ -130,6 +140,8 @@ export class DeliveryService {
     const sent = this.exchangeAndSettle(message, provider, permit);
     const result = patienceMs === Infinity ? await sent : await Promise.race([sent, unansweredAfter(patienceMs)]);
     attempts.inc({ provider: provider.name, outcome: result.outcome });
+    const durationMs = performance.now() - startedMs;
+    providerDuration.observe({ provider: provider.name }, durationMs / 1_000);
     const costMicros = costOf(result, provider);
     addHop(message, {
       step: 'answered',
@@ -137,7 +149,7 @@ export class DeliveryService {
       outcome: attemptOutcomeOf(result),
       httpStatus: result.httpStatus,
       costMicros,
-      durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
+      durationMs: Math.round(durationMs * 1_000) / 1_000,
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
       used: usedOf(result, permit),
@@ -174,6 +186,19 @@ export class DeliveryService {
     const pause = this.health.pauseOf(provider);
     if (pause !== undefined) return { granted: false, reason: 'paused', waitMs: pause.waitMs };
     return hasNext && this.health.isHanging(provider) ? HANGING : undefined;
+  }
+
+  /** Whether a free account of the channel that has not failed this message seems to have a slot. For a metric only. */
+  private hasFreeSlot({ channel, hops }: Message): boolean {
+    const providers = this.config.channels.get(channel)?.providers ?? [];
+    return providers.some(
+      (provider) =>
+        isFree(provider) &&
+        (provider.quotas.length === 0 || this.quota.seemsOpen(provider.account)) &&
+        this.health.pauseOf(provider) === undefined &&
+        !this.health.isHanging(provider) &&
+        !hops.some((hop) => hop.step === 'answered' && isPlaceOf(hop, provider)),
+    );
   }
 
   /** The price of a paid send is held first: a permit expires soon. */
