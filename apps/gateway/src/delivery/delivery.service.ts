@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Counter, Histogram } from 'prom-client';
 import type { Hop } from '#contracts';
 import { type Amounts, type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
@@ -52,6 +52,8 @@ const UNLIMITED = { granted: true, permit: undefined } as const;
 /** Sends one message, provider by provider: permit, send, settle. Adds a hop for everything that happens. */
 @Injectable()
 export class DeliveryService {
+  private readonly logger = new Logger('delivery');
+
   constructor(
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly quota: Quota,
@@ -154,6 +156,7 @@ export class DeliveryService {
       sent: result.outcome === 'notSent' ? false : undefined,
       used: usedOf(result, permit),
     });
+    this.logger.debug('sent', { id: message.id, account: provider.key, outcome: result.outcome, durationMs });
     if (result.outcome !== 'delivered') return result;
     const { outcome, httpStatus, response, settlement } = result;
     return { outcome, httpStatus, response, costMicros, settlement };

@@ -6,7 +6,9 @@ import { MessageLimits } from '../messages/message-limits.service.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import type { LiveProviders } from '../providers/live-providers.js';
 import { ProviderClient } from '../providers/provider-client.js';
-import { PROVIDERS } from '../providers/providers-file.js';
+import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { startLagSeries } from '../quota/measure-quota-steps.js';
+import { startQuotaSeries } from '../quota/report-quota-events.js';
 import { startMessageSeries } from './message-metrics.js';
 
 /** Gauges of this pod, from its memory. */
@@ -20,8 +22,8 @@ export class PodGauges {
     health: AccountHealth,
     client: ProviderClient,
   ) {
-    startMessageSeries(config);
-    config.onReplaced(() => startMessageSeries(config));
+    startSeries(config);
+    config.onReplaced(() => startSeries(config));
     new Gauge({
       name: 'octo_messages_in_flight',
       help: 'Messages whose callers wait for an answer of this pod',
@@ -78,4 +80,10 @@ export class PodGauges {
       },
     });
   }
+}
+
+function startSeries(config: ProvidersFile): void {
+  startMessageSeries(config);
+  startQuotaSeries(config);
+  startLagSeries(config);
 }

@@ -1,5 +1,6 @@
 import { Histogram } from 'prom-client';
 import type { QuotaStep } from '#quota';
+import type { ProvidersFile } from '../providers/providers-file.js';
 
 const stepDuration = new Histogram({
   name: 'octo_quota_step_duration_seconds',
@@ -19,6 +20,17 @@ const reopeningLag = new Histogram({
   labelNames: ['account'] as const,
   buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300],
 });
+
+const started = new Set<string>();
+
+/** Adds the histogram of each account, without resetting one that has begun. */
+export function startLagSeries({ providers }: ProvidersFile): void {
+  for (const { account, quotas } of providers) {
+    if (quotas.length === 0 || started.has(account)) continue;
+    started.add(account);
+    reopeningLag.zero({ account });
+  }
+}
 
 /** Measures the round trips of the quota engine, and how soon a quota that reopened is used. */
 export function measureQuotaSteps(): (step: QuotaStep) => void {
