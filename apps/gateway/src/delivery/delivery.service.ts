@@ -100,6 +100,7 @@ export class DeliveryService {
     let silentProvider: Provider | undefined;
     for (const [index, provider] of route.entries()) {
       const hasNext = index < route.length - 1;
+      const isAvoidable = !isFree(provider) && this.hasFreeSlot(message);
       const reservation =
         this.pauseOf(provider, hasNext) ?? (await this.holdAndReserve(message, provider, recordIntent));
       if (reservation === 'takenOver') return { outcome: 'takenOver' };
@@ -110,7 +111,6 @@ export class DeliveryService {
       }
       const isHedged = hasNext && !stopsAtUnknown && isFree(provider);
       const patienceMs = isHedged ? this.health.patienceMs(provider) : Infinity;
-      const isAvoidable = !isFree(provider) && this.hasFreeSlot(message);
       const result = await this.send(message, provider, reservation.permit, patienceMs);
       if (result.outcome === 'delivered') {
         const { response, costMicros } = result;
