@@ -211,8 +211,9 @@ if (hasPrometheus()) {
       });
     });
 
-    it('evaluates the alert rules, and none fires while all is well', async () => {
-      expect(await prometheus.query('ALERTS{alertstate="firing"}')).toEqual([]);
+    it('evaluates every alert rule without an error', async () => {
+      const health = await prometheus.ruleHealth();
+      expect(health).toEqual(Object.fromEntries(alerts().map(({ alert }) => [alert, 'ok'])));
     });
   });
 }

@@ -49,6 +49,12 @@ export class PrometheusServer {
     return body.result.map(({ metric, value: [, value] }) => ({ metric: { ...metric }, value: Number(value) }));
   }
 
+  /** By the name of the rule: `ok`, or `err` when it could not be evaluated. */
+  async ruleHealth(): Promise<Record<string, string>> {
+    const { groups } = (await this.get('rules')) as { groups: { rules: { name: string; health: string }[] }[] };
+    return Object.fromEntries(groups.flatMap(({ rules }) => rules.map(({ name, health }) => [name, health])));
+  }
+
   async stop(): Promise<void> {
     await stopProcess(this.child, 'SIGKILL');
     rmSync(this.dir, { recursive: true, force: true });
@@ -62,10 +68,10 @@ export class PrometheusServer {
     );
   }
 
-  private async get(path: string, params: Record<string, string>): Promise<unknown> {
+  private async get(path: string, params: Record<string, string> = {}): Promise<unknown> {
     const response = await fetch(`${this.origin}/api/v1/${path}?${new URLSearchParams(params).toString()}`);
     const answer = (await response.json()) as { status: string; error?: string; data: unknown };
-    if (answer.status !== 'success') throw new Error(`Prometheus refuses ${params['query']}: ${answer.error}`);
+    if (answer.status !== 'success') throw new Error(`Prometheus refuses ${params['query'] ?? path}: ${answer.error}`);
     return answer.data;
   }
 }
