@@ -1,6 +1,7 @@
 // `npm test [-- jest arguments]`: checks format, lint and types, then runs all suites; with arguments only Jest runs.
 // `TEST_ENGINES=native` uses this machine's redis-server and Postgres instead of the embedded engines.
 import { spawn } from 'node:child_process';
+import { hasPrometheus, NO_PROMETHEUS } from '../verification/engines/prometheus-server.js';
 import { PostgresServer } from '../verification/engines/postgres-server.js';
 import { RedisServer } from '../verification/engines/redis-server.js';
 import { findChromium, NO_BROWSER } from './browser/find-chromium.js';
@@ -18,6 +19,7 @@ const engines = process.env['TEST_ENGINES'] === 'native' ? await nativeEngines()
 console.log(`engines: ${process.env['TEST_ENGINES'] ?? 'embedded'}`);
 const CHROME_PATH = findChromium(process.env) ?? '';
 console.log(`browser: ${CHROME_PATH || `${NO_BROWSER}. The suites of the console do not run.`}`);
+if (!hasPrometheus()) console.log(`prometheus: ${NO_PROMETHEUS}. The tests of alerts and dashboard do not run.`);
 const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', 'node_modules/jest/bin/jest.js'];
 const results = process.env['TEST_RESULTS'];
 const reports = results === undefined ? [] : ['--json', `--outputFile=${results}`];

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -12,6 +12,7 @@ interface Service {
   environment?: Record<string, string | null>;
   networks?: string[];
   ports?: string[];
+  profiles?: string[];
   user?: string;
   volumes?: string[];
 }
@@ -48,10 +49,12 @@ describe('docker-compose.yml', () => {
     expect(service).toMatchObject({ healthcheck: { test: expect.any(Array) } });
   });
 
-  it('publishes nginx alone, on loopback unless PUBLISH_ADDRESS says otherwise', () => {
+  it('publishes nginx on loopback unless PUBLISH_ADDRESS says otherwise, and observability on loopback only', () => {
     const published = services.filter(([, { ports }]) => ports !== undefined);
     expect(published.map(([name, { ports }]) => [name, ports])).toEqual([
       ['nginx', ['${PUBLISH_ADDRESS:-127.0.0.1}:${GATEWAY_PORT:-3000}:3000']],
+      ['prometheus', ['127.0.0.1:${PROMETHEUS_PORT:-9090}:9090']],
+      ['grafana', ['127.0.0.1:${GRAFANA_PORT:-3030}:3000']],
     ]);
   });
 
@@ -62,10 +65,35 @@ describe('docker-compose.yml', () => {
     expect(onBackend.toSorted()).toEqual(
       services
         .map(([name]) => name)
-        .filter((name) => name !== 'nginx')
+        .filter((name) => name !== 'nginx' && name !== 'grafana')
         .toSorted(),
     );
-    expect(file.networks).toEqual({ edge: null, backend: { internal: true } });
+    expect(file.networks).toEqual({ edge: null, backend: { internal: true }, observability: null });
+  });
+
+  it('starts Prometheus and Grafana only when asked to', () => {
+    const optional = services.filter(([, { profiles }]) => profiles !== undefined);
+    expect(optional.map(([name, { profiles }]) => [name, profiles])).toEqual([
+      ['prometheus', ['observability']],
+      ['grafana', ['observability']],
+    ]);
+  });
+
+  it('mounts files that exist', () => {
+    const mounted = services.flatMap(([, { volumes = [] }]) => volumes.map((volume) => volume.split(':')[0] ?? ''));
+    expect(mounted.filter((path) => path.startsWith('./') && !existsSync(path))).toEqual([]);
+  });
+
+  it('lets Prometheus find every app at the port of its metrics', () => {
+    const { scrape_configs: jobs } = parse(readFileSync('deploy/observability/prometheus.yml', 'utf8')) as {
+      scrape_configs: { job_name: string; dns_sd_configs: { names: string[]; port: number }[] }[];
+    };
+    const apps = services.filter(([, { environment = {} }]) => 'METRICS_PORT' in environment);
+    expect(jobs.map(({ job_name: name }) => name).toSorted()).toEqual(apps.map(([name]) => name).toSorted());
+    for (const { job_name: name, dns_sd_configs: found } of jobs) {
+      expect(found).toEqual([{ names: [name], type: 'A', port: 9464 }]);
+      expect(file.services[name]?.environment?.['METRICS_PORT']).toBe('${METRICS_PORT:-9464}');
+    }
   });
 
   it('holds no password', () => {

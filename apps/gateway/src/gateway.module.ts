@@ -4,6 +4,7 @@ import { DatabaseModule } from '#database';
 import { Readiness } from '#service';
 import { ConsoleModule } from './console/console.module.js';
 import { type GatewaySettings, SETTINGS } from './gateway.settings.js';
+import { MetricsModule } from './metrics/metrics.module.js';
 import { MessagesModule } from './messages/messages.module.js';
 import { LiveProviders } from './providers/live-providers.js';
 import { PROVIDERS, readProvidersFile } from './providers/providers-file.js';
@@ -31,6 +32,7 @@ export class GatewayModule {
         MessagesModule,
         UsageModule,
         ConsoleModule,
+        MetricsModule,
       ],
       providers: [
         { provide: SETTINGS, useValue: settings },

@@ -8,6 +8,8 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { sql } from 'drizzle-orm';
+import type { Pool } from 'pg';
+import { Gauge } from 'prom-client';
 import { Readiness } from '#service';
 import { databaseReason } from './database-error.js';
 import { isMigrated, mayMigrate, migrate } from './migrate.js';
@@ -57,6 +59,7 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
     @InjectDatabase() private readonly db: Database,
     readiness: Readiness,
   ) {
+    measurePool(this.db.$client);
     const check = async () => {
       const { rows } = await this.db.execute(sql`select current_setting('transaction_read_only') as is_read_only`);
       return rows[0]?.['is_read_only'] === 'on' ? 'is read-only' : undefined;
@@ -99,6 +102,26 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
     clearInterval(this.partitionsTimer);
     await this.db.$client.end();
   }
+}
+
+/** The pool of this process, from its memory. */
+function measurePool(pool: Pool): void {
+  new Gauge({
+    name: 'octo_postgres_connections',
+    help: 'Connections of this process to Postgres: busy or idle',
+    labelNames: ['state'],
+    collect() {
+      this.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
+      this.set({ state: 'idle' }, pool.idleCount);
+    },
+  });
+  new Gauge({
+    name: 'octo_postgres_queued_queries',
+    help: 'Queries of this process that wait for a connection to Postgres',
+    collect() {
+      this.set(pool.waitingCount);
+    },
+  });
 }
 
 async function untilReachable(db: Database, deadline: number): Promise<void> {

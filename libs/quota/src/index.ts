@@ -8,7 +8,16 @@ export {
 } from './announcements/announcement.js';
 export { isTimeZone } from './calendar.js';
 export { decidingState, REQUESTS } from './pod/account-quotas.js';
-export type { Amounts, NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+export type {
+  Amounts,
+  NamedQuotaState,
+  Permit,
+  QuotaEvent,
+  QuotaState,
+  QuotaStep,
+  Reservation,
+  Settlement,
+} from './permit.js';
 export {
   guardMs,
   hasWindows,

@@ -65,6 +65,17 @@ export interface NamedQuotaState extends QuotaState {
   unit: string;
 }
 
+/** One answered round trip to Redis. */
+export interface QuotaStep extends Omit<QuotaState, 'windowEndsInMs' | 'isHeld' | 'source'> {
+  provider: string;
+  /** Names the quota, where the provider has several. */
+  quota?: string | undefined;
+  /** Permits that callers waited for and that are taken ahead; 0 when the trip only settled, or only read the count. */
+  wanted: number;
+  granted: number;
+  tookMs: number;
+}
+
 /** `quota` names the quota, where the provider has several. */
 export type QuotaEvent = { quota?: string } &
   /** `forgotten`: Redis lost the count; `rebuilt`: it was restored from what `recall` returned. */

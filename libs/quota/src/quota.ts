@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { RedisConnection } from '#redis';
-import type { Amounts, NamedQuotaState, Permit, QuotaEvent, QuotaState, Reservation, Settlement } from './permit.js';
+import type {
+  Amounts,
+  NamedQuotaState,
+  Permit,
+  QuotaEvent,
+  QuotaState,
+  QuotaStep,
+  Reservation,
+  Settlement,
+} from './permit.js';
 import { AccountQuotas, REQUESTS } from './pod/account-quotas.js';
 import { ProviderQuota, type ProviderQuotaOptions } from './pod/provider-quota.js';
 import type { Recall } from './pod/rebuilding.js';
@@ -38,6 +47,8 @@ export interface QuotaOptions {
   budgetMs?: number;
   /** Called on transitions only, never for single permits. */
   onEvent?: (event: QuotaEvent) => void;
+  /** Called after each answered round trip to Redis; must be quick, and must not throw. */
+  onStep?: (step: QuotaStep) => void;
 }
 
 /**
@@ -72,6 +83,7 @@ export class Quota {
       permitMs: PERMIT_MS,
       recall: options.recall,
       onEvent: options.onEvent ?? (() => {}),
+      onStep: options.onStep,
     };
     this.configure(providers);
   }
@@ -129,6 +141,14 @@ export class Quota {
    */
   blockedForMs(provider: string): number {
     return this.of(provider).blockedForMs;
+  }
+
+  /**
+   * Whether the quota has free slots, as far as this pod knows. Makes no round trip: other pods may have used them.
+   * @throws RangeError for an unknown provider
+   */
+  seemsOpen(provider: string): boolean {
+    return this.isConnected && this.of(provider).seemsOpen;
   }
 
   /** Reports what became of a permit. Settle every permit, once. */

@@ -15,6 +15,13 @@ async function start(stdout: 'pipe' | number): Promise<{ process: ChildProcess; 
     import { JsonLogger } from './dist/libs/service/src/json-logger.js';
     const logger = new JsonLogger({ app: 'test', level: 'info' });
     logger.log('first');
+    process.on('message', () => {
+      logger.toggleDebug();
+      logger.debug('seen');
+      logger.toggleDebug();
+      logger.debug('not seen');
+      process.send('toggled');
+    });
     process.once('disconnect', () => {
       for (let n = 0; n < 1000; n += 1) logger.log('last', { n });
       process.exit(3);
@@ -35,6 +42,16 @@ describe('JsonLogger', () => {
     let output = '';
     for await (const chunk of process.stdout ?? []) output += String(chunk);
     expect(output.match(/"event":"last"/g)).toHaveLength(1000);
+  });
+
+  it('writes debug lines between two toggles', async () => {
+    const { process } = await start('pipe');
+    process.send('toggle twice');
+    await once(process, 'message');
+    process.disconnect();
+    let output = '';
+    for await (const chunk of process.stdout ?? []) output += String(chunk);
+    expect([...output.matchAll(/"level":"debug".*"event":"([^"]+)"/g)].map(([, event]) => event)).toEqual(['seen']);
   });
 
   it('does not keep a process alive when the reader of its output is gone', async () => {

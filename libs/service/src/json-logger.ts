@@ -27,8 +27,10 @@ function standardOutput(): DestinationStream {
  */
 export class JsonLogger implements LoggerService {
   private readonly pino: Pino;
+  private readonly usualLevel: Level;
 
   constructor({ app, level }: { app: string; level: Level }) {
+    this.usualLevel = level;
     this.pino = pino(
       {
         level,
@@ -39,6 +41,12 @@ export class JsonLogger implements LoggerService {
       },
       standardOutput(),
     );
+  }
+
+  /** Writes debug lines as well from now on, or no longer. @returns the level in force */
+  toggleDebug(): string {
+    this.pino.level = this.pino.level === 'debug' ? this.usualLevel : 'debug';
+    return this.pino.level;
   }
 
   log(event: unknown, ...rest: unknown[]): void {
@@ -54,6 +62,8 @@ export class JsonLogger implements LoggerService {
   }
 
   debug(event: unknown, ...rest: unknown[]): void {
+    // Every message has such a line.
+    if (!this.pino.isLevelEnabled('debug')) return;
     this.write('debug', event, rest);
   }
 

@@ -63,6 +63,7 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   app.useGlobalFilters(new ProblemFilter(http.bodyProblems));
   await definition.configure?.(app, settings);
   stopOnSignal(app, lifetime, settings);
+  process.on('SIGUSR2', () => new Logger('log').log('log level changed', { logLevel: logger.toggleDebug() }));
   const metricsPort = METRICS_PORT === undefined ? undefined : await serveMetrics({ host: HOST, port: METRICS_PORT });
   await app.listen({ port: PORT, host: HOST });
   const url = await app.getUrl();

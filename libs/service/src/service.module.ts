@@ -6,6 +6,9 @@ import { ApiOperation, ApiTags } from '@nestjs/swagger';
 import { collectDefaultMetrics, register } from 'prom-client';
 import { HealthController, Readiness } from './readiness.js';
 
+/** Gauges with the suffix of counters: sums of `nodejs_active_handles` and so on, which a query can add up itself. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 @ApiTags('operations')
 @Controller('metrics')
 class MetricsController {
@@ -22,6 +25,7 @@ class MetricsController {
 export class ServiceModule {
   static with({ readiness, METRICS_PORT }: { readiness: Readiness; METRICS_PORT: number | undefined }): DynamicModule {
     collectDefaultMetrics();
+    for (const name of MISNAMED) register.removeSingleMetric(name);
     return {
       module: ServiceModule,
       global: true,

@@ -1,9 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
-import { Inject, Injectable } from '@nestjs/common';
-import { Counter } from 'prom-client';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Counter, Histogram } from 'prom-client';
 import type { Hop } from '#contracts';
 import { type Amounts, type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
-import { addHop, type Change, type Message, placeOf } from '../message.js';
+import { addHop, type Change, isPlaceOf, type Message, placeOf } from '../message.js';
+import { noteAvoidable } from '../metrics/message-metrics.js';
 import { AccountHealth } from '../providers/account-health.service.js';
 import { printable, type SendResult } from '../providers/answer-reader.js';
 import type { Channel } from '../providers/channel.js';
@@ -40,6 +41,13 @@ const attempts = new Counter({
   labelNames: ['provider', 'outcome'] as const,
 });
 
+const providerDuration = new Histogram({
+  name: 'octo_provider_duration_seconds',
+  help: 'Time of one send to a provider, whatever its outcome',
+  labelNames: ['provider'] as const,
+  buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+});
+
 /** A wait taken from an answer is never used raw: a provider may say 0. */
 const WAIT_MIN_MS = 500;
 
@@ -49,6 +57,8 @@ const UNLIMITED = { granted: true, permit: undefined } as const;
 /** Sends one message, provider by provider: permit, send, settle. Adds a hop for everything that happens. */
 @Injectable()
 export class DeliveryService {
+  private readonly logger = new Logger('delivery');
+
   constructor(
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
     private readonly quota: Quota,
@@ -97,6 +107,7 @@ export class DeliveryService {
     let silentProvider: Provider | undefined;
     for (const [index, provider] of route.entries()) {
       const hasNext = index < route.length - 1;
+      const isAvoidable = !isFree(provider) && this.hasFreeSlot(message);
       const reservation =
         this.pauseOf(message, provider, hasNext) ?? (await this.holdAndReserve(message, provider, recordIntent));
       if (reservation === 'takenOver') return { outcome: 'takenOver' };
@@ -110,6 +121,7 @@ export class DeliveryService {
       const result = await this.send(message, provider, reservation.permit, patienceMs);
       if (result.outcome === 'delivered') {
         const { response, costMicros } = result;
+        if (isAvoidable && costMicros > 0) noteAvoidable(message);
         return { outcome: 'delivered', provider, response, costMicros };
       }
       if (result.outcome !== 'unknown' && !mayBeCharged(result)) this.spending.release(message);
@@ -137,6 +149,8 @@ export class DeliveryService {
     const sent = this.exchangeAndSettle(message, provider, permit);
     const result = patienceMs === Infinity ? await sent : await Promise.race([sent, unansweredAfter(patienceMs)]);
     attempts.inc({ provider: provider.name, outcome: result.outcome });
+    const durationMs = performance.now() - startedMs;
+    providerDuration.observe({ provider: provider.name }, durationMs / 1_000);
     const costMicros = costOf(result, provider);
     addHop(message, {
       step: 'answered',
@@ -144,11 +158,12 @@ export class DeliveryService {
       outcome: attemptOutcomeOf(result),
       httpStatus: result.httpStatus,
       costMicros,
-      durationMs: Math.round((performance.now() - startedMs) * 1_000) / 1_000,
+      durationMs: Math.round(durationMs * 1_000) / 1_000,
       reason: result.outcome === 'delivered' ? undefined : printable(this.config.redact(result.reason)),
       sent: result.outcome === 'notSent' ? false : undefined,
       used: usedOf(result, permit),
     });
+    this.logger.debug('sent', { id: message.id, account: provider.key, outcome: result.outcome, durationMs });
     if (result.outcome !== 'delivered') return result;
     const { outcome, httpStatus, response, settlement } = result;
     return { outcome, httpStatus, response, costMicros, settlement };
@@ -188,6 +203,19 @@ export class DeliveryService {
     const pause = this.health.pauseOf(provider);
     if (pause !== undefined) return { granted: false, reason: 'paused', waitMs: pause.waitMs };
     return hasNext && this.health.isHanging(provider) ? HANGING : undefined;
+  }
+
+  /** Whether a free account of the channel that has not failed this message seems to have a slot. For a metric only. */
+  private hasFreeSlot({ channel, hops }: Message): boolean {
+    const providers = this.config.channels.get(channel)?.providers ?? [];
+    return providers.some(
+      (provider) =>
+        isFree(provider) &&
+        (provider.quotas.length === 0 || this.quota.seemsOpen(provider.account)) &&
+        this.health.pauseOf(provider) === undefined &&
+        !this.health.isHanging(provider) &&
+        !hops.some((hop) => hop.step === 'answered' && isPlaceOf(hop, provider)),
+    );
   }
 
   /** The price of a paid send is held first: a permit expires soon. */

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type Hop, hopSchema, PRIORITIES } from '#contracts';
 import { callbacksOf, cancelWaiting, type Database, hopOf, InjectDatabase, type Queries } from '#database';
 import { type Message, POD } from '../message.js';
+import { noteUnsent } from '../metrics/message-metrics.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import type { Waiting } from '../routing/patient-share.js';
 import { withHousekeepingLock } from './housekeeping-lock.js';
@@ -59,6 +60,8 @@ const pollSchema = z.tuple([z.object({ waiting: z.int(), due_in_ms: z.coerce.num
 const countSchema = z.tuple([
   z.object({ total: z.int(), due_within: z.array(z.int()), recent: z.number(), usual: z.number() }),
 ]);
+
+const endedSchema = z.array(z.object({ channel: z.string() }));
 
 /**
  * Waiting messages that may go to any provider now: not tied to one that may have delivered them, and their back-off is
@@ -173,7 +176,8 @@ export class Claims {
         from picked where m.id = picked.id
         returning m.*
       ), called as (${callbacksOf(sql`ended`)})
-      select id from ended`);
+      select channel from ended`);
+    for (const { channel } of endedSchema.parse(rows)) noteUnsent(channel, 'expired');
     return rows.length;
   }
 

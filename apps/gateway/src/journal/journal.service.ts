@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { Counter } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
 import { z } from 'zod';
 import {
   type Database,
@@ -15,6 +15,7 @@ import { OutageLog } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { CallbackDelivery } from '../callbacks/callback-delivery.service.js';
 import type { Change, Ending, Message } from '../message.js';
+import { noteEnding } from '../metrics/message-metrics.js';
 import { isoDate } from '../money/budget-day.js';
 import { type LedgerEntry, ledgerEntriesOf } from '../money/ledger-entries.js';
 import { Spending } from '../money/spending.service.js';
@@ -56,6 +57,18 @@ const idsSchema = z.array(z.object({ id: z.uuid() }));
 const notRecorded = new Counter({
   name: 'octo_messages_not_recorded_total',
   help: 'Messages sent while the journal was down whose record is lost (JOURNAL_DOWN=continue)',
+});
+
+const batchRows = new Histogram({
+  name: 'octo_journal_batch_rows',
+  help: 'Messages that one SQL statement of the journal wrote',
+  buckets: [1, 2, 5, 10, 20, 50, 100],
+});
+
+const statementDuration = new Histogram({
+  name: 'octo_journal_statement_duration_seconds',
+  help: 'Time of the SQL statements that write messages, without those that failed',
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 });
 
 /**
@@ -104,6 +117,12 @@ export class Journal implements OnApplicationShutdown {
     if (this.probing !== undefined) return true;
     const nowMs = performance.now();
     return this.queues.some((queue) => queue.inFlightForMs(nowMs) > STUCK_MS);
+  }
+
+  /** How long the longest running statement has taken so far. */
+  get lagMs(): number {
+    const nowMs = performance.now();
+    return Math.max(...this.queues.map((queue) => queue.inFlightForMs(nowMs)));
   }
 
   /**
@@ -221,6 +240,7 @@ export class Journal implements OnApplicationShutdown {
   private afterEnding(message: Message, ending: Ending | undefined, ledger: readonly LedgerEntry[] = []): void {
     if (ending === undefined) return;
     this.spending.settle(message, ledger);
+    noteEnding(message, ending, { ledger, config: this.config });
     if (message.callbackUrl !== undefined) this.callbacks.wake();
   }
 
@@ -242,7 +262,11 @@ export class Journal implements OnApplicationShutdown {
   private async execute(statement: PreparedStatement, entries: Entry<InsertRow | ChangeRow>[]): Promise<unknown[]> {
     try {
       journalStatements.inc();
-      return await statement.execute(this.db, valuesOf(entries));
+      batchRows.observe(entries.length);
+      const startedMs = performance.now();
+      const rows = await statement.execute(this.db, valuesOf(entries));
+      statementDuration.observe((performance.now() - startedMs) / 1_000);
+      return rows;
     } catch (error) {
       this.noteFailure(error);
       throw error;

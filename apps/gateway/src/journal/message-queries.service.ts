@@ -15,6 +15,7 @@ export type StoredProgress = Pick<StoredMessage, 'id' | 'status' | 'provider' | 
 
 const hopsSchema = z.array(hopSchema);
 const waitingSchema = z.tuple([z.object({ count: z.int(), bytes: z.number() })]);
+const allWaitingSchema = z.tuple([z.object({ count: z.int(), age: z.number() })]);
 
 export function hopsOf({ hops }: Pick<StoredMessage, 'hops'>): Message['hops'] {
   return hopsSchema.parse(hops);
@@ -99,6 +100,15 @@ export class MessageQueries {
       select count(*)::int as count, coalesce(sum(octet_length(text)), 0)::float8 as bytes from (
         select text from messages where account_id = ${accountId} and status = 'waiting' limit ${max}) w`);
     return waitingSchema.parse(rows)[0];
+  }
+
+  /** How many messages of all accounts wait, at most 10,000, and the age of the oldest of those. */
+  async allWaiting(): Promise<{ count: number; oldestAgeSeconds: number }> {
+    const { rows } = await this.db.execute(sql`
+      select count(*)::int as count, coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as age
+      from (select created_at from messages where status = 'waiting' limit 10000) w`);
+    const [{ count, age }] = allWaitingSchema.parse(rows);
+    return { count, oldestAgeSeconds: Math.max(0, age) };
   }
 
   /** Delivered messages that were accepted in a range of time, and their cost; grouped by channel, and by `by`. */

@@ -13,5 +13,6 @@ import { WaitingLimits } from './waiting-limits.service.js';
   imports: [JournalModule, DeliveryModule, WaitingModule],
   controllers: [MessagesController],
   providers: [SendMessageService, StoredMessages, MessageEvents, MessageLimits, WaitingLimits],
+  exports: [MessageLimits],
 })
 export class MessagesModule {}

@@ -22,6 +22,7 @@ import {
   resolveWith,
   wasSent,
 } from '../message.js';
+import { noteDelivered, noteError, noteReceived } from '../metrics/message-metrics.js';
 import type { Provider } from '../providers/providers-file.js';
 import { isFree } from '../routing/choose-route.js';
 import { WaitingMessages } from '../waiting/waiting-messages.service.js';
@@ -65,6 +66,7 @@ export class SendMessageService {
    * @throws ProblemException saying why no provider delivered it
    */
   async send(json: unknown, caller: Caller, options: SendOptions): Promise<SendAnswer> {
+    const startedMs = performance.now();
     const { idempotencyKey, requestId, traceparent } = options;
     const body = this.parse(json);
     const channel = this.delivery.channelNamed(body.channel);
@@ -83,7 +85,18 @@ export class SendMessageService {
       requestId,
       traceparent,
     });
-    return this.limits.admit(message, () => this.sendOrAccept(message, options));
+    noteReceived(message);
+    try {
+      const answer = await this.limits.admit(message, () => this.sendOrAccept(message, options));
+      // A repeated request gets the answer of another message.
+      if (answer.status === 'delivered' && answer.id === message.id) {
+        noteDelivered(message, performance.now() - startedMs);
+      }
+      return answer;
+    } catch (error) {
+      noteError(message, error);
+      throw error;
+    }
   }
 
   /** @throws ProblemException with every bad field, those of the message included */

@@ -6,6 +6,7 @@ import { ProblemException } from '#service';
 import { Claims } from '../journal/claims.service.js';
 import type { MessagePage } from '../journal/message-page.js';
 import { MessageQueries, type StoredMessage } from '../journal/message-queries.service.js';
+import { noteUnsent } from '../metrics/message-metrics.js';
 import { listOf, recordOf } from './answers.js';
 
 const idSchema = z.uuid();
@@ -28,9 +29,12 @@ export class StoredMessages {
 
   /** @throws ProblemException `already_delivered` when the message was, or is being, sent */
   async cancel(id: string, caller: Caller): Promise<void> {
-    const { status } = await this.findStored(id, caller);
+    const { status, channel } = await this.findStored(id, caller);
     if (status === 'cancelled' || status === 'expired' || status === 'failed') return;
-    if (status === 'waiting' && (await this.claims.cancel({ id, accountId: caller.accountId }))) return;
+    if (status === 'waiting' && (await this.claims.cancel({ id, accountId: caller.accountId }))) {
+      noteUnsent(channel, 'cancelled');
+      return;
+    }
     throw new ProblemException('already_delivered', 'The message was sent, or is being sent right now.');
   }
 

@@ -7,7 +7,7 @@ import {
   DelegateBackoff,
   handleWhenResult,
 } from 'cockatiel';
-import { Counter, Gauge } from 'prom-client';
+import { Counter } from 'prom-client';
 import { waitMsOf } from '#quota';
 import type { SendResult } from './answer-reader.js';
 import type { Provider } from './providers-file.js';
@@ -39,12 +39,6 @@ export interface Pause {
   waitMs: number;
 }
 
-const pausedAccounts = new Gauge({
-  name: 'octo_account_paused',
-  help: '1 while the gateway does not send to a provider account because it failed or refused',
-  labelNames: ['account'] as const,
-});
-
 const pauses = new Counter({
   name: 'octo_account_pauses_total',
   help: 'Pauses of provider accounts, and failed probes that made them longer',
@@ -65,6 +59,11 @@ export class AccountHealth {
   /** Why the gateway does not send to an account now; undefined when it does. */
   pauseOf(provider: Provider): Pause | undefined {
     return this.accountOf(provider)?.pause;
+  }
+
+  /** Whether the account is paused, or was and has not been probed with success since. */
+  isInTrouble(provider: Provider): boolean {
+    return this.accountOf(provider)?.isInTrouble ?? false;
   }
 
   /** Whether the account has requests in flight and has not answered for longer than usual. */
@@ -116,7 +115,11 @@ class Account {
       },
     );
     this.breaker.onReset(() => this.resumed());
-    pausedAccounts.set({ account: provider.key }, 0);
+    pauses.inc({ account: provider.key }, 0);
+  }
+
+  get isInTrouble(): boolean {
+    return this.breaker.state !== CircuitState.Closed;
   }
 
   get pause(): Pause | undefined {
@@ -214,7 +217,6 @@ class Account {
     const delayMs = Math.ceil(Math.max(growingMs * (1 - SPREAD + 2 * spread), (retryAfterMs ?? 0) * (1 + spread)));
     this.pauseUntilMs = performance.now() + delayMs;
     pauses.inc({ account: provider.key });
-    pausedAccounts.set({ account: provider.key }, 1);
     if (attempt <= 1) this.logPause(delayMs);
     return delayMs;
   }
@@ -230,7 +232,6 @@ class Account {
   }
 
   private resumed(): void {
-    pausedAccounts.set({ account: this.provider.key }, 0);
     this.logger.log('provider account resumed', { account: this.provider.key });
   }
 }

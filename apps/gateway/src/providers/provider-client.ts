@@ -1,6 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type AxiosAdapter, isAxiosError } from 'axios';
 import dispatchRequest from 'axios/unsafe/core/dispatchRequest.js';
+import type { Pool } from 'undici';
 import type { SendResult } from './answer-reader.js';
 import { ExpressionError } from './expressions.js';
 import type { Provider } from './providers-file.js';
@@ -26,6 +27,8 @@ export interface OutgoingMessage {
 
 interface Connection {
   adapter: AxiosAdapter;
+  /** Undefined through a proxy. */
+  counts: () => Pick<Pool['stats'], 'connected' | 'running' | 'queued'> | undefined;
   close: () => Promise<void>;
 }
 
@@ -54,6 +57,14 @@ export class ProviderClient implements OnApplicationShutdown {
     const repeatedAtMs = performance.now();
     const repeated = await exchange(provider, adapter, new Outgoing(request, true));
     return { ...afterLostAnswer(first, repeated), repeatedAtMs };
+  }
+
+  /** Connections and requests of each account that was sent to. */
+  connectionCounts(): { key: string; connected: number; running: number; queued: number }[] {
+    return [...this.connections].flatMap(([{ key }, { counts }]) => {
+      const { connected, running, queued } = counts() ?? {};
+      return connected === undefined ? [] : [{ key, connected, running: running ?? 0, queued: queued ?? 0 }];
+    });
   }
 
   /** Closes the connections to providers that are no longer in use, once their requests have ended. */

@@ -33,6 +33,7 @@ export function undiciAdapter(
   proxyUrl?: string,
 ): {
   adapter: AxiosAdapter;
+  counts: () => Pool['stats'] | undefined;
   close: () => Promise<void>;
 } {
   // Shorter than the whole: an unreachable provider is then distinct from one that does not answer.
@@ -65,7 +66,8 @@ export function undiciAdapter(
         resolve({ status, statusText: '', headers: NO_HEADERS, data, config });
       dispatch(config.data, new Exchange(answered, reject, timeoutMs));
     });
-  return { adapter, close: () => pool.close() };
+  const counts = (): Pool['stats'] | undefined => (pool instanceof Pool ? pool.stats : undefined);
+  return { adapter, counts, close: () => pool.close() };
 }
 
 /** The headers of requests and answers are in their data. */

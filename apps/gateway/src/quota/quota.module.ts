@@ -8,6 +8,7 @@ import { recallFrom } from '../journal/recall.js';
 import { ProvidersModule } from '../providers/providers.module.js';
 import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import { FreeShares } from './free-shares.service.js';
+import { measureQuotaSteps } from './measure-quota-steps.js';
 import { reportQuotaEvents, reportTrips } from './report-quota-events.js';
 import { QuotaController } from './quota.controller.js';
 import { QuotaReportService } from './quota-report.service.js';
@@ -72,6 +73,7 @@ function createQuota(
     ...(settings.JOURNAL_DOWN === 'refuse' && { recall: recallFrom(db) }),
     budgetMs: settings.QUOTA_BUDGET_MS,
     onEvent: reportQuotaEvents(),
+    onStep: measureQuotaSteps(),
   });
   reportTrips(quota);
   return quota;

@@ -1,6 +1,6 @@
 import { unwatchFile, watchFile } from 'node:fs';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
-import { Gauge } from 'prom-client';
+import { Counter, Gauge } from 'prom-client';
 import { Quota } from '#quota';
 import { SettingsError } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
@@ -16,6 +16,17 @@ const POLL_MS = 1_000;
 const isValid = new Gauge({
   name: 'octo_providers_file_valid',
   help: '1 if the providers file was valid when it was last read, 0 while an older version stays in force',
+});
+
+const loadedAt = new Gauge({
+  name: 'octo_providers_file_loaded_timestamp_seconds',
+  help: 'When the providers file in force was read',
+});
+
+const reloads = new Counter({
+  name: 'octo_providers_file_reloads_total',
+  help: 'How often the providers file was read again, by result: applied or rejected',
+  labelNames: ['result'] as const,
 });
 
 /** Reads the providers file again when it changes, and on SIGHUP. An invalid file changes nothing. */
@@ -38,6 +49,8 @@ export class Reload implements OnApplicationBootstrap, OnApplicationShutdown {
   ) {
     this.path = settings.PROVIDERS_FILE;
     isValid.set(1);
+    loadedAt.setToCurrentTime();
+    for (const result of ['applied', 'rejected']) reloads.inc({ result }, 0);
   }
 
   onApplicationBootstrap(): void {
@@ -55,11 +68,14 @@ export class Reload implements OnApplicationBootstrap, OnApplicationShutdown {
       const file = readProvidersFile(this.path, process.env);
       await this.replace(file);
       isValid.set(1);
+      loadedAt.setToCurrentTime();
+      reloads.inc({ result: 'applied' });
       this.lastProblems = '';
       this.logger.log('providers file reloaded', { providers: file.providers.map(({ key }) => key) });
     } catch (error) {
       const problems = error instanceof SettingsError ? error.problems : [String(error)];
       isValid.set(0);
+      reloads.inc({ result: 'rejected' });
       this.live.rejected = problems;
       this.logProblems(problems);
     }

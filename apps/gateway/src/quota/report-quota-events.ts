@@ -1,6 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Quota, QuotaEvent } from '#quota';
+import type { ProvidersFile } from '../providers/providers-file.js';
 
 const quotaEvents = new Counter({
   name: 'octo_quota_events_total',
@@ -17,6 +18,13 @@ const foreignRequests = new Counter({
 /** Other clients' requests show in every answer; the log mentions them this often. */
 const FOREIGN_USE_LOG_MS = 3_600_000;
 const EXPECTED = new Set<QuotaEvent['event']>(['blocked', 'reopened', 'rebuilt', 'store back']);
+
+/** Starts the series of alerts and dashboards at 0: Prometheus does not see the first increase of a series that begins with it. */
+export function startQuotaSeries({ providers }: ProvidersFile): void {
+  for (const { account: provider, quotas } of providers) {
+    if (quotas.length > 0) foreignRequests.inc({ provider }, 0);
+  }
+}
 
 /** Reports what happens to quotas, in the log and in metrics. */
 export function reportQuotaEvents(): (event: QuotaEvent) => void {

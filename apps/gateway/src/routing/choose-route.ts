@@ -15,6 +15,12 @@ export function chooseRoute({
   return mayPay ? providers : providers.filter(isFree);
 }
 
+/** What a message costs where it may not go free; 0 if nothing can be paid for, or if there is no such channel any longer. */
+export function cheapestPaidMicros(channel: { readonly providers: readonly Provider[] } | undefined): number {
+  // In price order.
+  return channel?.providers.find((provider) => !isFree(provider))?.priceMicros ?? 0;
+}
+
 export function isFree({ priceMicros }: Provider): boolean {
   return priceMicros === 0;
 }

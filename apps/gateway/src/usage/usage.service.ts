@@ -5,7 +5,7 @@ import { ProblemException } from '#service';
 import { type GatewaySettings, SETTINGS } from '../gateway.settings.js';
 import { type DeliveredCount, MessageQueries } from '../journal/message-queries.service.js';
 import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
-import { isFree } from '../routing/choose-route.js';
+import { cheapestPaidMicros } from '../routing/choose-route.js';
 import { rangeOf, type UsageQuery } from './usage-query.js';
 
 type Sums = Pick<Usage, 'free' | 'paid' | 'savedMicros'>;
@@ -44,16 +44,9 @@ export class UsageService {
       sums.free.count += free;
       sums.paid.count += paid;
       sums.paid.costMicros += costMicros;
-      sums.savedMicros += free * this.cheapestMicros(channel);
+      sums.savedMicros += free * cheapestPaidMicros(this.config.channels.get(channel));
     }
     return sums;
-  }
-
-  /** 0 if nothing could be paid for, or if the providers file has no such channel any longer. */
-  private cheapestMicros(channel: string): number {
-    // In price order.
-    const paid = this.config.channels.get(channel)?.providers.find((provider) => !isFree(provider));
-    return paid?.priceMicros ?? 0;
   }
 }
 

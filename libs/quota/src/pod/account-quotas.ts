@@ -82,6 +82,10 @@ export class AccountQuotas {
     return Math.max(...this.quotas.map(({ quota }) => quota.blockedForMs));
   }
 
+  get seemsOpen(): boolean {
+    return this.quotas.every(({ quota }) => quota.seemsOpen);
+  }
+
   owns({ parts }: Permit): boolean {
     return parts !== undefined && this.quotas.some(({ quota }) => parts.some((part) => quota.owns(part)));
   }

@@ -1,4 +1,4 @@
-import type { QuotaEvent } from '../permit.js';
+import type { QuotaEvent, QuotaStep } from '../permit.js';
 import type { LimitedPolicy } from '../policy.js';
 import type { QuotaStore, Sent, StepReply, WhenForgotten } from '../store/quota-store.js';
 import { SettlementBatch } from '../store/settlement-batch.js';
@@ -29,6 +29,7 @@ export interface StepOptions {
   holdMs: number;
   whenForgotten: WhenForgotten;
   onEvent: (event: QuotaEvent) => void;
+  onStep?: ((step: QuotaStep) => void) | undefined;
 }
 
 /**
@@ -119,6 +120,9 @@ export class NumberedSteps {
     });
     this.windows?.noteServerTime(reply.serverMs);
     this.onReply(reply, nowMs);
+    const { granted, state, epoch, limit, used, waitMs } = reply;
+    const tookMs = performance.now() - nowMs;
+    this.options.onStep?.({ provider, quota, wanted: want, granted, state, epoch, limit, used, waitMs, tookMs });
     return reply;
   }
 

@@ -113,6 +113,11 @@ export class ProviderQuota {
     return this.known.blockedForMs(performance.now());
   }
 
+  /** Neither blocked nor spent, as of the last reply. */
+  get seemsOpen(): boolean {
+    return this.blockedForMs === 0 && !this.known.isSpent;
+  }
+
   /** How many requests there is room for, as of the last reply. */
   get left(): number {
     return this.known.left / this.usual.value;
