@@ -13,6 +13,7 @@ const LINKS = [
   ['/', 'overview'],
   ['/send', 'send'],
   ['/messages', 'messages'],
+  ['/usage', 'usage'],
   ['/configuration', 'configuration'],
 ] as const;
 
@@ -72,6 +73,7 @@ const NAMES = {
   overview: 'overview.title',
   send: 'send.title',
   messages: 'messages.title',
+  usage: 'usage.title',
   configuration: 'configuration.title',
   accounts: 'accounts.title',
 } as const;
