@@ -80,6 +80,7 @@ const NAMES = {
 
 function isAt(to: string): boolean {
   const { path } = location.value;
+  if (to === '/messages' && path.startsWith('/traces/')) return true;
   return to === '/' ? path === '/' : path === to || path.startsWith(`${to}/`);
 }
 

@@ -58,7 +58,9 @@ function HopItem({ hop, afterMs, currency, mark }: HopItemProps): JSX.Element {
       </span>
       <div>
         <p class="hop-title">
-          {mark !== undefined && <span class="mark">{mark}</span>} {titleOf(hop)}
+          {mark !== undefined && <span class="mark">{mark}</span>}
+          {mark !== undefined && ' '}
+          {titleOf(hop)}
         </p>
         <p class="quiet">
           <time dateTime={hop.at} title={exactTime(new Date(hop.at))} class="number">

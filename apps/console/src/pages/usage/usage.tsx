@@ -45,20 +45,21 @@ export function UsagePage(): JSX.Element {
 function viewOf(query: URLSearchParams): View {
   const by = GROUPINGS.find((known) => known === query.get('by')) ?? 'day';
   const account = session.value?.role === 'admin' ? (query.get('account') ?? '') : '';
-  return { by, from: query.get('from') ?? '', through: query.get('through') ?? '', account };
+  return { by, from: dayOf(query.get('from')), through: dayOf(query.get('through')), account };
 }
 
 function queryOf({ by, from, through, account }: View): UsageQuery {
   return {
     by,
     ...(from !== '' && { from }),
-    ...(isDay(through) && { to: dayAfter(through) }),
+    ...(through !== '' && { to: dayAfter(through) }),
     ...(account !== '' && { account }),
   };
 }
 
-function isDay(text: string): boolean {
-  return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text));
+/** Empty if the address has no such day. */
+function dayOf(text: string | null): string {
+  return text !== null && /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) ? text : '';
 }
 
 function Choices({ view }: { view: View }): JSX.Element {
@@ -212,7 +213,7 @@ function Table({
   const { currency } = usage;
   return (
     <div class="table-box">
-      <table class="stacked">
+      <table class="stacked figures-table">
         <thead>
           <tr>
             <th scope="col">{t(`usage.by.${by}`)}</th>
