@@ -86,7 +86,7 @@ export function testAppearance(context: ContextOf): void {
   });
 }
 
-/** Replaces `ID` by the id of a message that was delivered, and `TRACE` by a trace: one delivered, one refused, one waiting. */
+/** Replaces `ID` by the id of a message that was delivered, and `TRACE` by the id of a trace. */
 async function addressOf(site: Site, path: string): Promise<string> {
   if (path.includes('TRACE')) return path.replace('TRACE', (await sendTrace(site)).traceId);
   if (!path.includes('ID')) return path;
