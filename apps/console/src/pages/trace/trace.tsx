@@ -28,7 +28,7 @@ async function loadTrace(traceId: string, cursor?: string): Promise<Trace> {
   if (!TRACE_ID.test(traceId)) return { records: [], nextCursor: null };
   const { items, nextCursor } = await api.messages({ traceId, ...(cursor !== undefined && { cursor }) });
   const records = await Promise.all(items.map(({ id }) => api.message(id)));
-  return { records: records.reverse(), nextCursor };
+  return { records: records.toReversed(), nextCursor };
 }
 
 /** All messages of a trace in one timeline. */
