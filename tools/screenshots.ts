@@ -1,5 +1,6 @@
 // `npm run screenshots [-- --out DIR]`: starts a stack of its own, uses the console as a newcomer would, and saves an
 // image of every page to docs/images: light and dark, wide and narrow.
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,7 +98,31 @@ async function visitPages(page: Page, origin: string, save: Save): Promise<void>
   await page.locator('tbody a').first().click();
   await page.getByText('Delivered by').waitFor();
   await save('message')(page);
+  await open('Usage', 'Days begin');
   await open('Configuration', 'A message is text.');
+  const id = await sendTrace(page);
+  await page.goto(`${origin}/console/messages/${id}`);
+  await page.getByRole('link', { name: 'All messages of this trace' }).click();
+  await page.getByText('3 messages').waitFor();
+  await save('trace')(page);
+}
+
+/** Three messages of one trace, of which the last one may wait. @returns the id of the last one */
+async function sendTrace(page: Page): Promise<string> {
+  const traceparent = `00-${randomBytes(16).toString('hex')}-00f067aa0ba902b7-01`;
+  const headers = { traceparent, 'content-type': 'application/json' };
+  const deliverBy = new Date(Date.now() + 600_000).toISOString();
+  const bodies = [{ message: 'Order 7 is packed' }, { message: 'Order 7 is sent' }, { message: 'Rate it', deliverBy }];
+  let id = '';
+  for (const body of bodies) {
+    const call = { method: 'POST', headers, body: JSON.stringify(body) };
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    id = await page.evaluate(async (init) => {
+      const answer = (await (await fetch('/messages', init)).json()) as { id: string };
+      return answer.id;
+    }, call);
+  }
+  return id;
 }
 
 async function logInAs(

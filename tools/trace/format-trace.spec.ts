@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { MessageRecord } from '#contracts';
-import { formatTrace } from './format-trace.js';
+import { formatTimeline, formatTrace } from './format-trace.js';
 
 const record: MessageRecord = {
   id: '01a1fe14-630a-72ef-ac64-facc85fd6421',
@@ -75,5 +75,34 @@ describe('formatTrace', () => {
     expect(text).toMatch(/answered .* free, failed, HTTP 500, 3 ms {2}\[one\]$/m);
     expect(text).toMatch(/answered .* paid, failed, connect ECONNREFUSED {2}\[one\]$/m);
     expect(text).toMatch(/failed +not delivered +provider_failed {2}\[one\]$/m);
+  });
+});
+
+describe('formatTimeline', () => {
+  it('numbers the messages of a trace, and shows their hops in order of time', () => {
+    const at = (ms: number): string => new Date(Date.parse(record.createdAt) + ms).toISOString();
+    const other: MessageRecord = {
+      ...record,
+      id: '01a1fe14-6314-7fff-8000-facc85fd6421',
+      status: 'waiting',
+      provider: null,
+      hops: [
+        { seq: 1, at: at(5), pod: 'two', step: 'accepted' },
+        { seq: 2, at: at(10), pod: 'two', step: 'waiting', waitMs: 900 },
+      ],
+    };
+    const lines = formatTimeline([record, other]).split('\n');
+    expect(lines.slice(0, 4)).toEqual([
+      'trace  abc',
+      `   #1  ${record.id}  delivered by free for 0 USD`,
+      `   #2  ${other.id}  waiting`,
+      '',
+    ]);
+    expect(lines.slice(4).map((line) => line.replace(/ +/g, ' ').trim())).toEqual([
+      `#1 ${at(0)} +0 ms accepted accepted by the gateway [one]`,
+      `#2 ${at(5)} +5 ms accepted accepted by the gateway [two]`,
+      `#1 ${at(10)} +10 ms sending sent to the provider free, window 7 [two]`,
+      `#2 ${at(10)} +10 ms waiting waits wait 900 ms [two]`,
+    ]);
   });
 });

@@ -9,6 +9,8 @@ import { MessagePage } from './pages/message.js';
 import { MessagesPage } from './pages/messages.js';
 import { OverviewPage } from './pages/overview.js';
 import { SendPage } from './pages/send/send.js';
+import { TracePage } from './pages/trace/trace.js';
+import { UsagePage } from './pages/usage/usage.js';
 import { location } from './router.js';
 import { Shell } from './shell.js';
 import { Empty, Failure, Loading } from './ui/states.js';
@@ -53,6 +55,10 @@ function pageAt(path: string): Page {
   if (name === 'messages' && id !== undefined) {
     return { title: t('message.title'), content: <MessagePage key={id} id={decodeURIComponent(id)} /> };
   }
+  if (name === 'traces' && id !== undefined) {
+    return { title: t('trace.title'), content: <TracePage key={id} id={decodeURIComponent(id)} /> };
+  }
+  if (path === '/usage') return { title: t('usage.title'), content: <UsagePage /> };
   if (path === '/configuration') return { title: t('configuration.title'), content: <ConfigurationPage /> };
   if (path === '/accounts' && session.value?.role === 'admin') {
     return { title: t('accounts.title'), content: <AccountsPage /> };

@@ -42,4 +42,4 @@ export function Link({ to, children, ...rest }: { to: string; children: Componen
     </a>
   );
 }
-type LinkProps = Pick<JSX.IntrinsicElements['a'], 'class' | 'aria-current' | 'title'>;
+type LinkProps = Pick<JSX.IntrinsicElements['a'], 'class' | 'aria-current' | 'aria-label' | 'title'>;

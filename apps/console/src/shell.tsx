@@ -13,6 +13,7 @@ const LINKS = [
   ['/', 'overview'],
   ['/send', 'send'],
   ['/messages', 'messages'],
+  ['/usage', 'usage'],
   ['/configuration', 'configuration'],
 ] as const;
 
@@ -72,12 +73,14 @@ const NAMES = {
   overview: 'overview.title',
   send: 'send.title',
   messages: 'messages.title',
+  usage: 'usage.title',
   configuration: 'configuration.title',
   accounts: 'accounts.title',
 } as const;
 
 function isAt(to: string): boolean {
   const { path } = location.value;
+  if (to === '/messages' && path.startsWith('/traces/')) return true;
   return to === '/' ? path === '/' : path === to || path.startsWith(`${to}/`);
 }
 

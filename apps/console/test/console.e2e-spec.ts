@@ -6,6 +6,7 @@ import { testLogin } from './pages/login.js';
 import { testMessages } from './pages/messages.js';
 import { testOverview } from './pages/overview.js';
 import { testSend } from './pages/send.js';
+import { testUsage } from './pages/usage.js';
 import type { Context } from './support/context.js';
 import { Site } from './support/site.js';
 
@@ -40,6 +41,9 @@ describe('the console, page Overview', () => {
 });
 describe('the console, page Messages', () => {
   testMessages(context);
+});
+describe('the console, page Usage', () => {
+  testUsage(context);
 });
 describe('the console, page Accounts', () => {
   testAccounts(context);

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { call, inParallel, listOf, login, postMessage, recordOf } from '../../../test/support/client.js';
 import { type Stack, startStack } from '../../../test/support/stack.js';
@@ -47,12 +47,53 @@ describe('the journal', () => {
     expect((await listOf(gateway, paid, 'status=expired')).body).toEqual({ items: [], nextCursor: null });
   });
 
-  it.each(['cursor=forged', 'cursor=', 'limit=0', 'status=lost', 'since=yesterday', 'provider=%00', 'provider='])(
-    'answers 400 to a list query with %s',
-    async (query) => {
-      expect(await listOf(gateway, paid, query)).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
-    },
-  );
+  it('lists the messages of a trace: those of the caller, newest first, in pages', async () => {
+    const traceId = randomBytes(16).toString('hex');
+    const send = async (cookie: string) =>
+      (await postMessage(gateway, cookie, undefined, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` })).body.id;
+    const sent = await inParallel(5, 1, () => send(paid));
+    await send(free);
+    await postMessage(gateway, paid);
+    const first = await listOf(gateway, paid, `traceId=${traceId}&limit=3`);
+    expect(new Set(first.body.items.map((item) => item.traceId))).toEqual(new Set([traceId]));
+    const second = await listOf(gateway, paid, `traceId=${traceId}&limit=3&cursor=${first.body.nextCursor ?? ''}`);
+    expect([...first.body.items, ...second.body.items].map(({ id }) => id)).toEqual(sent.toReversed());
+    expect(second.body.nextCursor).toBeNull();
+    const admin = await login(gateway, 'admin@octo.local');
+    expect((await listOf(gateway, admin, `traceId=${traceId}`)).body).toEqual({ items: [], nextCursor: null });
+    expect((await listOf(gateway, paid, `traceId=${traceId}&status=expired`)).body.items).toEqual([]);
+  });
+
+  it('finds the message of an idempotency key, for the account of the key only', async () => {
+    const key = `${randomUUID()}/%25&a=b`;
+    const { body } = await postMessage(gateway, paid, undefined, { 'idempotency-key': key });
+    await postMessage(gateway, paid, undefined, { 'idempotency-key': `${key}x` });
+    const query = `idempotencyKey=${encodeURIComponent(key)}`;
+    const found = await listOf(gateway, paid, query);
+    expect(found.body.items.map(({ id, idempotencyKey }) => [id, idempotencyKey])).toEqual([[body.id, key]]);
+    expect((await listOf(gateway, free, query)).body.items).toEqual([]);
+  });
+
+  it.each([
+    'cursor=forged',
+    'cursor=',
+    'limit=0',
+    'status=lost',
+    'since=yesterday',
+    'provider=%00',
+    'provider=',
+    'traceId=',
+    'traceId=4bf92f3577b34da6a3ce929d0e0e473',
+    'traceId=4BF92F3577B34DA6A3CE929D0E0E4736',
+    `traceId=${'0'.repeat(32)}`,
+    'traceId=00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    'idempotencyKey=',
+    'idempotencyKey=%C3%A9',
+  ])('answers 400 to a list query with %s', async (query) => {
+    const { status, body } = await listOf(gateway, paid, query);
+    const pointer = `/${query.split('=', 1)[0]}`;
+    expect({ status, body }).toMatchObject({ status: 400, body: { code: 'invalid_request', errors: [{ pointer }] } });
+  });
 });
 
 describe('GET /messages/{id}/events', () => {

@@ -9,7 +9,7 @@ export { DATABASE, DatabaseModule, InjectDatabase } from './database.module.js';
 export { callbacksOf, cancelWaiting, hopOf } from './end-messages.js';
 export { GATEWAY_TABLES, READ_BY_GATEWAYS } from './gateway-role.js';
 export { inTransaction } from './in-transaction.js';
-export { accountTurns, gatewayPods, idempotencyKeys, MESSAGE_STATUSES, messages } from './messages.js';
+export { accountTurns, gatewayPods, idempotencyKeys, MESSAGE_STATUSES, messages, TRACE_ID } from './messages.js';
 export { LEDGER_KINDS, ledgerEntries } from './ledger.js';
 export { migrate } from './migrate.js';
 export { openDatabase, type Database, type DatabaseOptions, type Queries } from './open-database.js';

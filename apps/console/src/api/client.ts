@@ -71,7 +71,18 @@ export interface MessageFilter {
   status?: string;
   provider?: string;
   channel?: string;
+  traceId?: string;
+  idempotencyKey?: string;
   cursor?: string;
+}
+
+export interface UsageQuery {
+  by?: 'day' | 'provider' | 'channel';
+  from?: string;
+  /** Not included. */
+  to?: string;
+  /** Id of an account, or `all`; for admins. */
+  account?: string;
 }
 
 export const api = {
@@ -85,10 +96,12 @@ export const api = {
   message: (id: string) => authorized<MessageRecord>(`/messages/${encodeURIComponent(id)}`),
   messages: (filter: MessageFilter) => authorized<MessageList>(`/messages?${queryOf({ ...filter, limit: '25' })}`),
   cancel: (id: string) => authorized<void>(`/messages/${encodeURIComponent(id)}`, { method: 'DELETE' }),
-  accounts: (cursor?: string) => authorized<AccountList>(`/auth/users?${queryOf({ limit: '50', cursor })}`),
+  accounts: (cursor?: string) => authorized<AccountList>(`/auth/users?${queryOf({ limit: '100', cursor })}`),
   changeAccount: (id: string, body: AccountPatch) =>
     authorized<ManagedAccount>(`/auth/users/${id}`, { method: 'PATCH', body }),
-  usage: (from: Date) => authorized<Usage>(`/usage?${queryOf({ from: from.toISOString() })}`),
+  usage: (query: UsageQuery) => authorized<Usage>(`/usage?${queryOf({ ...query })}`),
+  usageCsv: (query: UsageQuery) =>
+    authorized<string>(`/usage?${queryOf({ ...query })}`, { headers: { accept: 'text/csv' } }),
 };
 
 function queryOf(values: Record<string, string | undefined>): string {

@@ -13,7 +13,7 @@ export function followUsage(): () => void {
     const midnight = new Date();
     midnight.setHours(0, 0, 0, 0);
     // The last figures stay while the gateway does not answer.
-    today.value = (await api.usage(midnight).catch(() => undefined)) ?? today.value;
+    today.value = (await api.usage({ from: midnight.toISOString() }).catch(() => undefined)) ?? today.value;
   };
   const timer = setInterval(() => void load(), EVERY_MS);
   void load();

@@ -39,6 +39,20 @@ export function clockTime(at: Date): string {
   return cached('clock', (tag) => new Intl.DateTimeFormat(tag, { timeStyle: 'medium' })).format(at);
 }
 
+/** A day such as `2026-11-28`, which is not of this time zone. */
+export function day(isoDay: string): string {
+  return cached('day', (tag) => new Intl.DateTimeFormat(tag, { dateStyle: 'medium', timeZone: 'UTC' })).format(
+    new Date(isoDay),
+  );
+}
+
+/** The same without the year. */
+export function shortDay(isoDay: string): string {
+  return cached('shortDay', (tag) => {
+    return new Intl.DateTimeFormat(tag, { day: 'numeric', month: 'short', timeZone: 'UTC' });
+  }).format(new Date(isoDay));
+}
+
 const UNITS = [
   ['day', 86_400_000],
   ['hour', 3_600_000],

@@ -5,6 +5,7 @@ import { api } from '../api/client.js';
 import { ApiError } from '../api/problem.js';
 import { session } from '../api/session.js';
 import { t } from '../i18n/i18n.js';
+import { Link } from '../router.js';
 import { Dialog } from '../ui/dialog.js';
 import { Field } from '../ui/field.js';
 import { formText } from '../ui/form-text.js';
@@ -112,7 +113,14 @@ function Row({ account, onChange }: { account: ManagedAccount; onChange: (change
   const isOwn = id === session.value?.id;
   return (
     <tr>
-      <td data-label={t('accounts.email')}>{email}</td>
+      <td data-label={t('accounts.email')}>
+        <span>
+          {email}{' '}
+          <Link to={`/usage?account=${id}`} aria-label={t('usage.of', { email })}>
+            {t('usage.title')}
+          </Link>
+        </span>
+      </td>
       <td data-label={t('accounts.role')}>{t(role === 'admin' ? 'role.admin' : 'role.user')}</td>
       <td data-label={t('accounts.paidAccess')}>
         <Switch

@@ -2,6 +2,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { MessageRecord } from '#contracts';
 import { api } from '../api/client.js';
+import { TRACE_ID } from '../api/find-message.js';
 import { ApiError } from '../api/problem.js';
 import { duration, money } from '../i18n/format.js';
 import { t, textOfCode } from '../i18n/i18n.js';
@@ -17,8 +18,11 @@ export function MessagePage({ id }: { id: string }): JSX.Element {
   const { loaded, reload } = useMessage(id);
   return (
     <>
-      <p>
+      <p class="links">
         <Link to="/messages">{t('message.back')}</Link>
+        {loaded.state === 'loaded' && TRACE_ID.test(loaded.value.traceId) && (
+          <Link to={`/traces/${loaded.value.traceId}`}>{t('message.wholeTrace')}</Link>
+        )}
       </p>
       {loaded.state === 'loading' && <Loading />}
       {loaded.state === 'failed' && <NotShown error={loaded.error} onRetry={reload} />}

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { MessageSummary } from '#contracts';
 import { api, type MessageFilter } from '../api/client.js';
+import { findMessage } from '../api/find-message.js';
 import { latest } from '../api/live.js';
 import { money } from '../i18n/format.js';
 import { t, textOfCode } from '../i18n/i18n.js';
@@ -66,21 +67,41 @@ function filterOf(query: URLSearchParams): MessageFilter {
 }
 
 function Search(): JSX.Element {
+  const [state, setState] = useState<'idle' | 'busy' | 'nothing' | { error: unknown }>('idle');
+  const find = async (text: string): Promise<void> => {
+    setState('busy');
+    try {
+      const path = await findMessage(text);
+      setState(path === undefined ? 'nothing' : 'idle');
+      // The visitor may have gone to another page meanwhile.
+      if (path !== undefined && location.peek().path === '/messages') navigate(path);
+    } catch (error) {
+      setState({ error });
+    }
+  };
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     if (!(event.currentTarget instanceof HTMLFormElement)) return;
-    const id = formText(event.currentTarget, 'id').trim();
-    if (id !== '') navigate(`/messages/${encodeURIComponent(id)}`);
+    const text = formText(event.currentTarget, 'text').trim();
+    if (text !== '' && state !== 'busy') void find(text);
   };
   return (
-    <form class="search" role="search" onSubmit={submit}>
-      <Field label={t('messages.search')}>
-        {(ids) => <input {...ids} name="id" type="search" autocomplete="off" spellcheck={false} required />}
-      </Field>
-      <button type="submit" class="button">
-        {t('messages.open')}
-      </button>
-    </form>
+    <>
+      <form class="search" role="search" onSubmit={submit}>
+        <Field label={t('messages.search')}>
+          {(ids) => <input {...ids} name="text" type="search" autocomplete="off" spellcheck={false} required />}
+        </Field>
+        <button type="submit" class="button">
+          {t(state === 'busy' ? 'loading' : 'messages.find')}
+        </button>
+      </form>
+      {state === 'nothing' && (
+        <p class="notice tone-bad" role="alert">
+          {t('messages.nothingFound')}
+        </p>
+      )}
+      {typeof state === 'object' && <Failure error={state.error} />}
+    </>
   );
 }
 

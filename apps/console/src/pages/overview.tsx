@@ -2,12 +2,12 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { latest } from '../api/live.js';
 import { followUsage, today } from '../api/usage.js';
-import { money, number } from '../i18n/format.js';
 import { t } from '../i18n/i18n.js';
 import { Link } from '../router.js';
 import { AccountCard } from '../ui/account-card.js';
 import { Chart } from '../ui/chart.js';
 import { Empty, Loading } from '../ui/states.js';
+import { UsageFigures } from '../ui/usage-figures.js';
 
 export function OverviewPage(): JSX.Element {
   useEffect(followUsage, []);
@@ -42,28 +42,14 @@ export function Accounts(): JSX.Element {
 function Figures(): JSX.Element {
   const usage = today.value;
   if (usage === undefined) return <Loading />;
-  const { free, paid, savedMicros, currency } = usage;
+  const { free, paid } = usage;
   return (
     <section aria-labelledby="figures-title">
       <h2 id="figures-title">{t('figures.today')}</h2>
-      <dl class="figures">
-        <Figure label={t('figures.free')} value={number(free.count)} tone="free" />
-        <Figure label={t('figures.paid')} value={number(paid.count)} tone="paid" />
-        <Figure label={t('figures.spent')} value={money(paid.costMicros, currency)} tone="paid" />
-        <Figure label={t('figures.saved')} value={money(savedMicros, currency)} tone="free" />
-      </dl>
+      <UsageFigures usage={usage} />
       <p class="quiet">
-        {t('figures.todayHint')} {free.count + paid.count === 0 && <Link to="/send">{t('figures.sendOne')}</Link>}
+        {t('figures.savedHint')} {free.count + paid.count === 0 && <Link to="/send">{t('figures.sendOne')}</Link>}
       </p>
     </section>
-  );
-}
-
-function Figure({ label, value, tone }: { label: string; value: string; tone: string }): JSX.Element {
-  return (
-    <div class={`card figure tone-${tone}`}>
-      <dt>{label}</dt>
-      <dd class="number">{value}</dd>
-    </div>
   );
 }

@@ -4,6 +4,7 @@ const PATHS = {
   overview: 'M4 13a8 8 0 1 1 16 0M12 13l4-4M4 17h16',
   send: 'M4 12 20 4l-5 16-3.5-6.5zM11.5 13.5 20 4',
   messages: 'M4 6h16M4 12h16M4 18h10',
+  usage: 'M4 20h16M7 16v-5M12 16V5M17 16V9',
   accounts:
     'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.5a6.5 6.5 0 0 1 3.5 5.5',
   configuration: 'M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4',

@@ -20,7 +20,36 @@ export function Timeline({ hops, currency }: { hops: readonly Hop[]; currency: s
   );
 }
 
-function HopItem({ hop, afterMs, currency }: { hop: Hop; afterMs: number; currency: string }): JSX.Element {
+/** The same of several messages, in order of time. Each hop has the number of its message. */
+export function TraceTimeline({
+  records,
+  startMs,
+}: {
+  records: readonly Pick<MessageRecord, 'id' | 'hops' | 'currency'>[];
+  startMs: number;
+}): JSX.Element {
+  const entries = records.flatMap(({ id, hops, currency }, index) =>
+    hops.map((hop) => ({ hop, currency, key: `${id} ${hop.seq}`, mark: `#${index + 1}` })),
+  );
+  // Times of one format sort as text. Hops of one time stay in the order of their messages.
+  entries.sort((one, other) => (one.hop.at < other.hop.at ? -1 : Number(one.hop.at > other.hop.at)));
+  return (
+    <ol class="timeline">
+      {entries.map(({ key, hop, ...rest }) => (
+        <HopItem key={key} hop={hop} afterMs={Date.parse(hop.at) - startMs} {...rest} />
+      ))}
+    </ol>
+  );
+}
+
+interface HopItemProps {
+  hop: Hop;
+  afterMs: number;
+  currency: string;
+  mark?: string;
+}
+
+function HopItem({ hop, afterMs, currency, mark }: HopItemProps): JSX.Element {
   const [tone, icon] = lookOf(hop);
   return (
     <li class={`tone-${tone}`}>
@@ -28,7 +57,11 @@ function HopItem({ hop, afterMs, currency }: { hop: Hop; afterMs: number; curren
         <Icon name={icon} />
       </span>
       <div>
-        <p class="hop-title">{titleOf(hop)}</p>
+        <p class="hop-title">
+          {mark !== undefined && <span class="mark">{mark}</span>}
+          {mark !== undefined && ' '}
+          {titleOf(hop)}
+        </p>
         <p class="quiet">
           <time dateTime={hop.at} title={exactTime(new Date(hop.at))} class="number">
             {afterMs === 0 ? t('hop.start') : `+${duration(afterMs)}`}

@@ -4,6 +4,7 @@ import { expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { login, postMessage } from '../../../../test/support/client.js';
 import type { ContextOf } from '../support/context.js';
+import { sendTrace, SMS } from '../support/send-trace.js';
 import type { AccountName, Site } from '../support/site.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -14,6 +15,9 @@ const PAGES: [name: string, path: string, as: AccountName | undefined, text: Reg
   ['Send', '/console/send', 'paid', /Never pay/],
   ['Messages', '/console/messages', 'paid', /Created/],
   ['Message', '/console/messages/ID', 'paid', /Delivered by/],
+  ['Trace', '/console/traces/TRACE', 'paid', /3 messages/],
+  ['Usage', '/console/usage', 'paid', /Days begin/],
+  ['Usage of all accounts', '/console/usage?by=provider&account=all', 'admin', /Days begin/],
   ['Configuration', '/console/configuration', 'paid', /JSON Schema of a message/],
   ['Accounts', '/console/accounts', 'admin', /May log in/],
 ];
@@ -82,11 +86,11 @@ export function testAppearance(context: ContextOf): void {
   });
 }
 
-/** Replaces `ID` by the id of a message that was delivered. */
+/** Replaces `ID` by the id of a message that was delivered, and `TRACE` by the id of a trace. */
 async function addressOf(site: Site, path: string): Promise<string> {
+  if (path.includes('TRACE')) return path.replace('TRACE', (await sendTrace(site)).traceId);
   if (!path.includes('ID')) return path;
-  const sms = { message: { to: '+15551234567', text: 'hello' }, channel: 'sms' };
-  const { body } = await postMessage(site.origin, await login(site.origin), sms);
+  const { body } = await postMessage(site.origin, await login(site.origin), SMS);
   return path.replace('ID', String(body.id));
 }
 

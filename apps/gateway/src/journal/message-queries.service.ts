@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { and, desc, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { hopSchema } from '#contracts';
-import { type Database, firstIdOf, idempotencyKeys, InjectDatabase, messages } from '#database';
+import { type Database, firstIdOf, idempotencyKeys, InjectDatabase, messages, TRACE_ID } from '#database';
 import type { Message } from '../message.js';
 import type { MessagePage } from './message-page.js';
 
@@ -76,13 +76,15 @@ export class MessageQueries {
   /** A page of an account's messages, newest first. `hasMore` says whether there is a next page. */
   async list(
     accountId: string,
-    { status, provider, channel, limit, cursor }: MessagePage,
+    { status, provider, channel, traceId, idempotencyKey, limit, cursor }: MessagePage,
   ): Promise<{ items: StoredSummary[]; hasMore: boolean }> {
     const conditions: (SQL | undefined)[] = [
       eq(messages.accountId, accountId),
       status && eq(messages.status, status),
       provider === undefined ? undefined : eq(messages.provider, provider),
       channel === undefined ? undefined : eq(messages.channel, channel),
+      traceId === undefined ? undefined : sql`${TRACE_ID} = ${traceId}`,
+      idempotencyKey === undefined ? undefined : inArray(messages.id, this.holderOf(accountId, idempotencyKey)),
       cursor === undefined ? undefined : lt(messages.id, cursor),
     ];
     const rows = await this.db
@@ -92,6 +94,11 @@ export class MessageQueries {
       .orderBy(desc(messages.id))
       .limit(limit + 1);
     return { items: rows.slice(0, limit), hasMore: rows.length > limit };
+  }
+
+  private holderOf(accountId: string, key: string) {
+    const isOfKey = and(eq(idempotencyKeys.accountId, accountId), eq(idempotencyKeys.key, key));
+    return this.db.select({ id: idempotencyKeys.messageId }).from(idempotencyKeys).where(isOfKey);
   }
 
   /** How many messages of an account wait, and the bytes of their texts; counts no more than `max` messages. */
