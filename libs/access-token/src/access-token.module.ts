@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { z } from 'zod';
 import { AccessTokenGuard } from './access-token.guard.js';
-import { AccessTokenVerifier, type KeySource } from './access-token.verifier.js';
+import { AccessTokenVerifier, type KeySource, type VerifierOptions } from './access-token.verifier.js';
 import { ApiKeys } from './api-keys.js';
 import { RemoteKeys } from './remote-keys.js';
 import { Revocations } from './revocations.js';
@@ -55,4 +55,24 @@ export class AccessTokenModule {
       exports: [AccessTokenVerifier, Revocations, AccessTokenGuard],
     };
   }
+
+  /**
+   * Verification by signature and expiry alone, without stores: a token stays valid for its 15 minutes, and there are no
+   * API keys. For an app without the tables of auth.
+   */
+  static verifyingSignatures(options: { keys: KeySource; issuer: string; audience: string }): DynamicModule {
+    const verifier = new AccessTokenVerifier({ ...options, ...WITHOUT_STORES });
+    return {
+      module: AccessTokenModule,
+      global: true,
+      providers: [{ provide: AccessTokenVerifier, useValue: verifier }, AccessTokenGuard],
+      exports: [AccessTokenVerifier, AccessTokenGuard],
+    };
+  }
 }
+
+const WITHOUT_STORES: Pick<VerifierOptions, 'revocations' | 'apiKeys' | 'whenRedisDown'> = {
+  revocations: { stateOf: () => Promise.resolve('live'), listen: () => {}, trustedUntil: Infinity },
+  apiKeys: { verify: () => Promise.resolve({ outcome: 'refused', reason: 'invalid' }) },
+  whenRedisDown: 'refuse',
+};
