@@ -1,6 +1,7 @@
 export { ApiProblems } from './api-problems.js';
+export { BackgroundLoop } from './background-loop.js';
 export { createAdapter, DEFAULT_HTTP } from './http-server.js';
-export { describeApi, serveOpenApi } from './open-api.js';
+export { type ApiTexts, describeApi, serveDocs, serveOpenApi } from './open-api.js';
 export { logTransitions, openRedis } from './open-redis.js';
 export { OutageLog } from './outage-log.js';
 export {
@@ -9,6 +10,7 @@ export {
   ProblemFilter,
   sendProblem,
   type BodyProblems,
+  type OwnProblem,
   type ProblemExtra,
 } from './problem.js';
 export { Readiness } from './readiness.js';
