@@ -41,6 +41,7 @@ export {
   budgetSchema,
   managedAccountSchema,
   newApiKeySchema,
+  passwordSchema,
   registrationSchema,
   roleSchema,
   type Account,

@@ -1,3 +1,4 @@
+export { ApiCall } from './api-call.js';
 export { ApiProblems } from './api-problems.js';
 export { BackgroundLoop } from './background-loop.js';
 export { createAdapter, DEFAULT_HTTP } from './http-server.js';
@@ -13,6 +14,7 @@ export {
   type OwnProblem,
   type ProblemExtra,
 } from './problem.js';
+export { RedisSignal } from './redis-signal.js';
 export { Readiness } from './readiness.js';
 export { runApp } from './run-app.js';
 export { copyHeaders } from './security-headers.js';

@@ -1,0 +1,34 @@
+import { DATABASE, type Database } from '#database';
+import { LimitedClient, LimitedWork } from '#limited-client';
+import { Readiness, RedisSignal, runApp } from '#service';
+import { newOrderSignal, openTables } from '../shared.js';
+import { OrderChecks } from './order-checks.js';
+import { workerSettings } from './worker.settings.js';
+
+class WorkerModule {}
+
+await runApp({
+  name: 'worker',
+  settings: workerSettings,
+  module: (settings) => {
+    const { ACCRUAL_LIMIT: limit, ACCRUAL_PERIOD_MS: windowMs, ACCRUAL_TIMEOUT_MS: timeoutMs } = settings;
+    // However the service counts its minutes, a sliding window fits: no minute holds more than the limit.
+    const policy = { policy: 'sliding-window' as const, limit, windowMs };
+    const newClient = (readiness: Readiness) =>
+      new LimitedClient({ name: 'accrual', policy, timeoutMs, settings }, readiness);
+    const newWork = (db: Database, client: LimitedClient, newOrder: RedisSignal) => {
+      const work = new LimitedWork(client, new OrderChecks(db, client, settings));
+      newOrder.listen(() => work.wake());
+      return work;
+    };
+    return {
+      module: WorkerModule,
+      imports: [openTables(settings.DATABASE_URL)],
+      providers: [
+        newOrderSignal(settings.REDIS_URL),
+        { provide: LimitedClient, inject: [Readiness], useFactory: newClient },
+        { provide: LimitedWork, inject: [DATABASE, LimitedClient, RedisSignal], useFactory: newWork },
+      ],
+    };
+  },
+});
