@@ -32,6 +32,8 @@ export class LimitedWork<Item> implements OnApplicationBootstrap, BeforeApplicat
     recovered: 'work is done again',
   });
   private readonly inFlight = new Set<Promise<void>>();
+  /** Nothing was due. An item in flight may be the next one: its end wakes the loop. */
+  private isIdle = false;
   private readonly loop = new BackgroundLoop(
     () => this.round(),
     (error) => this.failed(error),
@@ -62,8 +64,10 @@ export class LimitedWork<Item> implements OnApplicationBootstrap, BeforeApplicat
     if (this.inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.inFlight);
     const { blockedForMs } = this.client;
     if (blockedForMs > 0) return blockedForMs;
+    this.isIdle = true;
     const { due, nextInMs } = await this.source.look(IN_FLIGHT_MAX - this.inFlight.size);
     if (due === 0) return Math.min(Math.max(nextInMs, PAUSE_MIN_MS), IDLE_MS);
+    this.isIdle = false;
     const { permits, pauseMs } = await this.client.reserve(due);
     await this.startWork(permits);
     this.outage.recovered();
@@ -85,7 +89,10 @@ export class LimitedWork<Item> implements OnApplicationBootstrap, BeforeApplicat
   private start(work: Promise<void>): void {
     const running = work.catch((error: unknown) => void this.failed(error));
     this.inFlight.add(running);
-    void running.finally(() => this.inFlight.delete(running));
+    void running.finally(() => {
+      this.inFlight.delete(running);
+      if (this.isIdle) this.wake();
+    });
   }
 
   private failed(error: unknown): number {
