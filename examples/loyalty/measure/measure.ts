@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import { type Database, openDatabase } from '#database';
-import { isOrderNumber } from '../src/order-number.js';
+import { isOrderNumber } from '../src/values.js';
 
 /** The example, as it runs. */
 export interface Running {
@@ -18,6 +18,7 @@ export interface Figures {
   /** Orders that were final when the worker was killed. */
   finalAtKill: number;
   accepted: number;
+  /** Since the service started. */
   refused: number;
   users: number;
   /** Users whose balance is neither the sum of their entries nor what their orders are worth. */
@@ -71,7 +72,7 @@ export async function runOrders(
     ...{ orders, final, seconds, finalAtKill, users },
     withPoints: rows[0]?.with_points ?? 0,
     accepted: after.accepted - before.accepted,
-    refused: after.refused - before.refused,
+    refused: after.refused,
     wrongBalances: isRight.filter((right) => !right).length,
   };
 }

@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'drizzle-orm';
+import { z } from 'zod';
 import { type Database, openDatabase } from '#database';
+import { LimitedClient, limitedClientSettings } from '#limited-client';
+import type { Permit } from '#quota';
+import { Readiness } from '#service';
 import { randomName } from '../../../test/support/stack.js';
 import { startExample } from '../../../test/support/example.js';
 import { waitUntil } from '../../../tools/stack/wait-until.js';
 import { runOrders } from '../measure/measure.js';
-import { isOrderNumber } from '../src/order-number.js';
+import { isOrderNumber } from '../src/values.js';
+import { checkSettings, OrderChecks } from '../src/worker/order-checks.js';
 
 /** A second. Low: a slow machine must be able to exceed it. */
 const LIMIT = 30;
@@ -169,7 +174,8 @@ describe('orders', () => {
     const { rows } = await db.execute<{ waiting: number }>(sql`
       select count(*)::int as waiting from loyalty.orders where number like 'old-%' and checks = 20`);
     await db.execute(sql`delete from loyalty.orders where number like 'old-%'`);
-    expect(rows[0]?.waiting).toBeGreaterThan(0);
+    // All would have been checked first, in more than a minute.
+    expect(rows[0]?.waiting).toBeGreaterThan(1_000);
   });
 });
 
@@ -204,6 +210,28 @@ it('workers finish every order once and are never refused, although one of them 
   const figures = await runOrders(example, { orders: 200, users: 5 });
   expect(figures).toMatchObject({ orders: 200, final: 200, withPoints: 180, refused: 0, wrongBalances: 0 });
   expect(example.log.some(({ app, event }) => app === 'worker-1' && event === 'process ended, restarting')).toBe(true);
+});
+
+it('two workers that check one order at once credit it once', async () => {
+  const cookie = await register();
+  const number = await buy({ points: 7 });
+  await uploadUntilFinal(cookie, number);
+  await db.execute(sql`
+    with entry as (delete from loyalty.entries where order_number = ${number} returning user_id),
+      reset as (update loyalty.users set balance = 0 from entry where id = user_id)
+    update loyalty.orders set status = 'NEW', due_at = now() + interval '1 hour' where number = ${number}`);
+  const settings = z.object(limitedClientSettings).parse({ REDIS_URL: example.redisUrl, QUOTA_BUDGET_MS: 5_000 });
+  const policy = { policy: 'sliding-window' as const, limit: LIMIT, windowMs: 1_000 };
+  const client = new LimitedClient({ name: 'accrual', policy, timeoutMs: 5_000, settings }, new Readiness());
+  const checks = new OrderChecks(db, client, z.object(checkSettings).parse({ ACCRUAL_URL: example.urls['accrual'] }));
+  try {
+    let permits: Permit[] = [];
+    await waitUntil(async () => (permits = (await client.reserve(2)).permits).length === 2, { what: 'two permits' });
+    await Promise.all(permits.map((permit) => checks.work(number, permit)));
+    expect(await balanceOf(cookie)).toEqual({ current: 7, withdrawn: 0 });
+  } finally {
+    await client.onApplicationShutdown();
+  }
 });
 
 describe('the accrual service', () => {

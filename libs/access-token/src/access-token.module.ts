@@ -1,10 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { z } from 'zod';
 import { AccessTokenGuard } from './access-token.guard.js';
+import { AccessTokenSigner } from './access-token.signer.js';
 import { AccessTokenVerifier, type KeySource, type VerifierOptions } from './access-token.verifier.js';
 import { ApiKeys } from './api-keys.js';
 import { RemoteKeys } from './remote-keys.js';
 import { Revocations } from './revocations.js';
+import { loadSigningKeys, type SigningKeyOptions } from './signing-keys.js';
 import { StoredAccess } from './stored-access.js';
 
 export type VerifyingOptions = ({ jwksUrl: string } | { keys: KeySource }) & {
@@ -57,16 +59,24 @@ export class AccessTokenModule {
   }
 
   /**
-   * Verification by signature and expiry alone, without stores: a token stays valid for its 15 minutes, and there are no
-   * API keys. For an app without the tables of auth.
+   * For an app that signs tokens for itself and has no stores of auth: `AccessTokenSigner`, and verification by signature and
+   * expiry alone. A token stays valid for its 15 minutes, and there are no API keys.
+   * @param name issuer and audience of the tokens
+   * @throws SettingsError for a key that cannot be used
    */
-  static verifyingSignatures(options: { keys: KeySource; issuer: string; audience: string }): DynamicModule {
-    const verifier = new AccessTokenVerifier({ ...options, ...WITHOUT_STORES });
+  static selfIssuing(settings: SigningKeyOptions, name: string): DynamicModule {
+    const { privateKey, publicKeys } = loadSigningKeys(settings);
+    const issued = { issuer: name, audience: name };
+    const verifier = new AccessTokenVerifier({ ...issued, keys: publicKeys, ...WITHOUT_STORES });
     return {
       module: AccessTokenModule,
       global: true,
-      providers: [{ provide: AccessTokenVerifier, useValue: verifier }, AccessTokenGuard],
-      exports: [AccessTokenVerifier, AccessTokenGuard],
+      providers: [
+        { provide: AccessTokenSigner, useValue: new AccessTokenSigner({ ...issued, privateKey }) },
+        { provide: AccessTokenVerifier, useValue: verifier },
+        AccessTokenGuard,
+      ],
+      exports: [AccessTokenSigner, AccessTokenVerifier, AccessTokenGuard],
     };
   }
 }

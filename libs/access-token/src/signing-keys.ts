@@ -22,7 +22,7 @@ export interface SigningKeys {
   publicKeys: PublicKeys;
 }
 
-type KeySettings = { NODE_ENV: string } & Partial<z.infer<z.ZodObject<typeof signingKeySettings>>>;
+export type SigningKeyOptions = { NODE_ENV: string } & Partial<z.infer<z.ZodObject<typeof signingKeySettings>>>;
 
 const DEVELOPMENT_KEY_FILE = '.data/jwt-private-key.pem';
 
@@ -30,7 +30,7 @@ const DEVELOPMENT_KEY_FILE = '.data/jwt-private-key.pem';
  * Loads the keys that the settings name.
  * @throws SettingsError naming the variable of a file that cannot be used
  */
-export function loadSigningKeys(settings: KeySettings): SigningKeys {
+export function loadSigningKeys(settings: SigningKeyOptions): SigningKeys {
   const privateKey = settings.JWT_PRIVATE_KEY ?? privateKeyFromFile(settings);
   const previousFile = settings.JWT_PREVIOUS_PUBLIC_KEY_FILE;
   const previous =
@@ -39,7 +39,7 @@ export function loadSigningKeys(settings: KeySettings): SigningKeys {
   return { privateKey, publicKeys: publicKeysOf(previous ? [privateKey, previous] : [privateKey]) };
 }
 
-function privateKeyFromFile({ NODE_ENV, JWT_PRIVATE_KEY_FILE }: KeySettings): KeyObject {
+function privateKeyFromFile({ NODE_ENV, JWT_PRIVATE_KEY_FILE }: SigningKeyOptions): KeyObject {
   const file = resolve(JWT_PRIVATE_KEY_FILE ?? DEVELOPMENT_KEY_FILE);
   if (NODE_ENV !== 'production' && !existsSync(file)) createKeyFile(file);
   return keyFromFile({ file, name: 'JWT_PRIVATE_KEY_FILE', schema: privateKeyPem() });

@@ -1,5 +1,5 @@
 import { stringifySetCookie } from 'cookie';
-import { TOKEN_COOKIE } from './claims.js';
+import { ACCESS_TOKEN_TTL_MS, TOKEN_COOKIE } from './claims.js';
 
 const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -13,7 +13,10 @@ export function isSecureOrigin(publicOrigin: string): boolean {
  * The value of `Set-Cookie` for an access token. Scripts cannot read it, and requests that another site makes its
  * visitors send do not carry it, except links.
  */
-export function accessTokenCookie(token: string, { ttlMs, secure }: { ttlMs: number; secure: boolean }): string {
+export function accessTokenCookie(
+  token: string,
+  { ttlMs = ACCESS_TOKEN_TTL_MS, secure }: { ttlMs?: number; secure: boolean },
+): string {
   const lasting = { path: '/', maxAge: ttlMs / 1000, secure };
   return stringifySetCookie({ name: TOKEN_COOKIE, value: token, httpOnly: true, sameSite: 'lax', ...lasting });
 }

@@ -1,6 +1,6 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyReply } from 'fastify';
-import { ACCESS_TOKEN_TTL_MS, accessTokenCookie, isSecureOrigin, REFRESH_COOKIE } from '#access-token';
+import { accessTokenCookie, isSecureOrigin, REFRESH_COOKIE } from '#access-token';
 import { KNOWN_DEVICE_TTL_MS } from './known-devices.js';
 import { REFRESH_TOKEN_TTL_MS } from './refresh-tokens.js';
 
@@ -22,7 +22,7 @@ export class SessionCookies {
     deviceCookie?: string,
   ): void {
     reply.header('set-cookie', [
-      accessTokenCookie(accessToken, { ttlMs: ACCESS_TOKEN_TTL_MS, secure: this.secure }),
+      accessTokenCookie(accessToken, { secure: this.secure }),
       this.refreshCookie(refreshToken, REFRESH_TOKEN_TTL_MS),
       ...(deviceCookie === undefined ? [] : [this.strictCookie(DEVICE_COOKIE, deviceCookie, KNOWN_DEVICE_TTL_MS)]),
     ]);

@@ -1,15 +1,23 @@
+import { z } from 'zod';
 import { DATABASE, type Database } from '#database';
-import { LimitedClient, LimitedWork } from '#limited-client';
-import { Readiness, RedisSignal, runApp } from '#service';
-import { newOrderSignal, openTables } from '../shared.js';
-import { OrderChecks } from './order-checks.js';
-import { workerSettings } from './worker.settings.js';
+import { LimitedClient, limitedClientSettings, LimitedWork } from '#limited-client';
+import { commonSettings, port, postgresUrl, Readiness, RedisSignal, runApp } from '#service';
+import { accrualLimitSettings, newOrderSignal, openTables } from '../shared.js';
+import { checkSettings, OrderChecks } from './order-checks.js';
 
 class WorkerModule {}
 
 await runApp({
   name: 'worker',
-  settings: workerSettings,
+  settings: z.object({
+    ...commonSettings,
+    ...limitedClientSettings,
+    ...accrualLimitSettings,
+    ...checkSettings,
+    /** For health and metrics. */
+    PORT: port(5102),
+    DATABASE_URL: postgresUrl(),
+  }),
   module: (settings) => {
     const { ACCRUAL_LIMIT: limit, ACCRUAL_PERIOD_MS: windowMs, ACCRUAL_TIMEOUT_MS: timeoutMs } = settings;
     // However the service counts its minutes, a sliding window fits: no minute holds more than the limit.

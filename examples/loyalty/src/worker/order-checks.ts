@@ -4,8 +4,19 @@ import { z } from 'zod';
 import type { Database } from '#database';
 import type { Answer, LimitedClient, WorkSource } from '#limited-client';
 import type { Permit } from '#quota';
-import { OutageLog } from '#service';
-import type { WorkerSettings } from './worker.settings.js';
+import { httpUrl, OutageLog, wholeNumber } from '#service';
+
+const durationMs = wholeNumber({ min: 10, max: 86_400_000 });
+
+export const checkSettings = {
+  ACCRUAL_URL: httpUrl(),
+  ACCRUAL_TIMEOUT_MS: durationMs.default(5_000),
+  /** Pause before the second check of an order. It doubles with each check, up to the longest. */
+  CHECK_DELAY_MS: durationMs.default(1_000),
+  CHECK_DELAY_MAX_MS: durationMs.default(3_600_000),
+  /** After this time another worker checks the order of a worker that died. Longer than the timeout. */
+  CLAIM_MS: durationMs.default(30_000),
+};
 
 const accruedSchema = z.object({
   status: z.enum(['REGISTERED', 'PROCESSING', 'INVALID', 'PROCESSED']),
@@ -23,7 +34,7 @@ export class OrderChecks implements WorkSource<string> {
   constructor(
     private readonly db: Database,
     private readonly client: LimitedClient,
-    private readonly settings: WorkerSettings,
+    private readonly settings: z.infer<z.ZodObject<typeof checkSettings>>,
   ) {}
 
   async look(most: number): Promise<{ due: number; nextInMs: number }> {
