@@ -69,7 +69,11 @@ export async function runOrders(
   const isRight = await Promise.all(shoppers.map((shopper) => hasRightBalance(running, db, shopper)));
   await db.$client.end();
   return {
-    ...{ orders, final, seconds, finalAtKill, users },
+    orders,
+    final,
+    seconds,
+    finalAtKill,
+    users,
     withPoints: rows[0]?.with_points ?? 0,
     accepted: after.accepted - before.accepted,
     refused: after.refused,

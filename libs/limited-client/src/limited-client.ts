@@ -35,7 +35,9 @@ const RETRY_MS = 1_000;
 /** Slots may come back one by one: a process takes what has gathered. */
 const GATHER_MS = 50;
 /** These come with every window. */
-const EXPECTED: QuotaEvent['event'][] = ['blocked', 'reopened'];
+const EXPECTED = new Set<QuotaEvent['event']>(['blocked', 'reopened']);
+
+const NO_CONNECTION = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']);
 
 /**
  * Calls an HTTP service that limits its callers. All processes together send what the service accepts, and no more: each
@@ -60,7 +62,7 @@ export class LimitedClient implements OnApplicationShutdown {
       providers: [{ name, timeoutMs, policy }],
       whenForgotten: settings.QUOTA_WHEN_FORGOTTEN,
       budgetMs: settings.QUOTA_BUDGET_MS,
-      onEvent: ({ event, ...fields }) => EXPECTED.includes(event) || logger.warn(`quota ${event}`, fields),
+      onEvent: ({ event, ...fields }) => EXPECTED.has(event) || logger.warn(`quota ${event}`, fields),
     });
     readiness.require('redis', () => (this.quota.isConnected ? undefined : 'is not connected'));
   }
@@ -118,6 +120,5 @@ function pauseAfter(reservation: Reservation): number {
 
 /** No connection: the service cannot have counted the request. */
 function isUnsent(error: unknown): boolean {
-  const cause: unknown = error instanceof Error ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ECONNREFUSED' || cause.code === 'ENOTFOUND');
+  return NO_CONNECTION.has((error as { cause?: { code?: string } }).cause?.code ?? '');
 }
