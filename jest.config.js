@@ -1,4 +1,7 @@
-const suites = ['<rootDir>/{apps,libs,tools,verification}/**/*.spec.ts', '<rootDir>/{apps,libs,test}/**/*.e2e-spec.ts'];
+const suites = [
+  '<rootDir>/{apps,examples,libs,tools,verification}/**/*.spec.ts',
+  '<rootDir>/{apps,examples,libs,test}/**/*.e2e-spec.ts',
+];
 /** They need servers of this machine: redis-servers to kill, freeze and cluster, and nginx. */
 const native = ['<rootDir>/{libs,test}/**/*.native-spec.ts'];
 

@@ -14,6 +14,7 @@ process.chdir(ROOT);
 const VERIFICATION = ['prove', 'bench'];
 const SOURCES = [
   'apps',
+  'examples',
   'libs',
   'tools',
   ...['engines', 'testbed', ...VERIFICATION].map((dir) => `verification/${dir}`),
@@ -50,9 +51,9 @@ function buildIfStale({ stamp, inputs, build }) {
 function buildApps() {
   run('building', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
   dropOrphans();
-  for (const file of [...files('apps'), ...files('libs')].filter(
-    (path) => path.endsWith('.lua') || path.includes('/migrations/'),
-  )) {
+  for (const file of ['apps', 'examples', 'libs']
+    .flatMap(files)
+    .filter((path) => path.endsWith('.lua') || path.includes('/migrations/'))) {
     mkdirSync(dirname(join('dist', file)), { recursive: true });
     cpSync(file, join('dist', file));
   }

@@ -1,6 +1,5 @@
 // `npm start [-- --pods N --fresh]`: runs engines and apps, each as a separate process, until Ctrl-C.
 import { existsSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SettingsError } from '#service';
@@ -8,9 +7,11 @@ import { checkSettings, type CheckedSettings } from './stack/check-settings.js';
 import { lockDataDir } from './stack/data-dir-lock.js';
 import { describeProviders } from './stack/describe-providers.js';
 import { recordEngineUrls } from './stack/engine-urls.js';
-import { formatLog } from './stack/format-log.js';
+import { printLog } from './stack/format-log.js';
+import { isFreePort } from './stack/free-port.js';
 import { DEMO_PASSWORD } from './stack/log-in.js';
 import { type Stack, startStack } from './stack/stack.js';
+import { stopOnSignal } from './stack/stop-on-signal.js';
 
 const USAGE = `npm start [-- options]
   --pods N   number of gateways (default 1)
@@ -18,11 +19,6 @@ const USAGE = `npm start [-- options]
 Settings come from the environment and .env; .env.example lists them.`;
 
 const startedAtMs = Date.now();
-/** Hides lines that an engine itself writes: a failed start shows them. */
-const print = (name: string, line: string): void => {
-  const isChatter = (name === 'redis' || name === 'postgres') && !line.startsWith('{');
-  if (!isChatter || process.env['LOG_LEVEL'] === 'debug') console.log(formatLog(name, line));
-};
 
 try {
   await main();
@@ -52,7 +48,7 @@ async function main(): Promise<void> {
     pods,
     ports: settings.ports,
     dataDir: settings.DATA_DIR,
-    onLine: print,
+    onLine: printLog,
   });
   stopOnSignal(starting, unlock);
   const stack = await starting.catch(unlockAndThrow(unlock));
@@ -115,35 +111,10 @@ async function refuseBusyPorts({ ports }: CheckedSettings, pods: number): Promis
   ];
   const busy: string[] = [];
   for (const { port, setting } of wanted) {
-    if (!(await isFree(port))) busy.push(`port ${port} is in use: stop the program that uses it, or set ${setting}`);
+    if (!(await isFreePort(port)))
+      busy.push(`port ${port} is in use: stop the program that uses it, or set ${setting}`);
   }
   if (busy.length > 0) throw new SettingsError(busy);
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
-
-function stopOnSignal(starting: Promise<Stack>, unlock: () => void): void {
-  let stopping = false;
-  const stop = async (): Promise<void> => {
-    if (stopping) return;
-    stopping = true;
-    console.log('\nstopping …');
-    // Wait for a start in progress: the processes it has started must stop too.
-    const stack = await starting.catch(() => undefined);
-    await stack?.stop();
-    unlock();
-    console.log('stopped');
-    process.exit(0);
-  };
-  process.on('SIGINT', () => void stop());
-  process.on('SIGTERM', () => void stop());
-  process.once('disconnect', () => void stop());
 }
 
 function announce({ origins, processes }: Stack, settings: CheckedSettings): void {

@@ -79,14 +79,14 @@ async function startOn(dir: string, engines: Engines, options: StackOptions): Pr
   };
 }
 
-interface Engines {
+export interface Engines {
   env: Record<string, string>;
   redisPid?: number | undefined;
   stop: () => Promise<void>;
 }
 
 /** With `TEST_ENGINES=native`: this machine's Redis and Postgres. */
-async function nativeEngines(env: Record<string, string>): Promise<Engines> {
+export async function nativeEngines(env: Record<string, string>): Promise<Engines> {
   const adminUrl = process.env['TEST_POSTGRES_URL'];
   if (adminUrl === undefined) return { env: {}, stop: () => Promise.resolve() };
   const redis = env['REDIS_URL'] === undefined ? await RedisServer.start() : undefined;
@@ -98,7 +98,7 @@ async function nativeEngines(env: Record<string, string>): Promise<Engines> {
   };
 }
 
-function parse(app: string, line: string): Stack['log'][number] {
+export function parse(app: string, line: string): Stack['log'][number] {
   try {
     return { app, ...(JSON.parse(line) as { event: string }) };
   } catch {

@@ -125,6 +125,25 @@ describe('docker-compose.yml', () => {
   });
 });
 
+describe('examples/docker-compose.yml', () => {
+  const examples = Object.entries(
+    (parse(readFileSync('examples/docker-compose.yml', 'utf8'), { merge: true }) as typeof file).services,
+  );
+
+  it.each(examples)('hardens %s, checks its health, and starts it with a profile only', (name, service) => {
+    expect(service).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+      pids_limit: expect.any(Number),
+      profiles: expect.arrayContaining([expect.any(String)]),
+      healthcheck: { test: expect.any(Array) },
+    });
+    expect(service.cap_add ?? []).toEqual(name === 'postgres' ? CAPABILITIES['postgres'] : []);
+    for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
+  });
+});
+
 describe('deploy/create-secrets.mjs', () => {
   let dir: string;
   beforeEach(() => {

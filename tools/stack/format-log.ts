@@ -1,3 +1,9 @@
+/** Prints a line of a process. Hides lines that an engine itself writes: a failed start shows them. */
+export function printLog(name: string, line: string): void {
+  const isChatter = (name === 'redis' || name === 'postgres') && !line.startsWith('{');
+  if (!isChatter || process.env['LOG_LEVEL'] === 'debug') console.log(formatLog(name, line));
+}
+
 /** Formats a JSON log line for a terminal: time, process, event, fields. Other lines keep their text. */
 export function formatLog(name: string, line: string): string {
   const parsed = parse(line);

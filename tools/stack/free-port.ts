@@ -12,7 +12,7 @@ const HIGHEST = 32_767;
  */
 export async function freePort(): Promise<number> {
   const port = randomInt(LOWEST, HIGHEST + 1);
-  return (await reserve(port)) && (await isFree(port)) ? port : freePort();
+  return (await reserve(port)) && (await isFreePort(port)) ? port : freePort();
 }
 
 function reserve(port: number): Promise<boolean> {
@@ -26,7 +26,8 @@ function reserve(port: number): Promise<boolean> {
   });
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether no process listens on the port. */
+export function isFreePort(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));

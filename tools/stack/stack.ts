@@ -5,7 +5,7 @@ import { ManagedProcess } from './managed-process.js';
 
 const TREE = fileURLToPath(new URL('../../', import.meta.url));
 /** Apps always run compiled, even when a test runs this file from its source. */
-const DIST = basename(TREE) === 'dist' ? TREE : join(TREE, 'dist');
+export const DIST = basename(TREE) === 'dist' ? TREE : join(TREE, 'dist');
 
 export type AppName = 'auth' | 'free-provider' | 'paid-provider' | 'gateway';
 
@@ -68,11 +68,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-async function startAll(group: ManagedProcess[]): Promise<void> {
+export async function startAll(group: ManagedProcess[]): Promise<void> {
   await Promise.all(group.map((member) => member.start()));
 }
 
-async function stopAll(group: ManagedProcess[]): Promise<void> {
+export async function stopAll(group: ManagedProcess[]): Promise<void> {
   await Promise.all(group.map((member) => member.stop()));
 }
 
@@ -93,7 +93,8 @@ export function originAt(port: number): string {
   return `http://127.0.0.1:${port}`;
 }
 
-async function planEngines({ env, dataDir, onLine }: StackOptions): Promise<{
+/** Redis and Postgres for processes with this environment: embedded ones, unless it names others. */
+export async function planEngines({ env, dataDir, onLine }: Pick<StackOptions, 'env' | 'dataDir' | 'onLine'>): Promise<{
   processes: ManagedProcess[];
   env: NodeJS.ProcessEnv;
 }> {

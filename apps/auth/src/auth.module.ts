@@ -1,5 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { AccessTokenModule, AccessTokenSigner } from '#access-token';
+import { AccessTokenModule, AccessTokenSigner, loadSigningKeys } from '#access-token';
 import { DatabaseModule } from '#database';
 import { Readiness } from '#service';
 import { AccountsController } from './accounts/accounts.controller.js';
@@ -32,7 +32,7 @@ import { TotpController } from './totp/totp.controller.js';
 import { TotpService } from './totp/totp.service.js';
 import { WebhookSecretController } from './webhook-secret/webhook-secret.controller.js';
 import { WebhookSecretService } from './webhook-secret/webhook-secret.service.js';
-import { deriveKey, JwksController, loadSigningKeys, PUBLIC_KEYS } from './signing-keys.js';
+import { deriveKey, JwksController, PUBLIC_KEYS } from './signing-keys.js';
 
 @Module({
   controllers: [

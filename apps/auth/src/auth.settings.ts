@@ -1,14 +1,14 @@
 import { Inject } from '@nestjs/common';
 import { z } from 'zod';
-import { accessTokenSettings } from '#access-token';
+import { accessTokenSettings, signingKeySettings } from '#access-token';
 import { signingSecrets } from '#callback-secrets';
 import { commonSettings, flag, port, postgresUrl, publicOrigin, redisUrl, wholeNumber } from '#service';
-import { privateKeyPem, publicKeyPem } from './key-pem.js';
 
 export const authSettings = z
   .object({
     ...commonSettings,
     ...accessTokenSettings,
+    ...signingKeySettings,
     PORT: port(4000),
     DATABASE_URL: postgresUrl(),
     REDIS_URL: redisUrl(),
@@ -16,12 +16,6 @@ export const authSettings = z
     GATEWAY_DATABASE_URL: postgresUrl()
       .refine((url) => /\/\/[^/@:]+(:[^/@]*)?@/.test(url), 'must name the role of the gateways')
       .optional(),
-    /** PEM, PKCS #8, P-256. One of the two; outside production the app creates a missing file. */
-    JWT_PRIVATE_KEY: privateKeyPem().optional(),
-    JWT_PRIVATE_KEY_FILE: z.string().optional(),
-    /** The key before the current one, public or private: its tokens stay valid, so a key change logs no user out. */
-    JWT_PREVIOUS_PUBLIC_KEY: publicKeyPem().optional(),
-    JWT_PREVIOUS_PUBLIC_KEY_FILE: z.string().optional(),
     /** Decides whether cookies are `Secure`. */
     PUBLIC_ORIGIN: publicOrigin(),
     /** Proxies whose X-Forwarded-For is trusted: the gateways. Rate limits count by the address in it. */

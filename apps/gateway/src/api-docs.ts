@@ -1,7 +1,7 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import type { OpenAPIObject } from '@nestjs/swagger';
 import { messageEventSchema } from '#contracts';
-import { describeApi, serveOpenApi } from '#service';
+import { describeApi, serveDocs, serveOpenApi } from '#service';
 
 const AUTH_TIMEOUT_MS = 1_000;
 
@@ -12,10 +12,7 @@ export function serveApiDocs(app: NestFastifyApplication, authUrl: string): void
     () => describeApi(app, messageEventSchema.options),
     async (own) => withAuth(own, await fetchAuthDocument(authUrl)),
   );
-  SwaggerModule.setup('docs', app, () => ({ openapi: '3.1.0', info: { title: 'Octo', version: '' }, paths: {} }), {
-    raw: false,
-    swaggerOptions: { url: '/openapi.json' },
-  });
+  serveDocs(app);
 }
 
 /** Undefined when auth cannot be reached: the gateway's part is useful without it. */

@@ -1,10 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { z } from 'zod';
 import { AccessTokenGuard } from './access-token.guard.js';
-import { AccessTokenVerifier, type KeySource } from './access-token.verifier.js';
+import { AccessTokenSigner } from './access-token.signer.js';
+import { AccessTokenVerifier, type KeySource, type VerifierOptions } from './access-token.verifier.js';
 import { ApiKeys } from './api-keys.js';
 import { RemoteKeys } from './remote-keys.js';
 import { Revocations } from './revocations.js';
+import { loadSigningKeys, type SigningKeyOptions } from './signing-keys.js';
 import { StoredAccess } from './stored-access.js';
 
 export type VerifyingOptions = ({ jwksUrl: string } | { keys: KeySource }) & {
@@ -55,4 +57,32 @@ export class AccessTokenModule {
       exports: [AccessTokenVerifier, Revocations, AccessTokenGuard],
     };
   }
+
+  /**
+   * For an app that signs tokens for itself and has no stores of auth: `AccessTokenSigner`, and verification by signature and
+   * expiry alone. A token stays valid for its 15 minutes, and there are no API keys.
+   * @param name issuer and audience of the tokens
+   * @throws SettingsError for a key that cannot be used
+   */
+  static selfIssuing(settings: SigningKeyOptions, name: string): DynamicModule {
+    const { privateKey, publicKeys } = loadSigningKeys(settings);
+    const issued = { issuer: name, audience: name };
+    const verifier = new AccessTokenVerifier({ ...issued, keys: publicKeys, ...WITHOUT_STORES });
+    return {
+      module: AccessTokenModule,
+      global: true,
+      providers: [
+        { provide: AccessTokenSigner, useValue: new AccessTokenSigner({ ...issued, privateKey }) },
+        { provide: AccessTokenVerifier, useValue: verifier },
+        AccessTokenGuard,
+      ],
+      exports: [AccessTokenSigner, AccessTokenVerifier, AccessTokenGuard],
+    };
+  }
 }
+
+const WITHOUT_STORES: Pick<VerifierOptions, 'revocations' | 'apiKeys' | 'whenRedisDown'> = {
+  revocations: { stateOf: () => Promise.resolve('live'), listen: () => {}, trustedUntil: Infinity },
+  apiKeys: { verify: () => Promise.resolve({ outcome: 'refused', reason: 'invalid' }) },
+  whenRedisDown: 'refuse',
+};

@@ -17,5 +17,7 @@ export { withinLoopTime } from './loop-time.js';
 export { jwkSetOf, keyIdOf, type PublicKeys, publicKeysOf } from './jwk.js';
 export { readAccessToken, readCookie } from './read-token.js';
 export { RemoteKeys } from './remote-keys.js';
+export { loadSigningKeys, signingKeySettings } from './signing-keys.js';
 export { StoredAccess } from './stored-access.js';
 export { EFFECTIVE_AFTER_MS, type RevocationListener, Revocations } from './revocations.js';
+export { accessTokenCookie, isSecureOrigin } from './token-cookie.js';

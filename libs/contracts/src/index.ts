@@ -44,6 +44,7 @@ export {
   freeShareSchema,
   managedAccountSchema,
   newApiKeySchema,
+  passwordSchema,
   registrationSchema,
   roleSchema,
   type Account,

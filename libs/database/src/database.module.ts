@@ -12,7 +12,7 @@ import type { Pool } from 'pg';
 import { Gauge } from 'prom-client';
 import { Readiness } from '#service';
 import { databaseReason } from './database-error.js';
-import { isMigrated, mayMigrate, migrate } from './migrate.js';
+import { applyMigrations, isMigrated, mayMigrate, migrate } from './migrate.js';
 import { type Database, openDatabase } from './open-database.js';
 import { ensurePartitions } from './partitions.js';
 
@@ -25,6 +25,8 @@ export interface DatabaseOptions {
   isRequired: boolean;
   /** The `DATABASE_URL` of the gateways, if they have a role of their own: it gets its rights after the migrations. */
   gatewayUrl?: string | undefined;
+  /** Folder with the migrations of an app that has tables of its own, instead of Octo's. */
+  migrations?: string;
 }
 
 /** Constructor parameter decorator: the `Database` that `DatabaseModule` opened. */
@@ -81,7 +83,9 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async migrate(migrator: Database): Promise<void> {
-    await migrate(migrator, this.options.gatewayUrl);
+    const { migrations, gatewayUrl } = this.options;
+    if (migrations !== undefined) return applyMigrations(migrator, migrations);
+    await migrate(migrator, gatewayUrl);
     const nextMonths = (): Promise<void> =>
       ensurePartitions(this.db, new Date()).catch((error: unknown) =>
         this.logger.warn('partitions cannot be created', { reason: databaseReason(error) }),
@@ -90,10 +94,11 @@ export class DatabaseModule implements OnModuleInit, OnApplicationShutdown {
   }
 
   private async untilMigrated(db: Database, deadline: number): Promise<void> {
-    if (await isMigrated(db)) return;
-    this.logger.log('waiting for auth to migrate the tables');
-    while (!(await isMigrated(db))) {
-      if (Date.now() >= deadline) throw new Error(`auth did not migrate the tables within ${MIGRATION_TIMEOUT_MS} ms`);
+    const { migrations } = this.options;
+    if (await isMigrated(db, migrations)) return;
+    this.logger.log('waiting for the owner of the tables to migrate them');
+    while (!(await isMigrated(db, migrations))) {
+      if (Date.now() >= deadline) throw new Error(`the tables were not migrated within ${MIGRATION_TIMEOUT_MS} ms`);
       await sleep(START_RETRY_MS);
     }
   }

@@ -13,20 +13,34 @@ const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
 
 /**
  * Applies pending migrations, creates the partitions of these months, and gives the gateways' role its rights, if they
- * have one. Several processes may call it concurrently. One transaction takes an advisory lock first: the first process
- * migrates, the others wait and then find nothing to do. Records the migrations where Drizzle's tools look for them.
+ * have one. Several processes may call it concurrently.
  * @param gatewayUrl the `DATABASE_URL` of the gateways, if they have a role of their own
  */
 export async function migrate(db: Database, gatewayUrl?: string): Promise<void> {
+  await applyMigrations(db, MIGRATIONS, async (tx) => {
+    await createPartitions(tx, new Date());
+    if (gatewayUrl !== undefined) await grantToGateways(tx, gatewayUrl);
+  });
+}
+
+/**
+ * Applies the pending migrations of a folder that Drizzle's tools can read, and records them where these look for them.
+ * One transaction takes an advisory lock first: the first process migrates, the others wait and then find nothing to do.
+ * @param then runs in the same transaction
+ */
+export async function applyMigrations(
+  db: Database,
+  folder: string,
+  then?: (tx: Queries) => Promise<void>,
+): Promise<void> {
   await inTransaction(db, async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${ADVISORY_LOCKS.migrations})`);
     await tx.execute(sql`create schema if not exists drizzle`);
     await tx.execute(
       sql`create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
     );
-    await applyPending(tx);
-    await createPartitions(tx, new Date());
-    if (gatewayUrl !== undefined) await grantToGateways(tx, gatewayUrl);
+    await applyPending(tx, folder);
+    await then?.(tx);
   });
 }
 
@@ -37,17 +51,17 @@ export async function mayMigrate(db: Database): Promise<boolean> {
 }
 
 /** Whether the owner of the tables has applied all migrations and this role may read that. */
-export async function isMigrated(db: Database): Promise<boolean> {
+export async function isMigrated(db: Database, folder = MIGRATIONS): Promise<boolean> {
   try {
-    return (await pendingMigrations(db)).length === 0;
+    return (await pendingMigrations(db, folder)).length === 0;
   } catch (error) {
     if (isRefusedQuery(error)) return false;
     throw error;
   }
 }
 
-async function applyPending(tx: Queries): Promise<void> {
-  const pending = await pendingMigrations(tx);
+async function applyPending(tx: Queries, folder: string): Promise<void> {
+  const pending = await pendingMigrations(tx, folder);
   if (pending.length === 0) return;
   // Without parameters it is one query of the simple protocol, which may hold many statements.
   await tx.execute(sql.raw(pending.flatMap((migration) => migration.sql).join('\n')));
@@ -55,8 +69,8 @@ async function applyPending(tx: Queries): Promise<void> {
   await tx.execute(sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ${sql.join(done, sql`, `)}`);
 }
 
-async function pendingMigrations(db: Queries): Promise<ReturnType<typeof readMigrationFiles>> {
+async function pendingMigrations(db: Queries, folder: string): Promise<ReturnType<typeof readMigrationFiles>> {
   const { rows } = await db.execute<{ created_at: string }>(sql`select created_at from drizzle.__drizzle_migrations`);
   const applied = new Set(rows.map((row) => Number(row.created_at)));
-  return readMigrationFiles({ migrationsFolder: MIGRATIONS }).filter(({ folderMillis }) => !applied.has(folderMillis));
+  return readMigrationFiles({ migrationsFolder: folder }).filter(({ folderMillis }) => !applied.has(folderMillis));
 }

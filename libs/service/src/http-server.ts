@@ -4,7 +4,6 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { PROBLEMS } from '#contracts';
 import { AllowedMethods } from './allowed-methods.js';
 import { measureRequests } from './http-metrics.js';
 import { isCrossSite } from './is-cross-site.js';
@@ -14,6 +13,8 @@ import { type BrowserOptions, securityHeaders } from './security-headers.js';
 export interface HttpOptions extends BrowserOptions {
   bodyLimitBytes: number;
   bodyProblems: BodyProblems;
+  /** Whether a body may also be `text/plain`; the handler gets a string. */
+  acceptsText: boolean;
   /** Proxies whose `X-Forwarded-*` is trusted: addresses or subnets, comma separated; empty for none. */
   trustProxy: string;
   maxConnections: number;
@@ -24,6 +25,7 @@ export interface HttpOptions extends BrowserOptions {
 export const DEFAULT_HTTP: HttpOptions = {
   bodyLimitBytes: 16_384,
   bodyProblems: { invalid: 'invalid_request', tooLarge: 'payload_too_large' },
+  acceptsText: false,
   trustProxy: '',
   maxConnections: 10_000,
   isStopping: () => false,
@@ -67,6 +69,7 @@ export function createAdapter(options: HttpOptions): FastifyAdapter {
   receiveRequests(fastify, { ...options, headersFor });
   measureRequests(fastify);
   acceptOnlyJson(fastify, bodyProblems);
+  if (options.acceptsText) acceptText(fastify, bodyProblems);
   return adapter;
 }
 
@@ -128,6 +131,13 @@ function acceptOnlyJson(fastify: FastifyInstance, bodyProblems: BodyProblems): v
   });
 }
 
+function acceptText(fastify: FastifyInstance, bodyProblems: BodyProblems): void {
+  fastify.addContentTypeParser<Buffer>('text/plain', { parseAs: 'buffer' }, (_request, body, done) => {
+    if (isUtf8(body)) return done(null, body.toString('utf8'));
+    done(new ProblemException(bodyProblems.invalid, 'Send the body as UTF-8.'));
+  });
+}
+
 const [QUOTE, BACKSLASH, COMMA, COLON, BRACKET, BRACE, CLOSING_BRACKET, CLOSING_BRACE] = Buffer.from('"\\,:[{]}');
 
 /** Counts separators and brackets outside of strings: 0.4 ms for 400 kB. */
@@ -160,7 +170,7 @@ function refuseConnection(error: Error & { code?: string }, socket: Socket): voi
   const problem = unreadable(error.code);
   const requestId = randomUUID();
   const body = JSON.stringify(problemBody(problem, { instance: '/', requestId }));
-  const [status] = PROBLEMS[problem.code];
+  const { status } = problem;
   setTimeout(() => socket.destroy(), REFUSED_GRACE_MS).unref();
   socket.end(
     [

@@ -1,6 +1,8 @@
+export { ApiCall } from './api-call.js';
 export { ApiProblems } from './api-problems.js';
+export { BackgroundLoop } from './background-loop.js';
 export { createAdapter, DEFAULT_HTTP } from './http-server.js';
-export { describeApi, serveOpenApi } from './open-api.js';
+export { type ApiTexts, describeApi, serveDocs, serveOpenApi } from './open-api.js';
 export { logTransitions, openRedis } from './open-redis.js';
 export { OutageLog } from './outage-log.js';
 export {
@@ -9,8 +11,10 @@ export {
   ProblemFilter,
   sendProblem,
   type BodyProblems,
+  type OwnProblem,
   type ProblemExtra,
 } from './problem.js';
+export { RedisSignal } from './redis-signal.js';
 export { Readiness } from './readiness.js';
 export { runApp } from './run-app.js';
 export { copyHeaders } from './security-headers.js';

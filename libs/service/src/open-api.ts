@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { type ProblemCode, PROBLEMS, problemSchema } from '#contracts';
 import { PROBLEM_JSON } from './api-problems.js';
+import type { OwnProblem } from './problem.js';
 
 type PathItem = OpenAPIObject['paths'][string];
 type Operation = NonNullable<PathItem['get']>;
@@ -14,12 +15,29 @@ export type WebhookSchema = z.ZodType & { shape: { type: z.ZodLiteral<string> } 
 
 const METHODS = ['get', 'put', 'post', 'patch', 'delete'] as const;
 
+/** What the document says about the app. */
+export interface ApiTexts {
+  title: string;
+  description: string;
+  /** Codes of problems that only this app has. */
+  problems?: readonly OwnProblem[];
+}
+
+const OCTO: ApiTexts = {
+  title: 'Octo',
+  description: 'Sends messages through the cheapest provider that has room: free quota first, paid when needed.',
+};
+
 /** The API of an app, from its controllers and their schemas: OpenAPI 3.1, whose schemas are JSON Schema. */
-export function describeApi(app: NestFastifyApplication, webhooks: readonly WebhookSchema[] = []): OpenAPIObject {
+export function describeApi(
+  app: NestFastifyApplication,
+  webhooks: readonly WebhookSchema[] = [],
+  { title, description, problems = [] }: ApiTexts = OCTO,
+): OpenAPIObject {
   const config = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
-    .setTitle('Octo')
-    .setDescription('Sends messages through the cheapest provider that has room: free quota first, paid when needed.')
+    .setTitle(title)
+    .setDescription(description)
     .setVersion('0.1.0')
     .setLicense('MIT', 'https://opensource.org/license/mit')
     .addServer('/')
@@ -31,12 +49,18 @@ export function describeApi(app: NestFastifyApplication, webhooks: readonly Webh
     standardSchemaConverter: (schema, { schemaType }) => jsonSchemaOf(schema as z.ZodType, schemaType),
   });
   for (const path of Object.values(document.paths)) completeOperations(path);
-  const schemas = { ...schemasOf([problemSchema, ...webhooks]), ...document.components?.schemas };
+  const schemas = { ...schemasOf([withCodes(problems), ...webhooks]), ...document.components?.schemas };
   return {
     ...document,
     ...(webhooks.length > 0 && { webhooks: Object.fromEntries(webhooks.map(webhookOf)) }),
     components: { ...document.components, schemas },
   };
+}
+
+function withCodes(problems: readonly OwnProblem[]): z.ZodType {
+  if (problems.length === 0) return problemSchema;
+  const codes = [...Object.keys(PROBLEMS), ...problems.map(({ code }) => code)];
+  return problemSchema.extend({ code: z.enum(codes) }).meta({ id: 'Problem' });
 }
 
 /** How long a completed document is served before it is completed again. */
@@ -64,6 +88,12 @@ export function serveOpenApi(
     }
     return reply.type('application/json').send(await text);
   });
+}
+
+/** Serves a page for people at `/docs`. It reads `/openapi.json`; the app names it among its `inlineStylePages`. */
+export function serveDocs(app: NestFastifyApplication): void {
+  const placeholder = { openapi: '3.1.0', info: { title: 'API', version: '' }, paths: {} };
+  SwaggerModule.setup('docs', app, () => placeholder, { raw: false, swaggerOptions: { url: '/openapi.json' } });
 }
 
 /**

@@ -16,15 +16,36 @@ export interface ProblemExtra {
   cause?: unknown;
 }
 
+/** A problem of one app, beside those of `PROBLEMS`. */
+export interface OwnProblem {
+  code: string;
+  status: number;
+  title: string;
+}
+
+export function describeProblem(problem: ProblemCode | OwnProblem): OwnProblem {
+  if (typeof problem !== 'string') return problem;
+  const [status, title] = PROBLEMS[problem];
+  return { code: problem, status, title };
+}
+
 /** An error that the caller receives as a problem. `detail` says what to do. */
 export class ProblemException extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly title: string;
+
   constructor(
-    readonly code: ProblemCode,
+    problem: ProblemCode | OwnProblem,
     readonly detail: string,
     readonly extra: ProblemExtra = {},
   ) {
+    const { code, status, title } = describeProblem(problem);
     super(`${code}: ${detail}`, { cause: extra.cause });
     this.name = 'ProblemException';
+    this.code = code;
+    this.status = status;
+    this.title = title;
   }
 }
 
@@ -46,7 +67,7 @@ export class ProblemFilter implements ExceptionFilter {
     const reply = host.switchToHttp().getResponse<FastifyReply>();
     const problem = problemOf(error, this.bodyProblems);
     // An error after the caller has disconnected is not a failure of the app.
-    if (PROBLEMS[problem.code][0] === 500 && !request.raw.socket.destroyed) {
+    if (problem.status === 500 && !request.raw.socket.destroyed) {
       this.logger.error('request failed', { requestId: request.id, err: error });
     }
     sendProblem(request, reply, problem);
@@ -90,23 +111,24 @@ function statusOf(error: unknown): number {
 const MAX_INSTANCE_CHARS = 256;
 
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, problem: ProblemException): void {
-  const [status] = PROBLEMS[problem.code];
   const { retryAfterMs } = problem.extra;
   const instance = (request.url.split('?', 1)[0] ?? '/').slice(0, MAX_INSTANCE_CHARS);
   const body = problemBody(problem, { instance, requestId: request.id });
   if (retryAfterMs !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   reply
-    .status(status)
+    .status(problem.status)
     .header('x-request-id', request.id)
     .header('content-type', 'application/problem+json')
     .send(JSON.stringify(body));
 }
 
+/** `code` may be one of the app's own. */
+type ProblemBody = Omit<Problem, 'code'> & { code: string };
+
 export function problemBody(
-  { code, detail, extra }: ProblemException,
+  { code, status, title, detail, extra }: ProblemException,
   { instance, requestId }: { instance: string; requestId: string },
-): Problem {
-  const [status, title] = PROBLEMS[code];
+): ProblemBody {
   const { errors, freeReopensAt, budget, id, attempts } = extra;
   return {
     type: `urn:octo:problem:${code}`,

@@ -8,6 +8,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { z } from 'zod';
 import { createAdapter, DEFAULT_HTTP, type HttpOptions } from './http-server.js';
 import { JsonLogger } from './json-logger.js';
+import { type ApiTexts, describeApi, serveDocs, serveOpenApi } from './open-api.js';
 import { ProblemFilter } from './problem.js';
 import { Readiness } from './readiness.js';
 import { serveMetrics, ServiceModule } from './service.module.js';
@@ -23,6 +24,8 @@ export interface AppDefinition<Settings extends CommonSettings> {
   settings: z.ZodType<Settings>;
   module: (settings: Settings) => DynamicModule;
   http?: (settings: Settings) => Partial<HttpOptions>;
+  /** Serves the API's description at `/openapi.json` and `/docs`. */
+  docs?: ApiTexts;
   /** Adds routes and hooks that are not controllers; called before the app listens. */
   configure?: (app: NestFastifyApplication, settings: Settings) => Promise<void> | void;
 }
@@ -51,6 +54,7 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
     ...DEFAULT_HTTP,
     maxConnections: MAX_CONNECTIONS,
     isStopping: () => lifetime.isClosing,
+    ...(definition.docs && { inlineStylePages: ['/docs'] }),
     ...definition.http?.(settings),
   };
   const root = definition.module(settings);
@@ -62,6 +66,7 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   );
   app.useGlobalFilters(new ProblemFilter(http.bodyProblems));
   await definition.configure?.(app, settings);
+  if (definition.docs) describe(app, definition.docs);
   stopOnSignal(app, lifetime, settings);
   process.on('SIGUSR2', () => new Logger('log').log('log level changed', { logLevel: logger.toggleDebug() }));
   const metricsPort = METRICS_PORT === undefined ? undefined : await serveMetrics({ host: HOST, port: METRICS_PORT });
@@ -69,6 +74,11 @@ async function start<Settings extends CommonSettings>(definition: AppDefinition<
   const url = await app.getUrl();
   new Logger('start').log('listening', { url, pid: process.pid, ...(metricsPort !== undefined && { metricsPort }) });
   process.send?.({ url });
+}
+
+function describe(app: NestFastifyApplication, docs: ApiTexts): void {
+  serveOpenApi(app, () => describeApi(app, [], docs));
+  serveDocs(app);
 }
 
 interface Lifetime {

@@ -65,10 +65,10 @@ export function postgresUrl() {
   return z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' });
 }
 
-/** URL of the gateway in browsers, for cookies, HSTS and the check of `Origin`. */
-export function publicOrigin() {
+/** URL of the app in browsers, for cookies, HSTS and the check of `Origin`. */
+export function publicOrigin(fallback = 'http://localhost:3000') {
   return httpUrl()
-    .default('http://localhost:3000')
+    .default(fallback)
     .transform((url) => new URL(url).origin);
 }
 

@@ -15,6 +15,7 @@ import {
   registrationSchema,
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
+import { inPasswordQueue } from '#passwords';
 import { ApiProblems, ProblemException, ValidBody, ValidQuery } from '#service';
 import { AttemptLimits } from '../attempt-limits.js';
 import { type AuthSettings, InjectSettings } from '../auth.settings.js';
@@ -22,7 +23,6 @@ import { type Client, RequestClient } from '../client.js';
 import { type AccountPage, accountPageSchema } from './account-page.js';
 import { AccountsService } from './accounts.service.js';
 import { refuseBreachedPassword } from './breached-passwords.js';
-import { inPasswordQueue } from './passwords.js';
 import { Reauthentication } from './reauthentication.service.js';
 
 @ApiTags('accounts')

@@ -22,13 +22,12 @@ import {
   inTransaction,
   type Queries,
 } from '#database';
+import { hashPassword, isPasswordOf, type Place } from '#passwords';
 import { ProblemException } from '#service';
 import { type Actor, type NewSecurityEvent, SecurityLog } from '../security-log/security-log.service.js';
 import { useTotpCode } from '../totp/use-totp-code.js';
 import { EndSessions } from '../sessions/end-sessions.service.js';
 import { type AccountPage, cursorAfter } from './account-page.js';
-import type { Place } from './hash-queue.js';
-import { hashPassword, isPasswordOf } from './passwords.js';
 
 type AccountRow = typeof accounts.$inferSelect;
 

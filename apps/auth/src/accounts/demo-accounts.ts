@@ -1,9 +1,9 @@
 import { Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { and, eq, inArray } from 'drizzle-orm';
 import { accounts, type Database, InjectDatabase } from '#database';
+import { hashPassword, isPasswordOf } from '#passwords';
 import { SettingsError } from '#service';
 import { type AuthSettings, InjectSettings } from '../auth.settings.js';
-import { hashPassword, isPasswordOf } from './passwords.js';
 
 const DEMO_PASSWORD = 'octo-demo-password';
 

@@ -4,12 +4,12 @@ import { and, eq, gt, sql } from 'drizzle-orm';
 import type { Caller } from '#access-token';
 import type { PasswordChange, PasswordReset, ResetToken } from '#contracts';
 import { type Database, InjectDatabase, passwordResets } from '#database';
+import { inPasswordQueue } from '#passwords';
 import { ProblemException } from '#service';
 import type { Client } from '../client.js';
 import { type Actor, SecurityLog } from '../security-log/security-log.service.js';
 import { AccountsService } from './accounts.service.js';
 import { refuseBreachedPassword } from './breached-passwords.js';
-import { inPasswordQueue } from './passwords.js';
 import { Reauthentication } from './reauthentication.service.js';
 
 const RESET_TOKEN_TTL_MS = 3_600_000;

@@ -2,12 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { and, eq, gt, isNull, sql } from 'drizzle-orm';
 import type { Caller } from '#access-token';
 import { accounts, type Database, InjectDatabase, sessions } from '#database';
+import { inPasswordQueue, isPasswordOf, type Place } from '#passwords';
 import { ProblemException } from '#service';
 import { AttemptLimits } from '../attempt-limits.js';
 import type { Client } from '../client.js';
 import { SecurityLog } from '../security-log/security-log.service.js';
-import type { Place } from './hash-queue.js';
-import { inPasswordQueue, isPasswordOf } from './passwords.js';
 
 /** For this long after a login, an admin needs no password for a change of an account. */
 const RECENT_MS = 15 * 60_000;

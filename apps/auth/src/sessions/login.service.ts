@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Credentials } from '#contracts';
+import { inPasswordQueue } from '#passwords';
 import { ProblemException } from '#service';
 import { AccountsService } from '../accounts/accounts.service.js';
-import { inPasswordQueue } from '../accounts/passwords.js';
 import { AttemptLimits } from '../attempt-limits.js';
 import type { Client } from '../client.js';
 import { SecurityLog } from '../security-log/security-log.service.js';

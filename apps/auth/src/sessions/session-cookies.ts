@@ -1,21 +1,18 @@
 import { stringifySetCookie } from 'cookie';
 import type { FastifyReply } from 'fastify';
-import { ACCESS_TOKEN_TTL_MS, REFRESH_COOKIE, TOKEN_COOKIE } from '#access-token';
+import { accessTokenCookie, isSecureOrigin, REFRESH_COOKIE } from '#access-token';
 import { KNOWN_DEVICE_TTL_MS } from './known-devices.js';
 import { REFRESH_TOKEN_TTL_MS } from './refresh-tokens.js';
 
 /** Cookie of a device that has logged in before; outlives the session. */
 export const DEVICE_COOKIE = 'octo_device';
 
-const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]']);
-
 /** The cookies of a session. `Secure`, unless the public origin is plain HTTP on localhost. */
 export class SessionCookies {
   private readonly secure: boolean;
 
   constructor(publicOrigin: string) {
-    const { protocol, hostname } = new URL(publicOrigin);
-    this.secure = protocol === 'https:' || !LOCAL_HOSTS.has(hostname);
+    this.secure = isSecureOrigin(publicOrigin);
   }
 
   /** @param deviceCookie of a login: marks the device as known */
@@ -25,19 +22,14 @@ export class SessionCookies {
     deviceCookie?: string,
   ): void {
     reply.header('set-cookie', [
-      this.accessCookie(accessToken, ACCESS_TOKEN_TTL_MS),
+      accessTokenCookie(accessToken, { secure: this.secure }),
       this.refreshCookie(refreshToken, REFRESH_TOKEN_TTL_MS),
       ...(deviceCookie === undefined ? [] : [this.strictCookie(DEVICE_COOKIE, deviceCookie, KNOWN_DEVICE_TTL_MS)]),
     ]);
   }
 
   clear(reply: FastifyReply): void {
-    reply.header('set-cookie', [this.accessCookie('', 0), this.refreshCookie('', 0)]);
-  }
-
-  private accessCookie(value: string, ttlMs: number): string {
-    const lasting = { path: '/', maxAge: ttlMs / 1000, secure: this.secure };
-    return stringifySetCookie({ name: TOKEN_COOKIE, value, httpOnly: true, sameSite: 'lax', ...lasting });
+    reply.header('set-cookie', [accessTokenCookie('', { ttlMs: 0, secure: this.secure }), this.refreshCookie('', 0)]);
   }
 
   private refreshCookie(value: string, ttlMs: number): string {

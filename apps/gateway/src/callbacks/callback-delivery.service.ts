@@ -3,8 +3,7 @@ import { type BeforeApplicationShutdown, Logger, type OnApplicationBootstrap } f
 import { Counter } from 'prom-client';
 import type { Agent } from 'undici';
 import { databaseReason } from '#database';
-import { OutageLog } from '#service';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop, OutageLog } from '#service';
 import { InFlight } from '../in-flight.js';
 import { callbackAgent, type Lookup } from './callback-agent.js';
 import { callbackRefusal } from './callback-refusal.js';

@@ -1,7 +1,6 @@
 import { type BeforeApplicationShutdown, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { databaseReason } from '#database';
-import { OutageLog } from '#service';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop, OutageLog } from '#service';
 import type { ExpiredHold } from './budget-store.js';
 import { isoDate } from './budget-day.js';
 import { DEPLOYMENT, type HeldMessage, Ledger, paidForSchema } from './ledger.service.js';

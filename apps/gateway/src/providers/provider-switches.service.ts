@@ -7,8 +7,7 @@ import {
 } from '@nestjs/common';
 import { ne } from 'drizzle-orm';
 import { type Database, databaseReason, InjectDatabase, providerSwitches, type ProviderSwitch } from '#database';
-import { OutageLog } from '#service';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop, OutageLog } from '#service';
 import { type Provider, PROVIDERS, type ProvidersFile } from './providers-file.js';
 
 /** How long a change by an admin may take to reach every pod. */

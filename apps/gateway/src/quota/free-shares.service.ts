@@ -10,8 +10,7 @@ import { ne } from 'drizzle-orm';
 import { accounts, databaseReason, type Database, InjectDatabase } from '#database';
 import { hasWindows, limitOf, periodMsOf, type Permit, Quota, type Reservation } from '#quota';
 import type { RedisConnection } from '#redis';
-import { OutageLog } from '#service';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop, OutageLog } from '#service';
 import type { Provider } from '../providers/providers-file.js';
 import { QUOTA_REDIS } from './quota-redis.js';
 

@@ -1,5 +1,5 @@
 import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop } from '#service';
 import { Claims } from '../journal/claims.service.js';
 import { IdempotencyService } from '../journal/idempotency.service.js';
 import { Journal } from '../journal/journal.service.js';

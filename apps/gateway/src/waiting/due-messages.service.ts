@@ -1,5 +1,5 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop } from '#service';
 import { InFlight } from '../in-flight.js';
 import { POLL_MS } from './free-quota-dispatcher.js';
 import { WaitingDelivery } from './waiting-delivery.service.js';

@@ -1,6 +1,6 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Permit, Quota } from '#quota';
-import { BackgroundLoop } from '../background-loop.js';
+import { BackgroundLoop } from '#service';
 import { InFlight } from '../in-flight.js';
 import type { Message } from '../message.js';
 import type { Provider } from '../providers/providers-file.js';

@@ -3,8 +3,9 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { keyIdOf } from '#access-token';
+
 import { SettingsError } from '#service';
+import { keyIdOf } from './jwk.js';
 import { loadSigningKeys } from './signing-keys.js';
 
 describe('loadSigningKeys', () => {
