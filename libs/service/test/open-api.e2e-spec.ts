@@ -137,6 +137,7 @@ describe('the OpenAPI document', () => {
       'PasswordConfirmation',
       'PasswordConfirmation',
       'PasswordReset',
+      'ProviderSwitchPatch',
       'Reauthentication',
       'Reauthentication',
       'Registration',
