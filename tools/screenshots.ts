@@ -68,6 +68,9 @@ async function takeAll(chromium: Browser, origin: string): Promise<void> {
       });
       await withPage(chromium, { ...look, storageState: paid }, (page) => visitPages(page, origin, save));
       await withPage(chromium, { ...look, storageState: admin }, async (page) => {
+        await page.goto(`${origin}/console/providers`);
+        await page.getByRole('combobox').first().waitFor();
+        await save('providers')(page);
         await page.goto(`${origin}/console/accounts`);
         await page.getByRole('switch').first().waitFor();
         await save('accounts')(page);

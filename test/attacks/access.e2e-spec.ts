@@ -211,8 +211,10 @@ describe('an admin', () => {
       'createdAt',
       'disabled',
       'email',
+      'freeShare',
       'id',
       'paidAccess',
+      'priority',
       'role',
     ]);
   });

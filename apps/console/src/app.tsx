@@ -8,6 +8,7 @@ import { LoginPage } from './pages/login.js';
 import { MessagePage } from './pages/message.js';
 import { MessagesPage } from './pages/messages.js';
 import { OverviewPage } from './pages/overview.js';
+import { ProvidersPage } from './pages/providers.js';
 import { SendPage } from './pages/send/send.js';
 import { TracePage } from './pages/trace/trace.js';
 import { UsagePage } from './pages/usage/usage.js';
@@ -60,6 +61,9 @@ function pageAt(path: string): Page {
   }
   if (path === '/usage') return { title: t('usage.title'), content: <UsagePage /> };
   if (path === '/configuration') return { title: t('configuration.title'), content: <ConfigurationPage /> };
+  if (path === '/providers' && session.value?.role === 'admin') {
+    return { title: t('providers.title'), content: <ProvidersPage /> };
+  }
   if (path === '/accounts' && session.value?.role === 'admin') {
     return { title: t('accounts.title'), content: <AccountsPage /> };
   }

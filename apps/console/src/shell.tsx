@@ -56,7 +56,7 @@ export function Shell({ title, children }: { title: string; children: ComponentC
 
 function Navigation(): JSX.Element {
   const links: (readonly [string, IconName & keyof typeof NAMES])[] = [...LINKS];
-  if (session.value?.role === 'admin') links.push(['/accounts', 'accounts']);
+  if (session.value?.role === 'admin') links.push(['/providers', 'providers'], ['/accounts', 'accounts']);
   return (
     <nav aria-label={t('navigation')}>
       {links.map(([to, name]) => (
@@ -75,6 +75,7 @@ const NAMES = {
   messages: 'messages.title',
   usage: 'usage.title',
   configuration: 'configuration.title',
+  providers: 'providers.title',
   accounts: 'accounts.title',
 } as const;
 

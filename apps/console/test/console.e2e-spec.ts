@@ -5,6 +5,7 @@ import { testDelivery } from './pages/delivery.js';
 import { testLogin } from './pages/login.js';
 import { testMessages } from './pages/messages.js';
 import { testOverview } from './pages/overview.js';
+import { testProviders } from './pages/providers.js';
 import { testSend } from './pages/send.js';
 import { testUsage } from './pages/usage.js';
 import type { Context } from './support/context.js';
@@ -44,6 +45,9 @@ describe('the console, page Messages', () => {
 });
 describe('the console, page Usage', () => {
   testUsage(context);
+});
+describe('the console, page Providers', () => {
+  testProviders(context);
 });
 describe('the console, page Accounts', () => {
   testAccounts(context);

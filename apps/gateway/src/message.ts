@@ -284,10 +284,9 @@ function resolveBackOffMs(message: Message): number {
 
 /** Doubles with each send. */
 function backOffMs({ hops }: Message): number {
-  const sends = hops.filter(({ step }) => step === 'sending').length;
-  return BACK_OFF_MS * 2 ** Math.min(16, sends);
+  return BACK_OFF_MS * 2 ** Math.min(16, sendsOf(hops).length);
 }
 
 function firstSentMs({ hops, createdAt }: Message): number {
-  return Date.parse(hops.find(({ step }) => step === 'sending')?.at ?? createdAt.toISOString());
+  return Date.parse(sendsOf(hops).find(({ answer }) => answer?.sent !== false)?.at ?? createdAt.toISOString());
 }

@@ -88,7 +88,7 @@ it('ignores every other change by a pod whose message was taken over', async () 
   expect(await rowOf(ours)).toMatchObject({ status: 'delivered', costMicros: 7 });
 });
 
-it('claims waiting messages by priority, and those of the same priority by the time at which they must be sent', async () => {
+it('claims the waiting messages of an account by priority, and those of the same priority by the time at which they must be sent', async () => {
   const claims = new Claims(db);
   const inMs = (ms: number): Date => new Date(Date.now() + ms);
   const waiting: [Message['priority'], Date][] = [
@@ -98,15 +98,18 @@ it('claims waiting messages by priority, and those of the same priority by the t
     ['urgent', inMs(60_000)],
   ];
   const channel = `channel-${randomUUID()}`;
+  const accountId = randomUUID();
   for (const [priority, sendBy] of waiting) {
-    const message = { ...(await inFlight()).ours, id: uuidv7(), channel, priority, sendBy, hopsOnDisk: 0 };
+    const message = { ...(await inFlight()).ours, id: uuidv7(), accountId, channel, priority, sendBy, hopsOnDisk: 0 };
     await journal.insert(message, { status: 'waiting' });
   }
   const slot = {
     place: { provider: 'one' },
     channels: [channel],
     epoch: undefined,
-    lastChanceMs: 0,
+    lastChanceMs: 3_600_000,
+    quota: 'one',
+    shares: {},
     count: 1,
     claimMs: 1_000,
   };

@@ -9,7 +9,7 @@ const keySchema = z
 
 const stateSchema = z.enum(['enabled', 'drained', 'disabled']).meta({
   description:
-    'drained: no new message is sent to it, but Octo still finds out about messages that it may have delivered; disabled: nothing is sent',
+    'drained: Octo sends no new message to it, but still resolves messages whose answers were lost; disabled: Octo sends nothing',
 });
 
 export const providerSwitchSchema = z

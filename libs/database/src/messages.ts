@@ -130,13 +130,18 @@ export const idempotencyKeys = pgTable(
 export const accountTurns = pgTable(
   'account_turns',
   {
-    accountId: uuid('account_id').primaryKey(),
+    /** The provider account whose slots they share. */
+    quota: text('quota').notNull(),
+    accountId: uuid('account_id').notNull(),
     /** When the account's next message starts, in turns. */
     turn: doublePrecision('turn').notNull(),
-    /** When its latest one started. */
-    started: doublePrecision('started').notNull(),
+    /** The lowest turn of the accounts that waited when it was last served. */
+    served: doublePrecision('served').notNull(),
   },
-  (table) => [index('account_turns_by_start').on(table.started)],
+  (table) => [
+    primaryKey({ columns: [table.quota, table.accountId] }),
+    index('account_turns_served').on(table.quota, table.served),
+  ],
 );
 
 /** Urgent messages per second that each gateway pod receives, recently and usually. */

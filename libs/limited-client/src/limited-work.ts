@@ -66,11 +66,11 @@ export class LimitedWork<Item> implements OnApplicationBootstrap, BeforeApplicat
     if (blockedForMs > 0) return blockedForMs;
     this.isIdle = true;
     const { due, nextInMs } = await this.source.look(IN_FLIGHT_MAX - this.inFlight.size);
+    this.outage.recovered();
     if (due === 0) return Math.min(Math.max(nextInMs, PAUSE_MIN_MS), IDLE_MS);
     this.isIdle = false;
     const { permits, pauseMs } = await this.client.reserve(due);
     await this.startWork(permits);
-    this.outage.recovered();
     return pauseMs;
   }
 

@@ -68,6 +68,7 @@ export class Quota {
   private readonly shared: Omit<ProviderQuotaOptions, 'provider' | 'quota' | 'policy' | 'timeoutMs'>;
   private readonly providers = new Map<string, { account: ProviderQuota | AccountQuotas; as: Configured }>();
   /** Replaced by a new configuration; their permits are settled through them. */
+  private tripsOfReplaced = 0;
   private readonly replaced = new Set<ProviderQuota | AccountQuotas>();
 
   /**
@@ -103,6 +104,7 @@ export class Quota {
       this.providers.set(as.name, { account: this.accountOf(as, { isNew: known === undefined }), as });
       if (known === undefined) continue;
       this.replaced.add(known.account);
+      this.tripsOfReplaced += known.account.trips;
       void known.account.close();
     }
   }
@@ -121,7 +123,15 @@ export class Quota {
 
   /** Round trips to Redis so far. */
   get trips(): number {
-    return [...this.providers.values()].reduce((sum, { account }) => sum + account.trips, 0);
+    return [...this.providers.values()].reduce((sum, { account }) => sum + account.trips, this.tripsOfReplaced);
+  }
+
+  /**
+   * The epoch of the provider's quota, of several the first one, as this pod knows it; 0 when it knows none. Makes no round trip.
+   * @throws RangeError for an unknown provider
+   */
+  epochOf(provider: string): number {
+    return this.of(provider).epoch;
   }
 
   /**

@@ -122,7 +122,6 @@ describe('a window that is nearly used up', () => {
 
   it.each([
     ['that ends by the clock', ofADay, 2_000],
-    ['that ends by the clock, without a wait', ofADay, undefined],
     ['that began with its first request', fromFirstAccept, 2_000],
   ])('goes on after a refusal with a short wait: one %s', async (_which, policy, retryAfterMs) => {
     const { step, clock, epoch } = await after95(policy);
@@ -148,6 +147,26 @@ describe('a window that is nearly used up', () => {
     clock.ms += waitMs;
     expect(await step({ want: 9 })).toMatchObject({ granted: 1, epoch });
     expect(await step({ want: 9, settled: [accepted(epoch)] })).toMatchObject({ granted: 4, epoch });
+  });
+
+  it('is held back until its end by the clock at most', async () => {
+    const minute: LimitedPolicy = {
+      policy: 'fixed-window',
+      limit: 10,
+      windowMs: 60_000,
+      anchor: 'clock',
+      clockSkewMs: 50,
+    };
+    const { step, clock } = await newProvider(redis, minute, 60_000_000 + 50_000);
+    const { epoch } = await step({ want: 2 });
+    await step({ settled: [accepted(epoch), refused(epoch)] });
+    for (let settled: Settled[] = []; clock.ms < 60_000_000 + 59_000;) {
+      const { granted, waitMs } = await step({ want: 1, settled });
+      settled = granted > 0 ? [refused(epoch)] : [];
+      clock.ms += Math.max(10, granted > 0 ? 10 : waitMs);
+    }
+    clock.ms = 60_000_000 + 60_050;
+    expect((await step({ want: 1 })).granted).toBe(1);
   });
 
   it('stays closed until its end by the clock once it is used up, whatever wait a refusal names', async () => {

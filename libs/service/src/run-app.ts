@@ -137,6 +137,7 @@ function unusedConnections(server: HttpServer): () => void {
   });
   server.on('request', ({ socket }: IncomingMessage) => untouched.delete(socket));
   return () => {
+    if (server.listening) return;
     server.closeIdleConnections();
     for (const socket of untouched) socket.destroy();
   };

@@ -7,6 +7,9 @@ import type {
   MessageList,
   MessageRecord,
   Problem,
+  ProviderSwitch,
+  ProviderSwitchList,
+  ProviderSwitchPatch,
   WaitingMessage,
   Usage,
 } from '#contracts';
@@ -99,6 +102,9 @@ export const api = {
   accounts: (cursor?: string) => authorized<AccountList>(`/auth/users?${queryOf({ limit: '100', cursor })}`),
   changeAccount: (id: string, body: AccountPatch) =>
     authorized<ManagedAccount>(`/auth/users/${id}`, { method: 'PATCH', body }),
+  providerSwitches: () => authorized<ProviderSwitchList>('/auth/providers'),
+  switchProvider: (body: ProviderSwitchPatch) =>
+    authorized<ProviderSwitch>('/auth/providers', { method: 'PATCH', body }),
   usage: (query: UsageQuery) => authorized<Usage>(`/usage?${queryOf({ ...query })}`),
   usageCsv: (query: UsageQuery) =>
     authorized<string>(`/usage?${queryOf({ ...query })}`, { headers: { accept: 'text/csv' } }),

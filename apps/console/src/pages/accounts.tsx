@@ -2,90 +2,85 @@ import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { AccountPatch, ManagedAccount } from '#contracts';
 import { api } from '../api/client.js';
-import { ApiError } from '../api/problem.js';
 import { session } from '../api/session.js';
 import { t } from '../i18n/i18n.js';
 import { Link } from '../router.js';
-import { Dialog } from '../ui/dialog.js';
-import { Field } from '../ui/field.js';
-import { formText } from '../ui/form-text.js';
+import { AccountLimits } from './account-limits.js';
 import { Failure, Loading } from '../ui/states.js';
 import { Time } from '../ui/time.js';
+import { useAdminChange } from '../ui/use-admin-change.js';
 import { useLoaded } from '../ui/use-loaded.js';
 
-interface Change {
-  account: ManagedAccount;
-  patch: AccountPatch;
-}
-
-/** Who may pay, and who may log in. Only for admins. */
+/** Who may pay and log in, and within which limits. Only for admins. */
 export function AccountsPage(): JSX.Element {
   const { loaded, reload, replace } = useLoaded(() => api.accounts(), '');
-  const [asking, setAsking] = useState<Change & { needsPassword: boolean }>();
-  const [error, setError] = useState<unknown>();
+  const { start, error, dialog } = useAdminChange();
+  const [limiting, setLimiting] = useState<ManagedAccount>();
+  const [moreFailed, setMoreFailed] = useState<unknown>();
 
-  const change = async ({ account, patch }: Change): Promise<void> => {
-    setError(undefined);
-    try {
-      const changed = await api.changeAccount(account.id, patch);
-      replace((list) => ({ ...list, items: list.items.map((item) => (item.id === changed.id ? changed : item)) }));
-      setAsking(undefined);
-    } catch (failure) {
-      const needsPassword = failure instanceof ApiError && failure.code === 'reauthentication_required';
-      if (needsPassword) setAsking({ account, patch, needsPassword });
-      else setError(failure);
-    }
-  };
+  const change = (account: ManagedAccount, patch: AccountPatch): void =>
+    start({
+      name: account.email,
+      // Losing access ends sessions at once: ask first.
+      ...(patch.disabled === true && {
+        question: {
+          title: t('accounts.disableTitle'),
+          text: t('accounts.disableText', { email: account.email }),
+          confirm: t('accounts.disable'),
+        },
+      }),
+      apply: async (currentPassword) => {
+        const body = { ...patch, ...(currentPassword && { currentPassword }) };
+        const changed = await api.changeAccount(account.id, body);
+        replace((list) => ({ ...list, items: list.items.map((item) => (item.id === changed.id ? changed : item)) }));
+      },
+    });
 
   const loadMore = async (cursor: string): Promise<void> => {
+    setMoreFailed(undefined);
     try {
       const next = await api.accounts(cursor);
       replace(({ items }) => ({ items: [...items, ...next.items], nextCursor: next.nextCursor }));
     } catch (failure) {
-      setError(failure);
+      setMoreFailed(failure);
     }
   };
 
   if (loaded.state === 'loading') return <Loading />;
   if (loaded.state === 'failed') return <Failure error={loaded.error} onRetry={reload} />;
   const { items, nextCursor } = loaded.value;
+  const failure = error ?? moreFailed;
   return (
     <>
       <p class="quiet">{t('accounts.text')}</p>
-      {error !== undefined && asking === undefined && <Failure error={error} />}
-      <Table
-        items={items}
-        onChange={(wanted) =>
-          // Losing access ends sessions at once: ask first.
-          wanted.patch.disabled === true ? setAsking({ ...wanted, needsPassword: false }) : void change(wanted)
-        }
-      />
+      {failure !== undefined && <Failure error={failure} />}
+      <Table items={items} onChange={change} onLimit={setLimiting} />
       {nextCursor !== null && (
         <button type="button" class="button" onClick={() => void loadMore(nextCursor)}>
           {t('messages.more')}
         </button>
       )}
-      {asking && (
-        <Confirmation
-          asking={asking}
-          error={error}
-          onClose={() => setAsking(undefined)}
-          onConfirm={(currentPassword) =>
-            void change({ ...asking, patch: { ...asking.patch, ...(currentPassword && { currentPassword }) } })
-          }
+      {limiting && (
+        <AccountLimits
+          account={limiting}
+          onClose={() => setLimiting(undefined)}
+          onSave={(limits) => {
+            setLimiting(undefined);
+            change(limiting, limits);
+          }}
         />
       )}
+      {dialog}
     </>
   );
 }
 
-function Table({
-  items,
-  onChange,
-}: {
-  items: readonly ManagedAccount[];
-  onChange: (change: Change) => void;
-}): JSX.Element {
+interface Actions {
+  onChange: (account: ManagedAccount, patch: AccountPatch) => void;
+  onLimit: (account: ManagedAccount) => void;
+}
+
+function Table({ items, ...actions }: { items: readonly ManagedAccount[] } & Actions): JSX.Element {
   return (
     <div class="table-box">
       <table class="stacked">
@@ -95,12 +90,13 @@ function Table({
             <th scope="col">{t('accounts.role')}</th>
             <th scope="col">{t('accounts.paidAccess')}</th>
             <th scope="col">{t('accounts.enabled')}</th>
+            <th scope="col">{t('limits.column')}</th>
             <th scope="col">{t('messages.created')}</th>
           </tr>
         </thead>
         <tbody>
           {items.map((account) => (
-            <Row key={account.id} account={account} onChange={onChange} />
+            <Row key={account.id} account={account} {...actions} />
           ))}
         </tbody>
       </table>
@@ -108,7 +104,7 @@ function Table({
   );
 }
 
-function Row({ account, onChange }: { account: ManagedAccount; onChange: (change: Change) => void }): JSX.Element {
+function Row({ account, onChange, onLimit }: { account: ManagedAccount } & Actions): JSX.Element {
   const { email, role, paidAccess, disabled, createdAt, id } = account;
   const isOwn = id === session.value?.id;
   return (
@@ -126,7 +122,7 @@ function Row({ account, onChange }: { account: ManagedAccount; onChange: (change
         <Switch
           label={t('accounts.paidAccessOf', { email })}
           isOn={paidAccess}
-          onToggle={() => onChange({ account, patch: { paidAccess: !paidAccess } })}
+          onToggle={() => onChange(account, { paidAccess: !paidAccess })}
         />
       </td>
       <td data-label={t('accounts.enabled')}>
@@ -134,8 +130,13 @@ function Row({ account, onChange }: { account: ManagedAccount; onChange: (change
           label={t('accounts.enabledOf', { email })}
           isOn={!disabled}
           isLocked={isOwn}
-          onToggle={() => onChange({ account, patch: { disabled: !disabled } })}
+          onToggle={() => onChange(account, { disabled: !disabled })}
         />
+      </td>
+      <td data-label={t('limits.column')}>
+        <button type="button" class="button" aria-label={t('limits.title', { email })} onClick={() => onLimit(account)}>
+          {t(isUnlimited(account) ? 'limits.set' : 'limits.change')}
+        </button>
       </td>
       <td data-label={t('messages.created')}>
         <Time at={createdAt} />
@@ -168,39 +169,7 @@ function Switch({ label, isOn, isLocked = false, onToggle }: SwitchProps): JSX.E
   );
 }
 
-interface ConfirmationProps {
-  asking: Change & { needsPassword: boolean };
-  error: unknown;
-  onClose: () => void;
-  onConfirm: (currentPassword: string | undefined) => void;
-}
-
-function Confirmation({ asking, error, onClose, onConfirm }: ConfirmationProps): JSX.Element {
-  const { account, patch, needsPassword } = asking;
-  const submit = (event: SubmitEvent): void => {
-    event.preventDefault();
-    if (!(event.currentTarget instanceof HTMLFormElement)) return;
-    onConfirm(formText(event.currentTarget, 'password') || undefined);
-  };
-  return (
-    <Dialog title={t(patch.disabled === true ? 'accounts.disableTitle' : 'accounts.confirmTitle')} onClose={onClose}>
-      <form onSubmit={submit}>
-        <p>{t(patch.disabled === true ? 'accounts.disableText' : 'accounts.confirmText', { email: account.email })}</p>
-        {error !== undefined && <Failure error={error} />}
-        {needsPassword && (
-          <Field label={t('accounts.password')}>
-            {(ids) => <input {...ids} name="password" type="password" autocomplete="current-password" required />}
-          </Field>
-        )}
-        <div class="actions">
-          <button type="button" class="button" onClick={onClose}>
-            {t('accounts.no')}
-          </button>
-          <button type="submit" class="button danger">
-            {t(patch.disabled === true ? 'accounts.disable' : 'accounts.confirm')}
-          </button>
-        </div>
-      </form>
-    </Dialog>
-  );
+function isUnlimited({ budget, freeShare, priority }: ManagedAccount): boolean {
+  const hasNoBudget = budget.dayMicros === null && budget.monthMicros === null;
+  return hasNoBudget && freeShare === 'all' && priority === 'normal';
 }

@@ -5,6 +5,7 @@ const PATHS = {
   send: 'M4 12 20 4l-5 16-3.5-6.5zM11.5 13.5 20 4',
   messages: 'M4 6h16M4 12h16M4 18h10',
   usage: 'M4 20h16M7 16v-5M12 16V5M17 16V9',
+  providers: 'M4 5h16v6H4zM4 13h16v6H4zM7.5 8h.2M7.5 16h.2M11 8h6M11 16h6',
   accounts:
     'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20a6.5 6.5 0 0 1 13 0M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.5a6.5 6.5 0 0 1 3.5 5.5',
   configuration: 'M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4',

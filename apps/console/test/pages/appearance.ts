@@ -19,6 +19,7 @@ const PAGES: [name: string, path: string, as: AccountName | undefined, text: Reg
   ['Usage', '/console/usage', 'paid', /Days begin/],
   ['Usage of all accounts', '/console/usage?by=provider&account=all', 'admin', /Days begin/],
   ['Configuration', '/console/configuration', 'paid', /JSON Schema of a message/],
+  ['Providers', '/console/providers', 'admin', /State/],
   ['Accounts', '/console/accounts', 'admin', /May log in/],
 ];
 const LANGUAGES: [locale: string, heading: string, count: string][] = [

@@ -150,7 +150,7 @@ export class DeliveryService {
     const result = patienceMs === Infinity ? await sent : await Promise.race([sent, unansweredAfter(patienceMs)]);
     attempts.inc({ provider: provider.name, outcome: result.outcome });
     const durationMs = performance.now() - startedMs;
-    providerDuration.observe({ provider: provider.name }, durationMs / 1_000);
+    if (result.outcome !== 'notSent') providerDuration.observe({ provider: provider.name }, durationMs / 1_000);
     const costMicros = costOf(result, provider);
     addHop(message, {
       step: 'answered',
@@ -211,10 +211,11 @@ export class DeliveryService {
     return providers.some(
       (provider) =>
         isFree(provider) &&
+        this.switches.stateOf(provider) === 'enabled' &&
         (provider.quotas.length === 0 || this.quota.seemsOpen(provider.account)) &&
         this.health.pauseOf(provider) === undefined &&
         !this.health.isHanging(provider) &&
-        !hops.some((hop) => hop.step === 'answered' && isPlaceOf(hop, provider)),
+        !hops.some((hop) => (hop.step === 'answered' || hop.reason === 'share') && isPlaceOf(hop, provider)),
     );
   }
 

@@ -77,6 +77,10 @@ function mayGo(channels: Channels): SQL {
   return channels === undefined ? MAY_GO : sql`${MAY_GO} and channel = any(${sql.param([...channels])})`;
 }
 
+function notOf(accountIds: readonly string[]): SQL {
+  return accountIds.length === 0 ? sql`true` : sql`account_id <> all(${sql.param([...accountIds])}::uuid[])`;
+}
+
 /** Pods that have reported lately, without this one. */
 const OTHERS = sql`pod <> ${POD} and seen_at > now() - interval '10 seconds'`;
 
@@ -105,6 +109,8 @@ export class Claims {
     count,
     claimMs,
     lastChanceMs,
+    quota,
+    shares,
   }: {
     place: Pick<Hop, 'provider' | 'account'>;
     channels: Channels;
@@ -113,12 +119,16 @@ export class Claims {
     count: number;
     claimMs: number;
     lastChanceMs: number;
+    /** The provider account whose slots they are. */
+    quota: string;
+    /** How many messages of an account may go, where that is limited. */
+    shares: Readonly<Record<string, number>>;
   }) {
     const sending = hop('sending', sql`${placeFields(place)}, 'epoch', ${epoch ?? null}::bigint`);
     return claim(
       this.db,
       sql`
-      with recursive ${pickInTurn({ mayGo: sql`${mayGo(channels)} and (deliver_by <= now()) is not true`, count, lastChanceMs })}
+      with recursive ${pickInTurn({ mayGo: sql`${mayGo(channels)} and (deliver_by <= now()) is not true`, count, lastChanceMs, quota, shares })}
       update messages m set status = 'sending', claimed_until = now() + ${claimMs} * interval '1 ms',
         hops = m.hops || ${sending}
       from picked where m.id = picked.id returning m.*`,
@@ -234,13 +244,23 @@ export class Claims {
     return { waiting, dueInMs: dueInMs ?? undefined };
   }
 
+  /** Which of these accounts have messages that wait, at most `max`. */
+  async accountsWaiting(ids: readonly string[], max: number): Promise<string[]> {
+    if (ids.length === 0) return [];
+    journalStatements.inc();
+    const { rows } = await this.db.execute<{ id: string }>(sql`
+      select id from unnest(${sql.param([...ids])}::uuid[]) id
+      where exists (select from messages where account_id = id and status = 'waiting') limit ${max}`);
+    return rows.map(({ id }) => id);
+  }
+
   /**
    * How many messages may take a permit now, at most `max`; how many of them must be sent within each threshold; and the
    * urgent traffic of the other pods.
    */
   async countWaiting(
     thresholdsMs: readonly number[],
-    { max, channels }: { max: number; channels: Channels },
+    { max, channels, without }: { max: number; channels: Channels; without: readonly string[] },
   ): Promise<{ waiting: Waiting; others: Rates }> {
     const dueWithin = thresholdsMs.map((ms) => sql`count(*) filter (where send_by <= now() + ${ms} * interval '1 ms')`);
     journalStatements.inc();
@@ -248,7 +268,7 @@ export class Claims {
       select count(*)::int as total, array[${sql.join(dueWithin, sql`, `)}]::int[] as due_within,
         (select coalesce(sum(recent_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as recent,
         (select coalesce(sum(usual_per_second), 0)::float8 from gateway_pods where ${OTHERS}) as usual
-      from (select send_by from messages where ${mayGo(channels)} order by send_by limit ${max}) w`);
+      from (select send_by from messages where ${mayGo(channels)} and ${notOf(without)} order by send_by limit ${max}) w`);
     const [{ total, due_within: dueCounts, recent, usual }] = countSchema.parse(rows);
     return { waiting: { total, dueWithin: dueCounts }, others: { recent, usual } };
   }

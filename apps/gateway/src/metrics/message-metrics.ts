@@ -6,7 +6,7 @@ import type { ProvidersFile } from '../providers/providers-file.js';
 import { cheapestPaidMicros, isFree } from '../routing/choose-route.js';
 
 /**
- * How a message ended. Nothing was sent of a message that is `denied` (its caller may not pay) or `refused` (Octo cannot
+ * How a message ended. Nothing was sent of a message that is `denied` (its caller may not pay, or has used its free share) or `refused` (Octo cannot
  * send it now).
  */
 type MessageOutcome =
@@ -14,8 +14,9 @@ type MessageOutcome =
 
 /** The label of messages that no provider delivered. */
 const NO_PROVIDER = 'none';
-const DENIALS = new Set(['paid_access_required', 'budget_exhausted']);
-const REFUSALS = new Set(['unavailable', 'too_many_requests']);
+/** 429 after the route was tried: the free share of the account is used up. */
+const DENIALS = new Set(['paid_access_required', 'budget_exhausted', 'too_many_requests']);
+const REFUSALS = new Set(['unavailable']);
 const UNDELIVERED: MessageOutcome[] = ['failed', 'unknown', 'expired', 'cancelled', 'denied', 'refused'];
 
 const received = new Counter({

@@ -14,7 +14,7 @@ import { keptFor } from './kept-for.js';
 
 /** How long the values of a scrape serve further scrapes. */
 const KEPT_MS = 4_000;
-const STATES = ['open', 'blocked', 'unlimited', 'paused', 'unknown'] as const;
+const STATES = ['open', 'blocked', 'unlimited', 'paused', 'disabled', 'unknown'] as const;
 
 type Account = QuotaReport['providers'][number];
 type QuotaEntry = Account['quotas'][number];

@@ -14,8 +14,8 @@ import { type Provider, PROVIDERS, type ProvidersFile } from './providers-file.j
 const POLL_MS = 1_000;
 
 /**
- * Which provider accounts an admin has switched off. `drained`: no new message is sent to it, but a message that it may have
- * delivered is still asked about. `disabled`: nothing is sent. While Postgres does not answer, the last known states hold.
+ * Which provider accounts an admin has switched off. `drained`: no new message is sent to it, but messages
+ * whose answers were lost are still resolved. `disabled`: nothing is sent. While Postgres does not answer, the last known states hold.
  */
 @Injectable()
 export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicationShutdown {
@@ -57,19 +57,24 @@ export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicati
     this.listeners.push(listener);
   }
 
-  stateOf({ key }: Pick<Provider, 'key'>): ProviderSwitch {
-    return this.off.get(key) ?? 'enabled';
+  /** An account of a provider that was disabled while it had one account stays disabled. */
+  stateOf({ key, name }: Pick<Provider, 'key' | 'name'>): ProviderSwitch {
+    return this.off.get(key) ?? this.off.get(name) ?? 'enabled';
   }
 
-  /** Whether a message may be sent to the account. @param isRepeat it may have delivered the message before */
-  allows(provider: Pick<Provider, 'key'>, { isRepeat }: { isRepeat: boolean }): boolean {
+  /** @param isRepeat the account may already have delivered the message */
+  allows(provider: Pick<Provider, 'key' | 'name'>, { isRepeat }: { isRepeat: boolean }): boolean {
     const state = this.stateOf(provider);
     return state === 'enabled' || (state === 'drained' && isRepeat);
   }
 
   private async poll(): Promise<void> {
     await this.register();
-    const rows = await this.db.select().from(providerSwitches).where(ne(providerSwitches.state, 'enabled'));
+    const rows = await this.db
+      .select()
+      .from(providerSwitches)
+      .where(ne(providerSwitches.state, 'enabled'))
+      .orderBy(providerSwitches.key);
     const before = JSON.stringify([...this.off]);
     this.off = new Map(rows.map(({ key, state }) => [key, state]));
     this.outage.recovered();

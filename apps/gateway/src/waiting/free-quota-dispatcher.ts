@@ -30,6 +30,8 @@ export interface DispatcherWork {
   send(message: Message, provider: Provider, slot: Slot): Promise<void>;
   /** How long the gateway does not send to an account because it failed, in milliseconds. */
   pausedForMs(provider: Provider): number;
+  /** False while an admin has switched the account off; a change wakes the dispatcher. */
+  isEnabled(provider: Provider): boolean;
   failed(error: unknown): void;
 }
 
@@ -78,6 +80,7 @@ export class FreeQuotaDispatcher {
 
   /** @returns the pause before the next round, in milliseconds, unless signalled */
   private async round(): Promise<number> {
+    if (!this.work.isEnabled(this.provider)) return POLL_MS;
     if (this.opensInMs > PREPARE_MS) return this.opensInMs - PREPARE_MS;
     const { take, heldBack, lookAgainMs } = await this.work.share(this.provider);
     const pauseMs = heldBack > 0 ? Math.min(lookAgainMs, HELD_BACK_POLL_MS) : lookAgainMs;

@@ -11,7 +11,7 @@ import { FreeQuotaDispatcher, type Slot } from './free-quota-dispatcher.js';
 import { WaitingDelivery } from './waiting-delivery.service.js';
 import { WaitingQueue } from './waiting-queue.service.js';
 
-/** Beyond any deadline: no provider is free, or none is enabled. */
+/** Beyond any deadline: no provider is free. */
 const NEVER_MS = 365 * 86_400_000;
 
 /** One dispatcher of waiting messages for each free provider. */
@@ -48,8 +48,8 @@ export class FreeQuotaDispatchers implements OnApplicationBootstrap, BeforeAppli
       share: (provider: Provider) => this.queue.share(provider),
       claim: (provider: Provider, slots: readonly Slot[]) => this.queue.claim(provider, slots),
       send: (message: Message, provider: Provider, slot: Slot) => this.delivery.sendWithPermit(message, provider, slot),
-      pausedForMs: (provider: Provider) =>
-        this.switches.stateOf(provider) === 'enabled' ? (this.health.pauseOf(provider)?.waitMs ?? 0) : NEVER_MS,
+      pausedForMs: (provider: Provider) => this.health.pauseOf(provider)?.waitMs ?? 0,
+      isEnabled: (provider: Provider) => this.switches.stateOf(provider) === 'enabled',
       failed: (error: unknown) => this.delivery.noteFailure(error),
     };
     return this.config.providers.filter(isFree).map((provider) => new FreeQuotaDispatcher(provider, this.quota, work));

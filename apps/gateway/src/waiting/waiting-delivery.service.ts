@@ -7,10 +7,13 @@ import { Journal } from '../journal/journal.service.js';
 import { addHop, afterAttempt, type AttemptOutcome, type Message, placeOf } from '../message.js';
 import { LOOK_AGAIN_MS } from '../money/spending.service.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
-import { FreeShares, type ShareDenial } from '../quota/free-shares.service.js';
+import { type DeniedByShare, FreeShares } from '../quota/free-shares.service.js';
 import { isToBePaid, routeNearDeadline } from '../routing/deadlines.js';
 import { POLL_MS } from './free-quota-dispatcher.js';
 import { WaitingQueue } from './waiting-queue.service.js';
+
+/** Pause of a message that two pods had a share for. */
+const SHARE_RETRY_MS = 1_000;
 
 /** Sends waiting messages that this pod has claimed, and records the outcome. */
 @Injectable()
@@ -88,12 +91,15 @@ function outcomeOf(delivery: Delivery, route: readonly Provider[]): AttemptOutco
   return { outcome: 'undelivered', silentProvider, waitMs: isOnlyBlocked ? Math.min(...waits) : undefined };
 }
 
-/** The claim has recorded a send: it did not take place. */
-function beyondShare(message: Message, provider: Provider, { waitMs }: ShareDenial): AttemptOutcome {
-  const reason = 'the account has used its share of the free quota';
-  addHop(message, { step: 'answered', ...placeOf(provider), outcome: 'failed', httpStatus: null, reason, sent: false });
+/** Another pod has used the share meanwhile. The claim has recorded a send: it did not take place. */
+function beyondShare(message: Message, provider: Provider, { reason }: DeniedByShare): AttemptOutcome {
+  addHop(message, { step: 'no_permit', ...placeOf(provider), reason });
   const untilPaidMs = message.mayPay && message.sendBy ? message.sendBy.getTime() - Date.now() : Infinity;
-  return { outcome: 'undelivered', silentProvider: undefined, waitMs: Math.max(0, Math.min(waitMs, untilPaidMs)) };
+  return {
+    outcome: 'undelivered',
+    silentProvider: undefined,
+    waitMs: Math.max(0, Math.min(SHARE_RETRY_MS, untilPaidMs)),
+  };
 }
 
 /** What an account may spend can change at any time. */

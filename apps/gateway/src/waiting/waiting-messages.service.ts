@@ -2,7 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { DELIVER_BY_MAX_MS } from '#contracts';
 import { Journal } from '../journal/journal.service.js';
 import { addHop, type Message } from '../message.js';
-import { PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
+import { FreeShares } from '../quota/free-shares.service.js';
+import { isFree } from '../routing/choose-route.js';
 import { lastSafeMoment } from '../routing/deadlines.js';
 import { FreeQuotaDispatchers } from './free-quota-dispatchers.service.js';
 import { WaitingQueue } from './waiting-queue.service.js';
@@ -22,6 +24,7 @@ export class WaitingMessages {
     private readonly journal: Journal,
     private readonly queue: WaitingQueue,
     private readonly dispatchers: FreeQuotaDispatchers,
+    private readonly shares: FreeShares,
   ) {}
 
   /** No message waits, and free quota is not known to be closed: a new message need not queue. */
@@ -54,7 +57,12 @@ export class WaitingMessages {
       : this.journal.change(message, { status: 'waiting' }));
     if (!isOurs) return { outcome: isNew ? 'keyTaken' : 'takenOver' };
     this.queue.add();
+    for (const provider of this.freeProvidersOf(message)) this.shares.noteActive(message.accountId, provider);
     return { outcome: 'accepted', deliverBy };
+  }
+
+  private freeProvidersOf({ channel }: Message): readonly Provider[] {
+    return (this.config.channels.get(channel)?.providers ?? []).filter(isFree);
   }
 
   /** While urgent messages come steadily they get the free slots: then only the last safe moment is certain. */

@@ -5,6 +5,7 @@ import { type Message, placeOf } from '../message.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from '../providers/providers-file.js';
 import type { Rates } from '../routing/arrival-rate.js';
 import { claimMsOf } from '../routing/deadlines.js';
+import { FreeShares } from '../quota/free-shares.service.js';
 import { dueThresholdsMs, type PatientShare, patientShare, type Situation } from '../routing/patient-share.js';
 import { POLL_MS, type Slot } from './free-quota-dispatcher.js';
 import { UrgentTraffic } from './urgent-traffic.service.js';
@@ -17,6 +18,9 @@ const COUNT_MAX = 10_000;
 const WINDOWS_MAX = 100;
 /** Least time between two hops that say that messages are held back. */
 const HELD_BACK_NOTE_MS = 1_000;
+
+/** Most accounts with a free share that a round looks at. */
+const SHARES_MAX = 200;
 
 type OpenSlots = Pick<Situation, 'slots' | 'windowEndsInMs'>;
 
@@ -34,6 +38,7 @@ export class WaitingQueue {
     private readonly claims: Claims,
     private readonly quota: Quota,
     private readonly urgent: UrgentTraffic,
+    private readonly freeShares: FreeShares,
   ) {}
 
   /** How many messages wait, as of the last poll. */
@@ -74,6 +79,7 @@ export class WaitingQueue {
     const { waiting, others } = await this.claims.countWaiting(thresholdsMs, {
       max,
       channels: this.channelsOf(provider),
+      without: withNothingLeft(await this.sharesOf(provider)),
     });
     if (waiting.total < max && this.channelsOf(provider) === undefined) this.waiting = waiting.total;
     this.others = others;
@@ -94,9 +100,18 @@ export class WaitingQueue {
       count: slots.length,
       claimMs: claimMsOf(this.config.providers),
       lastChanceMs: lastChanceMsOf(provider),
+      quota: provider.account,
+      shares: await this.sharesOf(provider),
     });
     this.waiting = Math.max(0, this.waiting - claimed.length);
     return claimed;
+  }
+
+  /** What is left of the free shares of the accounts that wait. Accounts beyond the maximum wait for another round. */
+  private async sharesOf(provider: Provider): Promise<Record<string, number>> {
+    const ids = this.freeShares.accountIds;
+    const waiting = await this.claims.accountsWaiting(ids, SHARES_MAX);
+    return this.freeShares.leftOf(provider, waiting);
   }
 
   claimDue(count: number): Promise<Message[]> {
@@ -149,4 +164,8 @@ export class WaitingQueue {
 /** A message that must be sent within this time may not find a slot of a later window. */
 function lastChanceMsOf({ quota: policy }: Provider): number {
   return policy === undefined ? 0 : (dueThresholdsMs({ policy, roundTripMs: ROUND_TRIP_MS })[0] ?? 0);
+}
+
+function withNothingLeft(shares: Readonly<Record<string, number>>): string[] {
+  return Object.keys(shares).filter((id) => shares[id] === 0);
 }

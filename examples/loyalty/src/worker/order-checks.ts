@@ -57,7 +57,7 @@ export class OrderChecks implements WorkSource<string> {
   async work(number: string, permit: Permit): Promise<void> {
     const answer = await this.client.send(permit, `${this.settings.ACCRUAL_URL}/api/orders/${number}`);
     if (answer.outcome === 'notSent' || answer.outcome === 'refused') return this.makeDue(number);
-    const accrued = read(answer);
+    const accrued = parseAnswer(answer);
     if (accrued === undefined) this.outage.failed(answer);
     else this.outage.recovered();
     if (accrued?.status === 'PROCESSED' || accrued?.status === 'INVALID') return this.finish(number, accrued);
@@ -95,8 +95,16 @@ export class OrderChecks implements WorkSource<string> {
 }
 
 /** Undefined for an answer that tells nothing. An order that the service does not know yet may be registered later. */
-function read(answer: Answer): Accrued | undefined {
+function parseAnswer(answer: Answer): Accrued | undefined {
   if (answer.outcome !== 'answered') return undefined;
   if (answer.status === 204) return { status: 'REGISTERED', accrual: 0 };
-  return answer.status === 200 ? accruedSchema.parse(JSON.parse(answer.body)) : undefined;
+  return answer.status === 200 ? accruedSchema.safeParse(jsonIn(answer.body)).data : undefined;
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -78,6 +78,11 @@ export class AccountQuotas {
     return [denial, ...closed.map(({ waitMs }): Reservation => ({ granted: false, reason: 'blocked', waitMs }))];
   }
 
+  /** Of the first quota, whose epochs permits have. */
+  get epoch(): number {
+    return this.quotas[0]?.quota.epoch ?? 0;
+  }
+
   get blockedForMs(): number {
     return Math.max(...this.quotas.map(({ quota }) => quota.blockedForMs));
   }

@@ -118,6 +118,11 @@ export class ProviderQuota {
     return this.blockedForMs === 0 && !this.known.isSpent;
   }
 
+  /** As of the last reply. */
+  get epoch(): number {
+    return this.known.epoch;
+  }
+
   /** How many requests there is room for, as of the last reply. */
   get left(): number {
     return this.known.left / this.usual.value;

@@ -21,8 +21,8 @@ export function spansOf(record: Pick<MessageRecord, 'hops' | 'status' | 'costMic
     const isNow = next === undefined && !hasEnded(status);
     const toMs = isNow ? Math.max(fromMs, nowMs) : Date.parse(next?.at ?? hop.at);
     if (hop.step === 'waiting') return [{ kind: 'wait', tone: 'waiting', fromMs, toMs }];
-    // The permit expired before the send: nothing was sent.
-    if (hop.step !== 'sending' || next?.step === 'no_permit') return [];
+    // Nothing was sent: the permit expired, or no connection was made.
+    if (hop.step !== 'sending' || next?.step === 'no_permit' || next?.sent === false) return [];
     return [{ kind: 'attempt', tone: isNow ? 'plain' : toneOf(next, costMicros), fromMs, toMs }];
   });
 }

@@ -187,11 +187,12 @@ end
 
 -- A window by the clock ends at its time. Another window may end sooner than assumed: a request of another client began it.
 function policy.goesOn(s)
-  if q.beganMinMs == 0 or (q.beganMaxMs == 0 and not isClock) then return false end
-  if s.retryAfterMs < 0 then return isClock and policy.used() - s.refused < limit end
+  if s.retryAfterMs < 0 or q.beganMinMs == 0 or (q.beganMaxMs == 0 and not isClock) then return false end
   local fitting = isClock and 1 or FITTING_PERIODS
   return endsEarliestMs() - s.answeredMs > fitting * (s.retryAfterMs + ROUNDING_MS)
 end
+
+function policy.endsByMs() return isClock and q.beganMinMs > 0 and endsLatestMs() or math.huge end
 
 function policy.timeOut(_, atMs) noteBegan(atMs, false) end
 

@@ -160,7 +160,8 @@ local function holdBack(s)
     waitMs, q.namedHolds = math.max(guarded(s.retryAfterMs), repeatedMs), math.min(q.namedHolds + 1, 30)
   end
   q.holds, q.heldMs, q.isProbing = math.min(q.holds + 1, 30), now, 1
-  q.opensMs = math.max(q.opensMs, now + math.max(500, waitMs))
+  -- The next window has room again.
+  q.opensMs = math.max(q.opensMs, math.min(now + math.max(500, waitMs), policy.endsByMs()))
 end
 
 -- How many requests the provider has counted, ours and others. Answers may be reported out of order, but within a window
@@ -192,6 +193,9 @@ function policy.windowEndsInMs() return -1 end
 -- Whether the quota is certain to go on after a refusal, so that it must be about another limit.
 function policy.goesOn() return false end
 
+-- The latest time at which the window ends, where a clock says so.
+function policy.endsByMs() return math.huge end
+
 function policy.wholePeriodMs() return periodMs end
 
 -- By default a refusal only closes the quota until its time is over.
@@ -214,7 +218,7 @@ local function startEpoch(epoch)
   local isVoid = q.learnedLimit > 0 and q.learnedLimit < q.limit and q.accepted > 0 and q.isLimitTold == 0
   if isVoid then q.learnedLimit, limit = 0, q.limit end
   local cameSooner = q.refused > 0 and q.isSooner or 0
-  if q.accepted > 0 then q.refusedWindows = 0 elseif q.refused > 0 then q.refusedWindows = q.refusedWindows + 1 end
+  if q.accepted > 0 then q.refusedWindows, q.holds, q.namedHolds = 0, 0, 0 elseif q.refused > 0 then q.refusedWindows = q.refusedWindows + 1 end
   if q.refusedWindows > 0 then q.isProbing = 1 end
   for _, field in ipairs(EPOCH_FIELDS) do q[field] = 0 end
   q.epoch, q.slots, q.cameSooner, changed = epoch, '', cameSooner, true

@@ -1,1 +1,0 @@
-CREATE INDEX "messages_of_trace" ON "messages" USING btree (substr(traceparent, 4, 32),"account_id","id");
