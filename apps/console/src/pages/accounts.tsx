@@ -107,6 +107,7 @@ function Table({ items, ...actions }: { items: readonly ManagedAccount[] } & Act
 function Row({ account, onChange, onLimit }: { account: ManagedAccount } & Actions): JSX.Element {
   const { email, role, paidAccess, disabled, createdAt, id } = account;
   const isOwn = id === session.value?.id;
+  const change = t(isUnlimited(account) ? 'limits.set' : 'limits.change');
   return (
     <tr>
       <td data-label={t('accounts.email')}>
@@ -134,8 +135,13 @@ function Row({ account, onChange, onLimit }: { account: ManagedAccount } & Actio
         />
       </td>
       <td data-label={t('limits.column')}>
-        <button type="button" class="button" aria-label={t('limits.title', { email })} onClick={() => onLimit(account)}>
-          {t(isUnlimited(account) ? 'limits.set' : 'limits.change')}
+        <button
+          type="button"
+          class="button"
+          aria-label={`${change}: ${t('limits.title', { email })}`}
+          onClick={() => onLimit(account)}
+        >
+          {change}
         </button>
       </td>
       <td data-label={t('messages.created')}>
