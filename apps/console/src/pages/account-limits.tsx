@@ -9,6 +9,8 @@ import { formText } from '../ui/form-text.js';
 
 type Limits = Required<Pick<AccountPatch, 'budget' | 'freeShare' | 'priority'>>;
 
+type ShareKind = 'all' | 'equal' | 'number';
+
 const MICROS = 1_000_000;
 const PRIORITIES = ['urgent', 'normal', 'bulk'] as const;
 
@@ -21,7 +23,7 @@ interface Props {
 /** What an account may spend, how much free quota it may use, and how often its waiting messages have their turn. */
 export function AccountLimits({ account, onClose, onSave }: Props): JSX.Element {
   const { email, budget, freeShare, priority } = account;
-  const [share, setShare] = useState(typeof freeShare === 'number' ? 'number' : freeShare);
+  const [share, setShare] = useState<ShareKind>(typeof freeShare === 'number' ? 'number' : freeShare);
   const currency = latest.value?.quota.currency ?? '';
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -110,6 +112,6 @@ function microsIn(form: HTMLFormElement, name: string): number | null {
   return text === '' ? null : Math.round(Number(text) * MICROS);
 }
 
-function shareOf(value: string): 'all' | 'equal' | 'number' {
+function shareOf(value: string): ShareKind {
   return value === 'all' || value === 'equal' ? value : 'number';
 }
