@@ -121,7 +121,8 @@ export class FreeShares implements OnApplicationBootstrap, BeforeApplicationShut
    * @param ids accounts that wait
    */
   async leftOf(provider: Provider, ids: readonly string[]): Promise<Record<string, number>> {
-    const { account } = provider;
+    const { account, quotas } = provider;
+    if (ids.length === 0 || quotas.length === 0) return {};
     // Messages that are prepared while the quota is blocked go in the next window.
     const epoch = this.quota.epochOf(account) + (this.quota.blockedForMs(account) > 0 ? 1 : 0);
     const left = async (id: string): Promise<[string, number]> => {
@@ -156,7 +157,7 @@ export class FreeShares implements OnApplicationBootstrap, BeforeApplicationShut
   /** An account that is denied, or whose message waits, stays active: so it gets its part of the next window. */
   noteActive(accountId: string, provider: Provider): void {
     const share = this.shares.get(accountId);
-    if (share !== 'equal') return;
+    if (share !== 'equal' || provider.quotas.length === 0) return;
     const key = keyOf(accountId, provider);
     const nowMs = performance.now();
     if (nowMs - (this.notedMs.get(key) ?? -Infinity) < NOTE_EVERY_MS) return;
