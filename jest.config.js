@@ -31,5 +31,5 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   testTimeout: 120_000,
-  maxWorkers: 3,
+  maxWorkers: 2,
 };
