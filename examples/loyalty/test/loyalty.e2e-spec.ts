@@ -97,7 +97,7 @@ describe('users', () => {
     expect(await post('register', { login, password: 'other' })).toBe(409);
     expect(await post('login', { login, password: 'secret' })).toBe(200);
     expect(await post('login', { login, password: 'wrong' })).toBe(401);
-    expect(await post('login', { login: randomName('nobody'), password: 'secret' })).toBe(401);
+    expect(await post('login', { login: randomName('unregistered'), password: 'secret' })).toBe(401);
     expect(await post('register', { login })).toBe(400);
     expect(await post('login', { login, password: 'secret', extra: 1 })).toBe(400);
   });

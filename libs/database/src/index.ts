@@ -15,5 +15,5 @@ export { migrate } from './migrate.js';
 export { openDatabase, type Database, type DatabaseOptions, type Queries } from './open-database.js';
 export { ensurePartitions, firstIdOf } from './partitions.js';
 export { PreparedStatement } from './prepared-statement.js';
-export { providerProvisioning, type ProviderSwitch, providerSwitches } from './providers.js';
+export { providerProvisioning, type ProviderState, providerSwitches } from './providers.js';
 export { refreshTokens, revokedAccess, sessions } from './sessions.js';

@@ -23,7 +23,7 @@ import { type Client, RequestClient } from '../client.js';
 import { type AccountPage, accountPageSchema } from './account-page.js';
 import { AccountsService } from './accounts.service.js';
 import { refuseBreachedPassword } from './breached-passwords.js';
-import { Reauthentication } from './reauthentication.service.js';
+import { REAUTHENTICATED_CHANGE, Reauthentication } from './reauthentication.service.js';
 
 @ApiTags('accounts')
 @Controller('auth')
@@ -73,16 +73,7 @@ export class AccountsController {
   @ApiBearerAuth()
   @ApiOperation({ summary: 'Change the rights of an account; its tokens are revoked at once; admin only' })
   @ApiResponse({ status: 200, standardSchema: managedAccountSchema })
-  @ApiProblems(
-    'invalid_request',
-    'unauthenticated',
-    'invalid_credentials',
-    'forbidden',
-    'reauthentication_required',
-    'not_found',
-    'too_many_attempts',
-    'unavailable',
-  )
+  @ApiProblems(...REAUTHENTICATED_CHANGE, 'not_found')
   async update(
     @Param('id') id: string,
     @ValidBody(accountPatchSchema) { currentPassword, ...patch }: AccountPatch,

@@ -17,7 +17,7 @@ import { AttemptLimits } from '../attempt-limits.js';
 import { type Client, RequestClient, SessionCaller } from '../client.js';
 import { requireAccountId } from './accounts.controller.js';
 import { PasswordService } from './password.service.js';
-import { Reauthentication } from './reauthentication.service.js';
+import { REAUTHENTICATED_CHANGE, Reauthentication } from './reauthentication.service.js';
 
 @ApiTags('accounts')
 @Controller('auth')
@@ -68,16 +68,7 @@ export class PasswordController {
   @ApiBearerAuth()
   @ApiOperation({ summary: 'Create a token with which an account can set a new password once, for 1 h; admin only' })
   @ApiResponse({ status: 201, standardSchema: resetTokenSchema })
-  @ApiProblems(
-    'invalid_request',
-    'unauthenticated',
-    'invalid_credentials',
-    'forbidden',
-    'reauthentication_required',
-    'not_found',
-    'too_many_attempts',
-    'unavailable',
-  )
+  @ApiProblems(...REAUTHENTICATED_CHANGE, 'not_found')
   async createResetToken(
     @Param('id') id: string,
     @ValidBody(reauthenticationSchema) body: ReauthenticationBody,

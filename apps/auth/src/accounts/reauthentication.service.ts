@@ -11,6 +11,17 @@ import { SecurityLog } from '../security-log/security-log.service.js';
 /** For this long after a login, an admin needs no password for a change of an account. */
 const RECENT_MS = 15 * 60_000;
 
+/** Of a change that needs `requireRecent`. */
+export const REAUTHENTICATED_CHANGE = [
+  'invalid_request',
+  'unauthenticated',
+  'invalid_credentials',
+  'forbidden',
+  'reauthentication_required',
+  'too_many_attempts',
+  'unavailable',
+] as const;
+
 /** A stolen access token must not be enough to change a password or the rights of an account. */
 @Injectable()
 export class Reauthentication {

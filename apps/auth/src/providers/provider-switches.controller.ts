@@ -11,7 +11,7 @@ import {
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody } from '#service';
-import { Reauthentication } from '../accounts/reauthentication.service.js';
+import { REAUTHENTICATED_CHANGE, Reauthentication } from '../accounts/reauthentication.service.js';
 import { type Client, RequestClient } from '../client.js';
 import { ProviderSwitchesService } from './provider-switches.service.js';
 
@@ -39,16 +39,7 @@ export class ProviderSwitchesController {
   @Patch()
   @ApiOperation({ summary: 'Drain, disable or enable a provider account; admin only' })
   @ApiResponse({ status: 200, standardSchema: providerSwitchSchema })
-  @ApiProblems(
-    'invalid_request',
-    'unauthenticated',
-    'invalid_credentials',
-    'forbidden',
-    'reauthentication_required',
-    'not_found',
-    'too_many_attempts',
-    'unavailable',
-  )
+  @ApiProblems(...REAUTHENTICATED_CHANGE, 'not_found')
   async change(
     @ValidBody(providerSwitchPatchSchema) { currentPassword, ...patch }: ProviderSwitchPatch,
     @CurrentCaller() caller: Caller,

@@ -11,6 +11,7 @@ import {
 } from '#contracts';
 import { DatabaseDownFilter } from '#database';
 import { ApiProblems, ValidBody } from '#service';
+import { REAUTHENTICATED_CHANGE } from '../accounts/reauthentication.service.js';
 import { type Client, RequestClient, SessionCaller } from '../client.js';
 import { WebhookSecretService } from './webhook-secret.service.js';
 
@@ -29,15 +30,7 @@ export class WebhookSecretController {
     description: 'For 24 h the secret before it signs too: before the first one, the secrets of the deployment.',
   })
   @ApiResponse({ status: 201, standardSchema: createdWebhookSecretSchema })
-  @ApiProblems(
-    'invalid_request',
-    'unauthenticated',
-    'invalid_credentials',
-    'forbidden',
-    'reauthentication_required',
-    'too_many_attempts',
-    'unavailable',
-  )
+  @ApiProblems(...REAUTHENTICATED_CHANGE)
   create(
     @ValidBody(reauthenticationSchema) body: Reauthentication,
     @SessionCaller() caller: Caller,

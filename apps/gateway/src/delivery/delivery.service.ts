@@ -1,8 +1,6 @@
-import { setTimeout } from 'node:timers/promises';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { Counter, Histogram } from 'prom-client';
-import type { Hop } from '#contracts';
-import { type Amounts, type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
+import { type Permit, periodMsOf, Quota, type Reservation, type Settlement, waitMsOf } from '#quota';
 import { addHop, type Change, isPlaceOf, type Message, placeOf } from '../message.js';
 import { noteAvoidable } from '../metrics/message-metrics.js';
 import { AccountHealth } from '../providers/account-health.service.js';
@@ -18,8 +16,20 @@ import { FreeShares, type ShareDenial } from '../quota/free-shares.service.js';
 import { chooseRoute, isFree } from '../routing/choose-route.js';
 import { claimMsOf } from '../routing/deadlines.js';
 import { nextTraceparent } from '../trace-context.js';
+import {
+  attemptOutcomeOf,
+  costOf,
+  mayBeCharged,
+  notSent,
+  settlementOf,
+  unansweredAfter,
+  usedOf,
+} from './send-results.js';
 
-/** Why a message was not sent to a provider: no permit, a paused or disabled account, a used up free share, or nothing may be spent. */
+/**
+ * Why a message was not sent to a provider: no permit, a paused or disabled account, a used up free share, or nothing may
+ * be spent.
+ */
 export type Denial =
   | Extract<Reservation, { granted: false }>
   | { granted: false; reason: 'paused' | 'disabled'; waitMs: number }
@@ -285,53 +295,8 @@ const PAUSED = notSent('the account is paused');
 const DISABLED: Denial = { granted: false, reason: 'disabled', waitMs: LOOK_AGAIN_MS };
 const HANGING: Denial = { granted: false, reason: 'paused', waitMs: 1_000 };
 
-function notSent(reason: string): SendResult {
-  return { outcome: 'notSent', httpStatus: null, reason, settlement: { outcome: 'notSent' } };
-}
-
-async function unansweredAfter(patienceMs: number): Promise<SendResult> {
-  const settlement = { outcome: 'unknown' } as const;
-  const unanswered = { outcome: 'unknown', httpStatus: null, settlement } as const;
-  return setTimeout(patienceMs, { ...unanswered, reason: `no answer to a probe within ${Math.ceil(patienceMs)} ms` });
-}
-
-/** True for a delivery; the price if the provider took the message, and its answer cannot be used. */
-function costOf(result: SendResult, { priceMicros }: Provider): number {
-  if (result.outcome === 'delivered') return result.costMicros ?? priceMicros;
-  return mayBeCharged(result) ? priceMicros : 0;
-}
-
-function mayBeCharged({ outcome, settlement }: SendResult): boolean {
-  return outcome === 'failed' && settlement.outcome === 'accepted';
-}
-
-/** What a request used of quotas that count amounts: by its answer, else as reserved. */
-function usedOf({ settlement }: SendResult, permit: Permit | undefined): Amounts | undefined {
-  if (permit?.amounts === undefined || settlement.outcome !== 'accepted') return permit?.amounts;
-  return { ...permit.amounts, ...settlement.used };
-}
-
 function isExpired(permit: Permit | undefined): boolean {
   return permit !== undefined && performance.now() >= permit.sendByMs;
-}
-
-/** The five outcomes that callers see. */
-function attemptOutcomeOf({ outcome }: SendResult): NonNullable<Hop['outcome']> {
-  return outcome === 'unauthorized' || outcome === 'notSent' ? 'failed' : outcome;
-}
-
-/**
- * A provider that already accepted the message replays its answer without counting it again, and a repetition after the
- * end of the permit may be counted in another window: settle as unknown.
- */
-function settlementOf(
-  { onlyProvider }: Message,
-  { key }: Provider,
-  { result, permit }: { result: SendResult; permit: Permit },
-): Settlement {
-  const { settlement, repeatedAtMs = -Infinity } = result;
-  const isDoubtful = onlyProvider === key || repeatedAtMs >= permit.sendByMs;
-  return isDoubtful && settlement.outcome === 'accepted' ? { outcome: 'unknown' } : settlement;
 }
 
 function outgoing({ id, channel, content, requestId, traceparent }: Message): OutgoingMessage {

@@ -10,7 +10,8 @@ const SWEEP_MS = 5_000;
 const BATCH_MAX = 100;
 
 /**
- * Settles what dead pods held, from the journal: a message that has ended counts at its cost, one in flight keeps its hold. A message without a record may have been sent and paid for, so the ledger gets an unconfirmed entry.
+ * Settles what dead pods held, from the journal: a message that has ended counts at its cost, one in flight keeps its
+ * hold. A message without a record may have been sent and paid for, so the ledger gets an unconfirmed entry.
  */
 @Injectable()
 export class ExpiredHolds implements OnApplicationBootstrap, BeforeApplicationShutdown {

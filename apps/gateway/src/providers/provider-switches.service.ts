@@ -1,13 +1,7 @@
-import {
-  type BeforeApplicationShutdown,
-  Inject,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { type BeforeApplicationShutdown, Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { ne } from 'drizzle-orm';
-import { type Database, databaseReason, InjectDatabase, providerSwitches, type ProviderSwitch } from '#database';
-import { BackgroundLoop, OutageLog } from '#service';
+import { type Database, InjectDatabase, providerSwitches, type ProviderState } from '#database';
+import { PostgresPoll } from '../postgres-poll.js';
 import { type Provider, PROVIDERS, type ProvidersFile } from './providers-file.js';
 
 /** How long a change by an admin may take to reach every pod. */
@@ -19,23 +13,10 @@ const POLL_MS = 1_000;
  */
 @Injectable()
 export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicationShutdown {
-  private off = new Map<string, ProviderSwitch>();
+  private off = new Map<string, ProviderState>();
   private registered = '';
   private readonly listeners: (() => void)[] = [];
-  private readonly outage = new OutageLog(new Logger('providers'), {
-    failed: 'cannot read which providers are disabled',
-    recovered: 'disabled providers are read again',
-  });
-  private readonly loop = new BackgroundLoop(
-    async () => {
-      await this.poll();
-      return POLL_MS;
-    },
-    (error) => {
-      this.outage.failed({ reason: databaseReason(error) });
-      return POLL_MS;
-    },
-  );
+  private readonly poll = new PostgresPoll(() => this.readStates(), { everyMs: POLL_MS, what: 'disabled providers' });
 
   constructor(
     @Inject(PROVIDERS) private readonly config: ProvidersFile,
@@ -44,12 +25,11 @@ export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicati
 
   /** Known before the first message, if Postgres answers. */
   async onApplicationBootstrap(): Promise<void> {
-    await this.poll().catch((error: unknown) => this.outage.failed({ reason: databaseReason(error) }));
-    this.loop.start();
+    await this.poll.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.loop.close();
+    await this.poll.close();
   }
 
   /** @param listener called when an account was switched on or off */
@@ -58,7 +38,7 @@ export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicati
   }
 
   /** An account of a provider that was disabled while it had one account stays disabled. */
-  stateOf({ key, name }: Pick<Provider, 'key' | 'name'>): ProviderSwitch {
+  stateOf({ key, name }: Pick<Provider, 'key' | 'name'>): ProviderState {
     return this.off.get(key) ?? this.off.get(name) ?? 'enabled';
   }
 
@@ -68,7 +48,7 @@ export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicati
     return state === 'enabled' || (state === 'drained' && isRepeat);
   }
 
-  private async poll(): Promise<void> {
+  private async readStates(): Promise<void> {
     await this.register();
     const rows = await this.db
       .select()
@@ -77,7 +57,6 @@ export class ProviderSwitches implements OnApplicationBootstrap, BeforeApplicati
       .orderBy(providerSwitches.key);
     const before = JSON.stringify([...this.off]);
     this.off = new Map(rows.map(({ key, state }) => [key, state]));
-    this.outage.recovered();
     if (JSON.stringify([...this.off]) !== before) for (const listener of this.listeners) listener();
   }
 

@@ -34,7 +34,6 @@ export interface Provider {
   readonly currency: string;
   /** Longest time from the start of a send to the end of its answer. */
   readonly timeoutMs: number;
-  /** Most requests in flight to this account, from one pod. */
   /** The provider delivers a repeated message once: it honours the message's id as idempotency key. */
   readonly idempotent: boolean;
   /** The header that carries the message's id. */

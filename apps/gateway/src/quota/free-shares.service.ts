@@ -1,16 +1,10 @@
 import { readFileSync } from 'node:fs';
-import {
-  Inject,
-  Injectable,
-  Logger,
-  type BeforeApplicationShutdown,
-  type OnApplicationBootstrap,
-} from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { ne } from 'drizzle-orm';
-import { accounts, databaseReason, type Database, InjectDatabase } from '#database';
+import { accounts, type Database, InjectDatabase } from '#database';
 import { hasWindows, limitOf, periodMsOf, type Permit, Quota, REQUESTS, type Reservation } from '#quota';
 import type { RedisConnection } from '#redis';
-import { BackgroundLoop, OutageLog } from '#service';
+import { PostgresPoll } from '../postgres-poll.js';
 import type { Provider } from '../providers/providers-file.js';
 import { QUOTA_REDIS } from './quota-redis.js';
 
@@ -50,17 +44,7 @@ export class FreeShares implements OnApplicationBootstrap, BeforeApplicationShut
   private readonly deniedUntilMs = new Map<string, number>();
   private readonly notedMs = new Map<string, number>();
   private readonly command: Command;
-  private readonly outage = new OutageLog(new Logger('shares'), {
-    failed: 'cannot read free shares',
-    recovered: 'free shares are read again',
-  });
-  private readonly loop = new BackgroundLoop(
-    () => this.poll(),
-    (error) => {
-      this.outage.failed({ reason: databaseReason(error) });
-      return POLL_MS;
-    },
-  );
+  private readonly poll = new PostgresPoll(() => this.readShares(), { everyMs: POLL_MS, what: 'free shares' });
 
   constructor(
     @Inject(QUOTA_REDIS) redis: RedisConnection,
@@ -74,12 +58,11 @@ export class FreeShares implements OnApplicationBootstrap, BeforeApplicationShut
 
   /** Known before the first message, if Postgres answers. */
   async onApplicationBootstrap(): Promise<void> {
-    await this.poll().catch((error: unknown) => this.outage.failed({ reason: databaseReason(error) }));
-    this.loop.start();
+    await this.poll.start();
   }
 
   async beforeApplicationShutdown(): Promise<void> {
-    await this.loop.close();
+    await this.poll.close();
   }
 
   /** Reserves a permit within the account's share; gives the permit back if the share is used up. */
@@ -189,14 +172,12 @@ export class FreeShares implements OnApplicationBootstrap, BeforeApplicationShut
     );
   }
 
-  private async poll(): Promise<number> {
+  private async readShares(): Promise<void> {
     const rows = await this.db
       .select({ id: accounts.id, share: accounts.freeShare })
       .from(accounts)
       .where(ne(accounts.freeShare, 'all'));
     this.shares = new Map(rows.map(({ id, share }) => [id, share]));
-    this.outage.recovered();
-    return POLL_MS;
   }
 }
 

@@ -107,7 +107,7 @@ export class WaitingQueue {
     return claimed;
   }
 
-  /** What is left of the free shares of the accounts that wait. Accounts beyond the maximum wait for another round. */
+  /** What is left of the free shares of the accounts that wait. Beyond the maximum, the charge of each permit decides. */
   private async sharesOf(provider: Provider): Promise<Record<string, number>> {
     const ids = this.freeShares.accountIds;
     const waiting = await this.claims.accountsWaiting(ids, SHARES_MAX);

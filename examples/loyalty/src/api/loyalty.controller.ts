@@ -9,7 +9,6 @@ import { ApiCall, ProblemException, ValidBody } from '#service';
 import { isOrderNumber } from '../values.js';
 import { LoyaltyService } from './loyalty.service.js';
 import * as wire from './schemas.js';
-import { PROBLEMS } from './schemas.js';
 
 export const IS_SECURE = Symbol('whether cookies are Secure');
 
@@ -34,7 +33,7 @@ export class LoyaltyController {
 
   @Post('register')
   @HttpCode(200)
-  @ApiCall('Register and log in: sets a cookie', { 200: 'Logged in' }, 'invalid_request', PROBLEMS.loginTaken)
+  @ApiCall('Register and log in: sets a cookie', { 200: 'Logged in' }, 'invalid_request', wire.PROBLEMS.loginTaken)
   async register(
     @ValidBody(wire.credentialsSchema) credentials: wire.Credentials,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -44,7 +43,7 @@ export class LoyaltyController {
 
   @Post('login')
   @HttpCode(200)
-  @ApiCall('Log in: sets a cookie', { 200: 'Logged in' }, 'invalid_request', PROBLEMS.wrongLogin)
+  @ApiCall('Log in: sets a cookie', { 200: 'Logged in' }, 'invalid_request', wire.PROBLEMS.wrongLogin)
   async logIn(
     @ValidBody(wire.credentialsSchema) credentials: wire.Credentials,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -58,8 +57,8 @@ export class LoyaltyController {
     'Upload an order',
     { 202: 'New', 200: 'Known' },
     'invalid_request',
-    PROBLEMS.othersOrder,
-    PROBLEMS.wrongNumber,
+    wire.PROBLEMS.othersOrder,
+    wire.PROBLEMS.wrongNumber,
   )
   async upload(
     @ValidBody(textSchema) text: string,
@@ -84,7 +83,13 @@ export class LoyaltyController {
 
   @Post('balance/withdraw')
   @HttpCode(200)
-  @UserCall('Pay with points', { 200: 'Paid' }, 'invalid_request', PROBLEMS.tooFewPoints, PROBLEMS.wrongNumber)
+  @UserCall(
+    'Pay with points',
+    { 200: 'Paid' },
+    'invalid_request',
+    wire.PROBLEMS.tooFewPoints,
+    wire.PROBLEMS.wrongNumber,
+  )
   async withdraw(
     @ValidBody(wire.newWithdrawalSchema) { order, sum }: z.infer<typeof wire.newWithdrawalSchema>,
     @CurrentCaller() { accountId }: Caller,
@@ -108,7 +113,7 @@ export class LoyaltyController {
 /** @throws ProblemException wrong_order_number */
 function orderNumber(text: string): string {
   if (isOrderNumber(text)) return text;
-  throw new ProblemException(PROBLEMS.wrongNumber, 'Send 2 to 64 digits, the last one by the Luhn algorithm.');
+  throw new ProblemException(wire.PROBLEMS.wrongNumber, 'Send 2 to 64 digits, the last one by the Luhn algorithm.');
 }
 
 /** An empty list is 204. */
